@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+// name.h: the name of a segment and the places that follow from it.
+//
+//   NAME           1 to 64 of A-Z a-z 0-9 _ - . , not beginning with a dot; case counts
+//   segment        /dev/shm/shoal.NAME
+//   runtime dir    $SHOAL_RUNTIME_DIR/NAME, else $XDG_RUNTIME_DIR/shoal/NAME, else /tmp/shoal-UID/NAME, mode 0700:
+//                  the life file `life`, the FIFOs `wake.INDEX.GENERATION`, the daemon's socket `shoald.sock`
+#pragma once
+
+#include <string>
+
+#include "base/status.h"
+
+namespace shoal {
+
+class SegmentName {
+ public:
+  static Result<SegmentName> parse(const std::string& name);
+
+  const std::string& name() const noexcept { return name_; }
+  std::string shm_name() const { return "shoal." + name_; }           // for shm_open
+  std::string shm_path() const { return "/dev/shm/" + shm_name(); }
+  const std::string& runtime_dir() const noexcept { return runtime_dir_; }
+  std::string life_path() const { return runtime_dir_ + "/life"; }
+
+  // Creates the runtime directory (and its parent) with mode 0700, or refuses one that belongs to somebody else.
+  Status make_runtime_dir() const;
+
+ private:
+  SegmentName() = default;
+  std::string name_;
+  std::string runtime_dir_;
+};
+
+}  // namespace shoal

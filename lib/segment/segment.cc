@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: MIT
+#include "segment/segment.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <bit>
+#include <cerrno>
+#include <cstring>
+
+#include "base/clock.h"
+
+namespace shoal {
+
+namespace bip = boost::interprocess;
+
+namespace {
+
+// Held while a segment is created or looked for: the flock of the life file.
+class CreationLock {
+ public:
+  ~CreationLock() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Status take(const std::string& life_path) {
+    fd_ = ::open(life_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd_ < 0) return system_error("open the life file", errno);
+    while (::flock(fd_, LOCK_EX) != 0) {
+      if (errno != EINTR) return system_error("lock the life file", errno);
+    }
+    return {};
+  }
+  // Somebody lives: any byte of the life file is locked.
+  bool anybody_alive() const noexcept {
+    struct flock probe {};
+    probe.l_type = F_WRLCK;
+    probe.l_whence = SEEK_SET;
+    return ::fcntl(fd_, F_OFD_GETLK, &probe) == 0 && probe.l_type != F_UNLCK;
+  }
+
+ private:
+  int fd_ = -1;
+};
+
+constexpr const char* kShmTooSmall =
+    "/dev/shm is too small for the segment; enlarge it (Docker: --shm-size=1g, Compose: shm_size: 1g, Kubernetes: an emptyDir "
+    "of medium Memory at /dev/shm)";
+
+Status allocate(int fd, uint64_t offset, uint64_t bytes) noexcept {
+  int error = 0;
+  do {
+    error = ::posix_fallocate(fd, static_cast<off_t>(offset), static_cast<off_t>(bytes));
+  } while (error == EINTR);
+  if (error == ENOSPC) return {Code::kFull, kShmTooSmall};
+  return error == 0 ? Status{} : system_error("allocate shared memory", error);
+}
+
+Status check_options(const SegmentOptions& options) {
+  if (!std::has_single_bit(options.shard_count) || options.shard_count > kShardCountMax) {
+    return {Code::kInvalidArgument, "shards must be a power of two of at most", kShardCountMax};
+  }
+  if (options.context_count <= kReservedContextCount || options.context_count > kContextCountMax) {
+    return {Code::kInvalidArgument, "contexts must be more than 8 and at most", kContextCountMax};
+  }
+  if (options.slot_count == 0 || options.slot_count > kContextCountMax) {
+    return {Code::kInvalidArgument, "slots must be 1 to", kContextCountMax};
+  }
+  if (options.max_size < kMinMaxSizeBytes || options.max_size > kMaxMaxSizeBytes || options.max_size % kExtentBytes != 0) {
+    return {Code::kInvalidArgument, "max_size must be whole MiB, from 4 MiB to 256 GiB"};
+  }
+  return {};
+}
+
+struct Plan {  // where the regions of a new segment lie
+  uint64_t slots, contexts, shards, fixed_end, extents;
+  explicit Plan(const SegmentOptions& options) {
+    slots = sizeof(shm::Header);
+    contexts = round_up(slots + uint64_t{options.slot_count} * sizeof(shm::Slot), kPageBytes);
+    shards = round_up(contexts + uint64_t{options.context_count} * sizeof(shm::Context), kPageBytes);
+    fixed_end = round_up(shards + uint64_t{options.shard_count} * sizeof(shm::Shard), kPageBytes);
+    extents = round_up(fixed_end, kExtentBytes);
+  }
+  uint64_t first_end(const SegmentOptions& options) const {
+    return std::max(round_up(std::min(options.first_commit, options.max_size), kExtentBytes), extents + kExtentBytes);
+  }
+};
+
+}  // namespace
+
+Status Segment::map(uint64_t size) {
+  try {
+    region_ = bip::mapped_region(object_, bip::read_write, 0, size, nullptr, MAP_SHARED | MAP_NORESERVE);
+  } catch (const bip::interprocess_exception& error) {
+    return system_error("map the segment", error.get_native_error());
+  }
+  base_ = static_cast<std::byte*>(region_.get_address());
+  ::madvise(base_, size, MADV_DONTDUMP);
+  return {};
+}
+
+void Segment::bind() noexcept {
+  const shm::Header& h = header();
+  shards_ = reinterpret_cast<shm::Shard*>(base_ + h.shards_offset);
+  contexts_ = reinterpret_cast<shm::Context*>(base_ + h.contexts_offset);
+  slots_ = reinterpret_cast<shm::Slot*>(base_ + h.slots_offset);
+  extents_offset_ = h.extents_offset;
+  shard_count_ = h.shard_count;
+  shard_shift_ = 32 - static_cast<uint32_t>(std::countr_zero(h.shard_count));
+}
+
+void Segment::format(const SegmentOptions& options) noexcept {
+  const Plan plan(options);
+  shm::Header& h = control_header();
+  h.magic = shm::kMagic;
+  h.layout_version = shm::kLayoutVersion;
+  h.abi_hash = shm::abi_hash();
+  if (::getrandom(h.uuid, sizeof h.uuid, 0) != sizeof h.uuid) std::memset(h.uuid, 0x5a, sizeof h.uuid);
+  std::memcpy(&h.hash_seed, h.uuid + 8, sizeof h.hash_seed);
+  h.shard_count = options.shard_count;
+  h.context_count = options.context_count;
+  h.slot_count = options.slot_count;
+  h.max_size = options.max_size;
+  h.slots_offset = plan.slots;
+  h.contexts_offset = plan.contexts;
+  h.shards_offset = plan.shards;
+  h.fixed_end = plan.fixed_end;
+  h.extents_offset = plan.extents;
+  h.created_ms = static_cast<uint64_t>(wall_clock_ms());
+  h.committed.store(plan.first_end(options), std::memory_order_relaxed);
+  h.search_hint.store(static_cast<uint32_t>(plan.extents / kExtentBytes), std::memory_order_relaxed);
+  for (uint64_t extent = plan.extents; extent < h.committed.load(std::memory_order_relaxed); extent += kExtentBytes) {
+    control_extent(static_cast<uint32_t>(extent / kExtentBytes)).maybe_free.store(1, std::memory_order_relaxed);
+  }
+  h.state.store(static_cast<uint32_t>(shm::SegmentState::kReady), std::memory_order_release);
+}
+
+Status Segment::validate() const noexcept {
+  const shm::Header& h = header();
+  if (h.magic != shm::kMagic) return {Code::kMismatch, "the file is not a Shoal segment"};
+  if (h.layout_version > shm::kLayoutVersion) {
+    return {Code::kMismatch, "the segment was made by a newer Shoal; upgrade this one. Layout version", h.layout_version};
+  }
+  if (h.layout_version < shm::kLayoutVersion) {
+    return {Code::kMismatch, "the segment was made by an older Shoal; stop its users and run `shoal rm`. Layout version",
+            h.layout_version};
+  }
+  if (h.abi_hash != shm::abi_hash()) {
+    return {Code::kMismatch, "the segment was made by a build of Shoal with another memory layout"};
+  }
+  if (h.max_size != region_.get_size() && region_.get_size() != 0) {
+    return {Code::kMismatch, "the segment's file has another size than its header says"};
+  }
+  return {};
+}
+
+Result<std::unique_ptr<Segment>> Segment::open(const SegmentName& name, OpenMode mode, const SegmentOptions& options) {
+  if (Status status = check_options(options); !status.ok()) return status;
+  if (Status status = name.make_runtime_dir(); !status.ok()) return status;
+  CreationLock creation;
+  if (Status status = creation.take(name.life_path()); !status.ok()) return status;
+
+  std::unique_ptr<Segment> segment(new Segment());
+  segment->name_ = std::make_unique<SegmentName>(name);
+  int fd = -1;
+  struct stat info {};
+  for (bool retried = false;; retried = true) {
+    bool created = false;
+    try {
+      segment->object_ = bip::shared_memory_object(bip::open_only, name.shm_name().c_str(), bip::read_write);
+    } catch (const bip::interprocess_exception& error) {
+      const int native = error.get_native_error();
+      if (native == EACCES) return Status{Code::kPermission, "the segment belongs to another user", EACCES};
+      if (native != ENOENT) return system_error("open the segment", native);
+      if (mode == OpenMode::kAttach) return Status{Code::kNotFound, "there is no segment of this name"};
+      if (creation.anybody_alive()) {
+        return Status{Code::kRemoved,
+                      "the segment was removed while processes still use it; stop them first (systemd: RemoveIPC=no)"};
+      }
+      try {
+        segment->object_ = bip::shared_memory_object(bip::create_only, name.shm_name().c_str(), bip::read_write,
+                                                     bip::permissions(static_cast<int>(options.mode)));
+        created = true;
+      } catch (const bip::interprocess_exception& failure) {
+        return system_error("create the segment", failure.get_native_error());
+      }
+    }
+    fd = segment->object_.get_mapping_handle().handle;
+    if (::fstat(fd, &info) != 0) return system_error("look at the segment", errno);
+    if (created) {
+      const Plan plan(options);
+      if (plan.extents + kExtentBytes > options.max_size) {
+        bip::shared_memory_object::remove(name.shm_name().c_str());
+        return Status{Code::kInvalidArgument, "max_size is too small for so many contexts, slots and shards"};
+      }
+      Status status = ::ftruncate(fd, static_cast<off_t>(options.max_size)) == 0
+                          ? allocate(fd, 0, plan.fixed_end)
+                          : system_error("size the segment", errno);
+      if (status.ok()) status = allocate(fd, plan.extents, plan.first_end(options) - plan.extents);
+      if (status.ok()) status = segment->map(options.max_size);
+      if (!status.ok()) {
+        bip::shared_memory_object::remove(name.shm_name().c_str());
+        return status;
+      }
+      segment->format(options);
+      break;
+    }
+    if (info.st_uid != ::geteuid() && info.st_uid != 0 && ::geteuid() != 0 && (info.st_mode & 0060) != 0060) {
+      return Status{Code::kPermission, "the segment belongs to another user; its uid is", info.st_uid};
+    }
+    bool ready = false;
+    if (info.st_size >= static_cast<off_t>(sizeof(shm::Header))) {
+      if (Status status = segment->map(static_cast<uint64_t>(info.st_size)); !status.ok()) return status;
+      ready = segment->header().magic != 0;
+      if (ready) {
+        if (Status status = segment->validate(); !status.ok()) return status;
+        ready = segment->header().state.load(std::memory_order_acquire) !=
+                static_cast<uint32_t>(shm::SegmentState::kBuilding);
+      }
+    }
+    if (ready) break;
+    // A creator died in the middle: we hold the creation lock, so nobody is building it.
+    if (retried) return Status{Code::kCorrupt, "the segment stays unfinished"};
+    bip::shared_memory_object::remove(name.shm_name().c_str());
+  }
+  segment->inode_ = info.st_ino;
+  segment->bind();
+  return segment;
+}
+
+Result<std::unique_ptr<Segment>> Segment::format_memory(std::byte* memory, const SegmentOptions& options) {
+  if (Status status = check_options(options); !status.ok()) return status;
+  std::unique_ptr<Segment> segment(new Segment());
+  segment->base_ = memory;
+  segment->format(options);
+  segment->bind();
+  return segment;
+}
+
+std::unique_ptr<Segment> Segment::view_memory(std::byte* memory) {
+  std::unique_ptr<Segment> segment(new Segment());
+  segment->base_ = memory;
+  segment->bind();
+  return segment;
+}
+
+Status Segment::grow(uint64_t bytes) noexcept {
+  shm::Header& h = control_header();
+  uint64_t from = h.committed.load(std::memory_order_acquire);
+  const uint64_t wanted = round_up(std::max(bytes, from / 16), kExtentBytes);  // by a sixteenth: few calls, little waste
+  const uint64_t to = std::min(from + wanted, h.max_size);
+  if (to - from < bytes || to == from) {
+    return {Code::kFull, "OOM the segment is full: max_size is reached; create it with a larger max_size"};
+  }
+  if (base_ != nullptr && region_.get_size() != 0) {
+    if (Status status = allocate(object_.get_mapping_handle().handle, from, to - from); !status.ok()) return status;
+  }
+  for (uint64_t extent = from; extent < to; extent += kExtentBytes) {
+    control_extent(static_cast<uint32_t>(extent / kExtentBytes)).maybe_free.store(1, std::memory_order_relaxed);
+  }
+  h.committed.compare_exchange_strong(from, to, std::memory_order_acq_rel);  // a failure: another grower was faster
+  return {};
+}
+
+bool Segment::removed() const noexcept {
+  if (region_.get_size() == 0) return false;
+  struct stat info {};
+  return ::stat(name_->shm_path().c_str(), &info) != 0 || info.st_ino != inode_;
+}
+
+Status Segment::remove(const SegmentName& name) {
+  CreationLock creation;
+  if (Status status = creation.take(name.life_path()); !status.ok() && status.code() != Code::kNotFound) return status;
+  if (::unlink(name.shm_path().c_str()) != 0) return system_error("remove the segment", errno);
+  return {};
+}
+
+}  // namespace shoal

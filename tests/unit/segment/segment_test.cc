@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+#include "segment/segment.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+
+namespace shoal {
+namespace {
+
+class SegmentTest : public ::testing::Test {
+ protected:
+  SegmentName name_ = SegmentName::parse("segment_test-" + std::to_string(::getpid())).value();
+  SegmentOptions tiny_ = [] {
+    SegmentOptions options;
+    options.max_size = 8 * kMiB;
+    options.shard_count = 4;
+    options.context_count = 32;
+    options.slot_count = 8;
+    options.first_commit = 2 * kMiB;
+    return options;
+  }();
+
+  void TearDown() override { (void)Segment::remove(name_); }
+  Code code_of_open(OpenMode mode = OpenMode::kAttach) { return Segment::open(name_, mode, tiny_).status().code(); }
+  void overwrite(off_t offset, const char* bytes, size_t count) {
+    std::FILE* file = std::fopen(name_.shm_path().c_str(), "r+b");
+    ASSERT_NE(file, nullptr);
+    std::fseek(file, offset, SEEK_SET);
+    ASSERT_EQ(std::fwrite(bytes, 1, count, file), count);
+    std::fclose(file);
+  }
+};
+
+TEST_F(SegmentTest, AttachWithoutSegmentIsNotFound) { EXPECT_EQ(code_of_open(), Code::kNotFound); }
+
+TEST_F(SegmentTest, SecondOpenSeesTheFirstOnesShape) {
+  auto first = Segment::open(name_, OpenMode::kAttachOrCreate, tiny_);
+  ASSERT_TRUE(first.ok()) << describe(first.status());
+  auto second = Segment::open(name_, OpenMode::kAttachOrCreate, {});
+  ASSERT_TRUE(second.ok()) << describe(second.status());
+  EXPECT_EQ(second.value()->shard_count(), 4u);
+  EXPECT_EQ(second.value()->header().hash_seed, first.value()->header().hash_seed);
+}
+
+TEST_F(SegmentTest, GrowthPublishesPhysicalMemoryUpToItsMaximum) {
+  auto segment = Segment::open(name_, OpenMode::kAttachOrCreate, tiny_);
+  ASSERT_TRUE(segment.ok()) << describe(segment.status());
+  const uint64_t before = segment.value()->committed();
+  ASSERT_TRUE(segment.value()->grow(1).ok());
+  EXPECT_GT(segment.value()->committed(), before);
+  Status status;
+  while ((status = segment.value()->grow(1)).ok()) {
+  }
+  EXPECT_EQ(status.code(), Code::kFull);
+  EXPECT_EQ(segment.value()->committed(), tiny_.max_size);
+}
+
+TEST_F(SegmentTest, ForeignAndOtherLayoutsAreRefused) {
+  ASSERT_EQ(code_of_open(OpenMode::kAttachOrCreate), Code::kOk);
+  overwrite(offsetof(shm::Header, layout_version), "\x7f", 1);
+  EXPECT_EQ(code_of_open(), Code::kMismatch);
+  overwrite(0, "NOTSHOAL", 8);
+  EXPECT_EQ(code_of_open(), Code::kMismatch);
+}
+
+TEST_F(SegmentTest, UnfinishedSegmentOfADeadCreatorIsReplaced) {
+  ASSERT_EQ(code_of_open(OpenMode::kAttachOrCreate), Code::kOk);
+  const char building[4] = {};
+  overwrite(offsetof(shm::Header, state), building, 4);
+  EXPECT_EQ(code_of_open(OpenMode::kAttachOrCreate), Code::kOk);
+}
+
+TEST_F(SegmentTest, RemovalIsNoticedByThoseWhoMapIt) {
+  auto segment = Segment::open(name_, OpenMode::kAttachOrCreate, tiny_);
+  ASSERT_TRUE(segment.ok());
+  EXPECT_FALSE(segment.value()->removed());
+  ASSERT_TRUE(Segment::remove(name_).ok());
+  EXPECT_TRUE(segment.value()->removed());
+}
+
+TEST_F(SegmentTest, BadNamesAndOptionsAreNamed) {
+  EXPECT_EQ(SegmentName::parse("").status().code(), Code::kInvalidArgument);
+  EXPECT_EQ(SegmentName::parse("a/b").status().code(), Code::kInvalidArgument);
+  EXPECT_EQ(SegmentName::parse(".hidden").status().code(), Code::kInvalidArgument);
+  tiny_.shard_count = 3;
+  EXPECT_EQ(code_of_open(OpenMode::kAttachOrCreate), Code::kInvalidArgument);
+}
+
+}  // namespace
+}  // namespace shoal
