@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # How a layer, its test and any other program is built. A layer is a static target shoal_NAME that links only the layers
-# it names under DEPENDS, which must stand to its left in SHOAL_LAYERS. Its test binary links the WHOLE layer and no other,
-# so a call up, or into a layer not named, leaves an undefined symbol there.
+# it names under DEPENDS, which must stand to its left in SHOAL_LAYERS. Its test binary links the WHOLE layer and no
+# other, so a call up, or into a layer not named, leaves an undefined symbol there.
 
 set(SHOAL_LAYERS base segment process transaction types keyspace channels queues persist script commands client)
 

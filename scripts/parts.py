@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: MIT
+"""THE table of what ./dev test runs (at the end). A part takes part from the moment that the path it `needs` exists.
+
+To add one: a row. Its action is a function of no arguments that returns Count(passed, failed); ctest(), pytest() and
+program() make such functions. A skipped test counts as failed: what a test needs, setup installs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import building
+import machine
+from shell import ROOT, Failed, jobs, run
+
+REPORTS = ROOT / "build/test-reports"
+
+
+class Count(NamedTuple):
+    passed: int
+    failed: int
+
+
+class Part(NamedTuple):
+    name: str
+    what: str
+    needs: str
+    always: bool  # False: only with --all or by name
+    action: Callable[[], Count]
+
+
+def read_report(report: Path, code: int) -> Count:
+    """Counts a JUnit file; a program that failed without saying why is one failure."""
+    passed = failed = 0
+    if report.exists():
+        for case in ElementTree.parse(report).getroot().iter("testcase"):
+            problems = [child for child in case if child.tag in ("failure", "error", "skipped")]
+            expected = all(child.get("type") == "pytest.xfail" for child in problems)
+            if case.get("status") in ("fail", "notrun", "disabled") or not expected:
+                failed += 1
+            else:
+                passed += 1
+    return Count(passed, failed or (1 if code else 0))
+
+
+def report_file(name: str) -> Path:
+    REPORTS.mkdir(parents=True, exist_ok=True)
+    report = REPORTS / f"{name}.xml"
+    report.unlink(missing_ok=True)
+    return report
+
+
+def ctest(preset: str, *arguments: str, timeout: int = 900, wrap: tuple = ()) -> Callable[[], Count]:
+    """Builds a preset and runs its C++ tests, -j as many as there are cores."""
+
+    def action() -> Count:
+        building.build(preset)
+        report = report_file("ctest-" + "-".join([preset, *(a.strip("-") for a in arguments)]))
+        command = [
+            *wrap,
+            "ctest",
+            "--test-dir",
+            str(building.folder(preset)),
+            "-j",
+            str(jobs()),
+            "--output-on-failure",
+            "--progress" if os.isatty(1) else "--quiet",
+            "--output-junit",
+            str(report),
+            *arguments,
+        ]
+        sanitizers = {"UBSAN_OPTIONS": "print_stacktrace=1", "TSAN_OPTIONS": "second_deadlock_stack=1"}
+        code = run(command, check=False, timeout=timeout, environment=sanitizers)
+        count = read_report(report, code)
+        show_failures(report)
+        return count
+
+    return action
+
+
+def show_failures(report: Path) -> None:
+    """ctest --quiet keeps the output of a failed test to itself; the report has it."""
+    if report.exists():
+        for case in ElementTree.parse(report).getroot().iter("testcase"):
+            if case.get("status") in ("fail", "notrun", "disabled"):
+                print(f"FAILED {case.get('name')}\n{case.findtext('system-out') or ''}", flush=True)
+
+
+def pytest(*arguments: str, timeout: int = 900) -> Callable[[], Count]:
+    """Runs pytest of .venv on the release build."""
+
+    def action() -> Count:
+        building.build("release")
+        report = report_file("pytest-" + "-".join(a.strip("-").replace("/", "_") for a in arguments))
+        command = [machine.python(), "-m", "pytest", "-q", f"--junitxml={report}", *arguments]
+        return read_report(report, run(command, check=False, timeout=timeout, environment=building.path_environment()))
+
+    return action
+
+
+def program(*command: str, timeout: int = 600) -> Callable[[], Count]:
+    """Runs a Python program of the repository on the release build; it is one test."""
+
+    def action() -> Count:
+        building.build("release")
+        code = run([machine.python(), *command], check=False, timeout=timeout, environment=building.path_environment())
+        return Count(0, 1) if code else Count(1, 0)
+
+    return action
+
+
+def lint() -> Count:
+    import linting
+
+    return linting.count()
+
+
+def wheel() -> Count:
+    """pip builds the wheel in isolation as a user's would, and what it installs runs outside of the repository."""
+    with tempfile.TemporaryDirectory(prefix="shoal-wheel-") as place:
+        return install_and_try(Path(place) / "venv", machine.python())
+
+
+def install_and_try(venv: Path, interpreter: str) -> Count:
+    run([interpreter, "-m", "venv", str(venv)])
+    run(
+        [str(venv / "bin/pip"), "install", "-q", "--disable-pip-version-check", str(ROOT)],
+        environment=building.CCACHE,
+        directory=venv,
+    )
+    trial = (
+        "import shoal, shoal._shoal; from importlib.metadata import entry_points; "
+        "assert any(e.name == 'shoal' for e in entry_points(group='celery.result_backends'))"
+    )
+    codes = [run([str(venv / "bin/python"), "-c", trial], check=False, directory=venv, timeout=60)]
+    for name in building.PROGRAMS:
+        if (ROOT / "build/release/bin" / name).exists():
+            codes.append(run([str(venv / "bin" / name), "--version"], check=False, directory=venv, timeout=60))
+    return Count(codes.count(0), len(codes) - codes.count(0))
+
+
+def every_python() -> Count:
+    """The Python tests under every other CPython of the machine, on an installed wheel."""
+    passed = failed = 0
+    for version, interpreter in machine.interpreters():
+        name = f"python-{version[0]}.{version[1]}"
+        venv = ROOT / "build" / name
+        shutil.rmtree(venv, ignore_errors=True)
+        try:
+            count = install_and_try(venv, interpreter)
+        except Failed as problem:
+            print(f"dev: {name}: {problem}", flush=True)
+            count = Count(0, 1)
+        pip = [str(venv / "bin/pip"), "install", "-q", "--disable-pip-version-check", "-r", str(machine.REQUIREMENTS)]
+        if not count.failed and not run(pip, check=False):
+            report = report_file(name)
+            command = [str(venv / "bin/python"), "-m", "pytest", "-q", f"--junitxml={report}", "python/tests"]
+            path = {"PATH": f"{venv / 'bin'}:{os.environ['PATH']}"}
+            code = run(command, check=False, timeout=1200, environment=path)
+            tests = read_report(report, code)
+            count = Count(count.passed + tests.passed, count.failed + tests.failed)
+        print(f"-- {name}: {count.passed} passed, {count.failed} failed", flush=True)
+        passed, failed = passed + count.passed, failed + count.failed
+    return Count(passed, failed)
+
+
+NO_SWEEP = ("-LE", "sweep")
+FIXED_ADDRESSES = ("setarch", "-R")  # the thread sanitizer of clang 14 knows no 32-bit mmap randomisation
+
+unit_release = ctest("release", *NO_SWEEP)
+unit_asan = ctest("asan", *NO_SWEEP)
+unit_tsan = ctest("tsan", *NO_SWEEP, wrap=FIXED_ADDRESSES)
+sweep = ctest("release", "-L", "sweep")
+all_clang = ctest("clang", timeout=1800)
+all_O0 = ctest("O0", timeout=1800)
+all_O3 = ctest("O3", timeout=1800)
+python = pytest("python/tests", "--ignore=python/tests/celery")
+celery = pytest("python/tests/celery")
+browser = pytest("examples/chat/tests")
+demo = program("examples/chat/demo.py", "--once")
+
+# fmt: off
+PARTS = [  # name, what, the path it needs, part of a plain ./dev test, action
+    Part("lint", "format, Python style, tests/tidy.py", "tests/tidy.py", True, lint),
+    Part("release", "C++ tests, g++ -O2", "lib/base/CMakeLists.txt", True, unit_release),
+    Part("asan", "C++ tests, g++, address and undefined sanitizers", "lib/base/CMakeLists.txt", True, unit_asan),
+    Part("sweep", "death after every instruction, small segments", "tests/crash", True, sweep),
+    Part("python", "the package, without Celery", "python/tests", True, python),
+    Part("celery", "transport, results, deaths of workers", "python/tests/celery", True, celery),
+    Part("browser", "the demo's page in Chromium", "examples/chat/tests", True, browser),
+    Part("demo", "the demo, played once", "examples/chat/demo.py", True, demo),
+    Part("wheel", "pip install . in isolation, used elsewhere", "python/shoal/__init__.py", True, wheel),
+    Part("clang", "C++ tests and sweep, clang -O2", "lib/base/CMakeLists.txt", False, all_clang),
+    Part("tsan", "C++ tests, clang's thread sanitizer, locked reads", "lib/base/CMakeLists.txt", False, unit_tsan),
+    Part("O0", "C++ tests and sweep, g++ -O0", "lib/base/CMakeLists.txt", False, all_O0),
+    Part("O3", "C++ tests and sweep, g++ -O3", "lib/base/CMakeLists.txt", False, all_O3),
+    Part("pythons", "wheel and Python tests, every CPython here", "python/tests", False, every_python),
+]

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: MIT
+"""Rules that no compiler checks: includes point down the layer order, every file says its licence first, lines have at
+most 120 characters and no tabs. Prints each offence; exit code 1 if there is one."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LAYERS = re.search(r"set\(SHOAL_LAYERS ([\w ]+)\)", (ROOT / "cmake/layers.cmake").read_text()).group(1).split()
+CHECKED = {".cc", ".h", ".py", ".pyi", ".cmake", ".sh", ".js", ".css", ".html", ".toml"}
+LICENSED = CHECKED - {".html", ".css", ".js", ".pyi"}
+INCLUDE = re.compile(r'#include "([^"]+)"')
+
+
+def included_upwards(name: str, line: str) -> bool:
+    """A layer includes itself, the public face and layers to its left; nothing of the programs above it."""
+    parts, match = Path(name).parts, INCLUDE.match(line)
+    if not match or parts[0] != "lib" or parts[1] not in LAYERS:
+        return False
+    target = match.group(1).split("/")[0]
+    if target in ("daemon", "tools", "python", "bench", "tests"):
+        return True
+    return target in LAYERS and LAYERS.index(target) > LAYERS.index(parts[1])
+
+
+def offences(name: str, lines: list):
+    start = 1 if lines and lines[0].startswith("#!") else 0
+    if Path(name).suffix in LICENSED and "SPDX-License-Identifier: MIT" not in "".join(lines[start : start + 1]):
+        yield 1, "the first line is not the SPDX line"
+    for number, line in enumerate(lines, 1):
+        if len(line) > 120:
+            yield number, f"{len(line)} characters"
+        if "\t" in line:
+            yield number, "a tab"
+        if included_upwards(name, line):
+            yield number, "an include that points up the layers: " + line
+
+
+def main() -> int:
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    count = 0
+    for name in names:
+        path = ROOT / name
+        if path.is_file() and (path.suffix in CHECKED or path.name in ("CMakeLists.txt", "dev", "run")):
+            for number, text in offences(name, path.read_text().splitlines()):
+                print(f"{name}:{number}: {text}")
+                count += 1
+    return 1 if count else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
