@@ -29,11 +29,21 @@ def build(preset: str, target: "str | None" = None) -> None:
     options = []
     if preset == "release" and (ROOT / "python/bindings").exists():
         options = ["-DSHOAL_PYTHON=ON", "-DSHOAL_PYTHON_INPLACE=ON", f"-DPython_EXECUTABLE={machine.python()}"]
-    run(["cmake", "--preset", preset, "--log-level=WARNING", *options], environment=CCACHE)
+    configure(preset, options)
     command = ["cmake", "--build", "--preset", preset, "-j", str(jobs())]
     run(command + (["--target", target] if target else []), environment=CCACHE)
     if preset == "release":
         show_to_virtual_environment()
+
+
+def configure(preset: str, options: list) -> None:
+    """Only when the options or the presets changed; to everything else Ninja reacts by itself."""
+    stamp = folder(preset) / "dev-configured"
+    state = "\n".join([*options, str(ROOT), (ROOT / "CMakePresets.json").read_text()])
+    if stamp.exists() and stamp.read_text() == state and (folder(preset) / "build.ninja").exists():
+        return
+    run(["cmake", "--preset", preset, "--log-level=WARNING", *options], environment=CCACHE)
+    stamp.write_text(state)
 
 
 def replace(path: Path, text: str) -> None:

@@ -186,7 +186,7 @@ demo = program("examples/chat/demo.py", "--once")
 
 # fmt: off
 PARTS = [  # name, what, the path it needs, part of a plain ./dev test, action
-    Part("lint", "format, Python style, tests/tidy.py", "tests/tidy.py", True, lint),
+    Part("lint", "Python style, tests/tidy.py", "tests/tidy.py", True, lint),
     Part("release", "C++ tests, g++ -O2", "lib/base/CMakeLists.txt", True, unit_release),
     Part("asan", "C++ tests, g++, address and undefined sanitizers", "lib/base/CMakeLists.txt", True, unit_asan),
     Part("sweep", "death after every instruction, small segments", "tests/crash", True, sweep),
