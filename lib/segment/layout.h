@@ -118,9 +118,11 @@ SHOAL_SHM_RECORD(ChunkHeader, 32);
 
 // ---- Page and extent ---------------------------------------------------------------------------------------------------
 //
-// owner: kind:8 | 0:24 | context id or shard:32. FREE -> CLAIMED or JOURNAL by CAS, never journalled; CLAIMED -> OWNED
+// owner: kind:8 | 0:24 | context id, shard or first page:32. FREE -> CLAIMED or JOURNAL by CAS, never journalled; CLAIMED -> OWNED
 // through the journal of the claimer; OWNED -> CLAIMED through the journal, CLAIMED -> FREE by a store after the commit.
-enum class PageKind : uint8_t { kFree = 0, kClaimed = 1, kJournal = 2, kOwned = 3, kReserved = 4 };
+// A span is claimed by its first page; its other pages then become TAIL of that first page, without a journal: what they are
+// follows from what the first page is. A release frees the tails first and the first page last.
+enum class PageKind : uint8_t { kFree = 0, kClaimed = 1, kJournal = 2, kOwned = 3, kTail = 4 };
 constexpr uint64_t page_owner(PageKind kind, uint32_t id) noexcept { return uint64_t{static_cast<uint8_t>(kind)} << 56 | id; }
 constexpr PageKind page_kind(uint64_t owner) noexcept { return static_cast<PageKind>(owner >> 56); }
 
@@ -129,10 +131,11 @@ struct PageUse {
   uint16_t used;        // blocks handed out
   uint16_t free_head;   // index + 1 of the first free block, whose first two bytes hold the next; 0 = none
   uint16_t bump;        // blocks taken so far from the untouched end
-  uint8_t size_class;   // kSpanClass = the span is one block; kTailClass = not the first page of its span
-  uint8_t span;         // first page: pages of the span; tail: distance back to the first page
+  uint8_t size_class;   // kSpanClass = the span is one block
+  uint8_t span;         // pages of the span, set before its tails are taken
 };
 SHOAL_SHM_RECORD(PageUse, 8);
+inline constexpr uint8_t kSpanClass = 255;
 
 struct Page {
   Atomic<uint64_t> owner;
@@ -144,7 +147,7 @@ SHOAL_SHM_RECORD(Page, 24);
 struct Extent {
   Atomic<uint32_t> maybe_free;  // hint: 0 = a search found no free page; any release sets it to 1
   uint8_t padding[60];
-  Page pages[kPagesPerExtent];  // the first kExtentHeadPages describe this head and are RESERVED by convention
+  Page pages[kPagesPerExtent];  // the first kExtentHeadPages describe this head and are never looked at
 };
 SHOAL_SHM_RECORD(Extent, 64 + kPagesPerExtent * 24);
 inline constexpr uint32_t kExtentHeadPages = (sizeof(Extent) + kPageBytes - 1) / kPageBytes;
@@ -173,7 +176,8 @@ struct alignas(64) Shard {
 
   // Under the lock, through the journal.
   uint32_t class_pages[kClassCount];  // per size class: first span with room
-  uint64_t blocks_used;               // bytes handed out
+  uint64_t foreign_free[kClassCount]; // per size class: free blocks that lie in other shards' pages, linked by offset
+  uint64_t bytes_used;                // bytes handed out
   uint64_t lazy_free;                 // first entry whose content is still to be freed (keyspace/lazy_free.h)
   DictRoot channels;                  // name -> ring (channels/)
   DictRoot queues;                    // name -> task queue (queues/)
@@ -185,7 +189,7 @@ struct alignas(64) Shard {
   uint64_t reserved2[10];
   Cell<uint64_t> deleted[kDeletedCount];  // version of an absent key: the sequence of the last removal, by hash
 };
-SHOAL_SHM_RECORD(Shard, 2752);
+SHOAL_SHM_RECORD(Shard, 3136);
 static_assert(offsetof(Shard, class_pages) == 64);
 
 // ---- Header --------------------------------------------------------------------------------------------------------------

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT
+// journal.h: the undo journal of one context. Whole words of old bytes, then a trailer word, so that undo walks backwards:
+//
+//   ... | old word | old word | trailer {kind:2 | words:14 | offset:48} | ...     words [0, journal_words) count
+//
+// A record is complete before `journal_words` covers it, and covers it before the store that it guards (compiler order is
+// enough: a death falls between instructions). journal_words = 0 is the commit of everything at once.
+// Records: kUndo (old words of `offset`), kFree (one word: the place of the previous kFree record + 1; the block at `offset`
+// is to be freed at the commit), kSkip (the unused end of a chunk).
+//
+// Only the context's own thread appends; recovery undoes for the dead. Dies at any line: journal_words says what counts.
+#pragma once
+
+#include <cstdint>
+
+#include "segment/segment.h"
+
+namespace shoal {
+
+class Journal {
+ public:
+  Journal(Segment& segment, shm::Context& self) noexcept : segment_(segment), self_(self) { rewind(); }
+
+  uint64_t words() const noexcept { return self_.journal_words; }
+  // Journals the words that [address, address + bytes) touches. False: no page left for a further chunk; nothing was recorded.
+  bool record(const void* address, uint64_t bytes) noexcept {
+    const uint64_t offset = segment_.offset_of(address);
+    const uint64_t start = offset & ~uint64_t{7};
+    uint64_t count = (offset + bytes - start + 7) / 8;
+    const uint64_t* old = segment_.pointer<uint64_t>(start);
+    for (uint64_t at = start; count > kPieceWords; count -= kPieceWords, old += kPieceWords, at += kPieceWords * 8) {
+      if (!append(Kind::kUndo, at, old, kPieceWords)) return false;
+    }
+    return append(Kind::kUndo, start + (static_cast<uint64_t>(old - segment_.pointer<uint64_t>(start)) * 8), old, count);
+  }
+  // Notes that the block is to be freed at the commit.
+  bool record_free(uint64_t block) noexcept {
+    const uint64_t place = words();
+    if (!append(Kind::kFree, block, &last_free_, 1)) return false;
+    last_free_ = place + 1;
+    return true;
+  }
+  // Calls f(block) for each noted free, newest first. f may append records.
+  template <typename F>
+  void for_each_free(F&& f) noexcept {
+    for (uint64_t next = last_free_; next != 0;) {
+      const FreeRecord record = read_free(next - 1);
+      f(record.block);
+      next = record.previous;
+    }
+  }
+  uint64_t last_free() const noexcept { return last_free_; }
+
+  // Undoes down to `words` and forgets the frees noted since.
+  void undo_to(uint64_t words, uint64_t last_free) noexcept;
+  // After the commit or the undo: the next record is the first.
+  void rewind() noexcept;
+
+  // Applies the journal of any context backwards, down to `words`. Recovery's use; idempotent until journal_words moves.
+  static void undo(Segment& segment, shm::Context& context, uint64_t words) noexcept;
+  // Gives the chunks back; the journal must be empty.
+  static void release_chunks(Segment& segment, shm::Context& context) noexcept;
+
+  static constexpr uint64_t kPieceWords = 256;
+
+ private:
+  enum class Kind : uint64_t { kUndo = 0, kFree = 1, kSkip = 2 };
+  struct FreeRecord {
+    uint64_t block, previous;
+  };
+  static constexpr uint64_t trailer(Kind kind, uint64_t words, uint64_t offset) noexcept {
+    return static_cast<uint64_t>(kind) << 62 | words << 48 | offset;
+  }
+
+  bool append(Kind kind, uint64_t offset, const uint64_t* old, uint64_t count) noexcept {
+    if (__builtin_expect(used_ + count + 1 > capacity_, 0) && !next_chunk(count + 1)) return false;
+    uint64_t* place = words_ + used_;
+    for (uint64_t i = 0; i < count; ++i) place[i] = old[i];
+    place[count] = trailer(kind, count, offset);
+    used_ += count + 1;
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    self_.journal_words = first_word_ + used_;
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    return true;
+  }
+  bool next_chunk(uint64_t words_needed) noexcept;
+  void enter(uint64_t chunk, uint64_t used) noexcept;
+  FreeRecord read_free(uint64_t place) const noexcept;
+
+  Segment& segment_;
+  shm::Context& self_;
+  uint64_t chunk_ = 0;          // offset of the chunk being filled, 0 = none yet
+  uint64_t* words_ = nullptr;   // its words
+  uint64_t used_ = 0, capacity_ = 0, first_word_ = 0;
+  uint64_t last_free_ = 0;      // place of the newest kFree record + 1
+};
+
+}  // namespace shoal

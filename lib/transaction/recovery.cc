@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+#include "transaction/recovery.h"
+
+#include <climits>
+
+#include "process/wake.h"
+#include "transaction/journal.h"
+#include "transaction/owner_lock.h"
+#include "transaction/page_pool.h"
+
+namespace shoal {
+
+namespace {
+
+PublishOutbox publish_outbox = nullptr;
+
+// True if `self` now is D's recoverer.
+bool claim_recovery(Segment& segment, shm::Context& dead_context, uint32_t self) noexcept {
+  uint32_t recoverer = dead_context.recoverer.load(std::memory_order_acquire);
+  if (recoverer != 0 && recoverer != self && !dead(segment, recoverer)) return false;
+  return recoverer == self || dead_context.recoverer.compare_exchange_strong(recoverer, self, std::memory_order_acq_rel);
+}
+
+template <typename F>
+void for_each_held_shard(Segment& segment, uint32_t id, F&& f) noexcept {
+  for (uint32_t index = 0; index < segment.shard_count(); ++index) {
+    shm::Shard& shard = segment.control_shard(index);
+    if ((shard.owner.load(std::memory_order_acquire) & ~shm::kWaitersBit) == id) f(shard);
+  }
+}
+
+void undo_and_unlock(Segment& segment, shm::Context& context, uint32_t id) noexcept {
+  for_each_held_shard(segment, id, [](shm::Shard& shard) {
+    const uint64_t sequence = shard.sequence.load(std::memory_order_relaxed);
+    if (sequence % 2 == 0) shard.sequence.store(sequence + 1, std::memory_order_relaxed);
+  });
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  Journal::undo(segment, context, 0);
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  context.journal_words = 0;
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  for_each_held_shard(segment, id, [](shm::Shard& shard) {
+    shard.sequence.store((shard.sequence.load(std::memory_order_relaxed) | 1) + 1, std::memory_order_release);
+    shard.owner.store(0, std::memory_order_release);
+    owner_lock::wake_waiters(shard.owner, INT_MAX);
+  });
+}
+
+}  // namespace
+
+void set_publish_outbox(PublishOutbox publish) noexcept { publish_outbox = publish; }
+
+void recover(Process& process, uint32_t self, uint32_t dead_id, bool slot_is_dead) noexcept {
+  Segment& segment = process.segment();
+  shm::Context& context = segment.control_context(shm::context_index(dead_id));
+  if (!claim_recovery(segment, context, self)) return;
+  if (context.id.load(std::memory_order_acquire) == dead_id && (slot_is_dead || dead(segment, dead_id))) {
+    undo_and_unlock(segment, context, dead_id);
+    context.first_chunk = 0;
+    release_claims(segment, context, dead_id, shm::PageKind::kClaimed);
+    release_claims(segment, context, dead_id, shm::PageKind::kJournal);
+    context.pin.store(0, std::memory_order_relaxed);
+    if (context.outbox != 0 && publish_outbox != nullptr) publish_outbox(process, context);
+    if (context.wake_debt.load(std::memory_order_acquire) != 0) wake_everybody(process);
+    context.wake_debt.store(0, std::memory_order_relaxed);
+    context.id.store(0, std::memory_order_release);
+    context.claim.store(0, std::memory_order_release);
+  }
+  context.recoverer.store(0, std::memory_order_release);
+}
+
+uint32_t recover_all(Process& process, uint32_t self) noexcept {
+  Segment& segment = process.segment();
+  uint32_t recovered = 0;
+  const uint32_t high = segment.header().context_high.load(std::memory_order_acquire);
+  for (uint32_t index = 0; index < high; ++index) {
+    const uint32_t id = segment.context(index).id.load(std::memory_order_acquire);
+    if (id == 0 || id == self || !dead(segment, id)) continue;
+    recover(process, self, id);
+    ++recovered;
+  }
+  return recovered;
+}
+
+}  // namespace shoal

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: MIT
+// transaction.h: the only way to change reachable memory.
+//
+//   Transaction tx(process, context);
+//   if (Status s = tx.begin(shards, budget); !s.ok()) ...   locks, ascending
+//   const Entry& entry = tx.view<Entry>(offset);            what is there is const
+//   tx.edit(entry.version) = 7;                             journals the field, then gives the one mutable reference to it
+//   auto* node = tx.create<Node>(bytes);                    fresh memory: write it freely; nullptr when the segment is full
+//   tx.free(offset);                                        carried out at the commit
+//   tx.commit();                                            one store makes all of it true; then the locks fall
+//
+// Rules. Edit fields, not nodes. Handlers run between begin and commit: no system call, no exception, no callback, no GIL.
+// A block freed in a transaction stays readable and is not handed out again before the commit. When the journal itself finds no page,
+// edit() returns a scratch copy and failed() is true: nothing more reaches the segment and commit() turns into rollback(); a
+// loop without another bound asks failed().
+//
+// Sequences: at the first edit of memory that a reader can see, the sequences of all locked shards go odd; allocator words
+// and fresh blocks do not count. Commit and rollback make them even again, always onwards.
+//
+// Dies at any line: see recovery.h. One thread; not reentrant.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+
+#include "base/bytes.h"
+#include "base/status.h"
+#include "process/process.h"
+#include "transaction/journal.h"
+#include "transaction/owner_lock.h"
+
+namespace shoal {
+
+class Transaction {
+ public:
+  struct Savepoint {
+    uint64_t words, last_free;
+  };
+
+  Transaction(Process& process, shm::Context& self) noexcept;
+  ~Transaction();
+  Transaction(const Transaction&) = delete;
+  Transaction& operator=(const Transaction&) = delete;
+
+  // Locks the shards of the mask. Errors: owner_lock::lock; nothing is held then.
+  Status begin(uint64_t shards, int64_t budget_ns) noexcept;
+  // kFull if it had failed: then everything was undone.
+  Status commit() noexcept;
+  void rollback() noexcept;
+  bool open() const noexcept { return locked_ != 0; }
+  bool holds(uint32_t shard) const noexcept { return locked_ >> shard & 1; }
+  uint64_t locked() const noexcept { return locked_; }
+
+  Savepoint savepoint() const noexcept { return {journal_.words(), journal_.last_free()}; }
+  void rollback_to(Savepoint point) noexcept;
+
+  // The segment ran out of pages, for a block or for the journal. Undo, grow, run again.
+  bool failed() const noexcept { return journal_full_ || memory_full_; }
+  uint64_t bytes_wanted() const noexcept { return bytes_wanted_; }
+
+  // The shard whose allocator create() uses and whose lists take foreign blocks; one that is locked.
+  void set_home(uint32_t shard) noexcept { home_ = shard; }
+  uint32_t home() const noexcept { return home_; }
+
+  Segment& segment() noexcept { return segment_; }
+  Process& process() noexcept { return process_; }
+  shm::Context& context() noexcept { return self_; }
+  const shm::Shard& shard(uint32_t index) const noexcept { return segment_.shard(index); }
+
+  template <typename T>
+  const T& view(uint64_t offset) const noexcept {
+    return *segment_.pointer<T>(offset);
+  }
+  template <typename T>
+  const T& view(Offset<T> offset) const noexcept {
+    return segment_.at(offset);
+  }
+  uint64_t offset_of(const void* address) const noexcept { return segment_.offset_of(address); }
+
+  // Journals `field`, which lies in the segment, and returns it mutable.
+  template <typename T>
+  T& edit(const T& field) noexcept {
+    static_assert(ShmSafe<T>);
+    return *reinterpret_cast<T*>(edit_bytes(&field, sizeof(T)));
+  }
+  // The same for raw bytes.
+  std::byte* edit_bytes(const void* address, uint64_t bytes) noexcept {
+    if (__builtin_expect(!visible_, 0)) become_visible();
+    return edit_hidden(address, bytes);
+  }
+
+  // Fresh memory of at least `bytes`, 8-byte aligned, contents undefined. nullptr when the segment is full.
+  template <typename T>
+  T* create(uint64_t bytes = sizeof(T)) noexcept {
+    return reinterpret_cast<T*>(allocate(bytes));
+  }
+  // To be freed at the commit.
+  void free(uint64_t block) noexcept {
+    if (!journal_.record_free(block)) fail_journal();
+  }
+  // How many bytes the block can hold.
+  uint64_t capacity(uint64_t block) const noexcept;
+
+  // The version that a change in this transaction gives to an entry of the shard (WATCH compares it).
+  uint64_t version(uint32_t shard) const noexcept {
+    return (segment_.shard(shard).sequence.load(std::memory_order_relaxed) | 1) + 1;
+  }
+
+  // This transaction will have to wake sleepers once it is committed and unlocked: until settle_wakes() a death makes its
+  // recoverer ring everybody.
+  void owe_wakes() noexcept { self_.wake_debt.store(1, std::memory_order_relaxed); }
+  void settle_wakes() noexcept { self_.wake_debt.store(0, std::memory_order_release); }
+
+ private:
+  std::byte* edit_hidden(const void* address, uint64_t bytes) noexcept {  // the allocator's own words: readers do not look
+    if (__builtin_expect(journal_full_ || !journal_.record(address, bytes), 0)) return scratch(address, bytes);
+    return static_cast<std::byte*>(const_cast<void*>(address));
+  }
+  template <typename T>
+  T& hidden(const T& field) noexcept {
+    return *reinterpret_cast<T*>(edit_hidden(&field, sizeof(T)));
+  }
+  void become_visible() noexcept;
+  void fail_journal() noexcept { journal_full_ = true; }
+  std::byte* scratch(const void* address, uint64_t bytes) noexcept;
+  void release_locks() noexcept;
+
+  // allocator.cc
+  std::byte* allocate(uint64_t bytes) noexcept;
+  std::byte* allocate_span(uint64_t bytes) noexcept;
+  std::byte* take_block(uint32_t page, uint32_t size_class) noexcept;
+  uint32_t open_page(uint32_t size_class) noexcept;
+  void carry_out_frees() noexcept;
+  void free_now(uint64_t block) noexcept;
+  void link_page(uint32_t page, uint32_t size_class) noexcept;
+  void unlink_page(uint32_t page, uint32_t size_class) noexcept;
+  void give_up_span(uint32_t page) noexcept;
+  void release_given_up() noexcept;
+
+  Segment& segment_;
+  Process& process_;
+  shm::Context& self_;
+  Journal journal_;
+  uint64_t locked_ = 0;          // mask of the shards held
+  uint64_t bytes_wanted_ = 0;
+  uint32_t id_;
+  uint32_t home_ = 0;
+  uint32_t given_up_ = 0;        // first of the spans to be released after the commit, linked by Page::next
+  bool visible_ = false;         // the sequences are odd
+  bool claimed_ = false;         // pages were claimed: an undo leaves some to be released
+  bool journal_full_ = false, memory_full_ = false;
+};
+
+}  // namespace shoal
