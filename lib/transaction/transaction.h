@@ -95,6 +95,8 @@ class Transaction {
   T* create(uint64_t bytes = sizeof(T)) noexcept {
     return reinterpret_cast<T*>(allocate(bytes));
   }
+  // A block that create() gave in this transaction, mutable again.
+  std::byte* fresh(uint64_t block) noexcept { return segment_.control_base() + block; }
   // To be freed at the commit.
   void free(uint64_t block) noexcept {
     if (!journal_.record_free(block)) fail_journal();

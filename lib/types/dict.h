@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: MIT
+// dict.h: the one hash table of Shoal: keys of a shard, fields of a hash, members of a set, channels by name.
+//
+// Linear hashing (Litwin 1980): the table grows and shrinks by one bucket at a time, so no operation ever moves more than two
+// buckets. A bucket is one cache line: seven slots and a link to an overflow bucket. A slot is tag:16 | offset:48 of an
+// item's block; the tag spares a look at most items that are not meant.
+//
+//   DictRoot --depth 0--> [bucket | bucket | ... up to 64]                 one block, doubled by copying
+//            --depth 1--> node of 512 offsets --> segments of 64 buckets
+//            --depth 2--> node of 512 offsets --> nodes --> segments
+//
+//   N buckets, 2^L <= N < 2^(L+1):  bucket(h) = h mod 2^(L+1), or h mod 2^L where that is not below N.
+//   Growing splits bucket N - 2^L into itself and N; shrinking merges them again.
+//
+// A scan walks the hashes in bit-reversed order. A bucket is a range of that order whatever N is, so an item that is there
+// all the time is met at least once, however the table grows or shrinks in between.
+//
+// All changes go through a Transaction under the lock of the shard that holds the root. Dies at any line: undone with it.
+// Readers without the lock use find(Snapshot, ...).
+#pragma once
+
+#include <bit>
+#include <cstdint>
+
+#include "transaction/snapshot.h"
+#include "transaction/transaction.h"
+
+namespace shoal {
+
+namespace shm {
+struct Bucket {
+  Cell<uint64_t> slots[7];   // tag:16 | offset:48, 0 = empty; filled from the front, over the whole chain
+  Cell<uint64_t> overflow;   // offset of the next bucket of the chain, 0 = last
+};
+SHOAL_SHM_RECORD(Bucket, 64);
+}  // namespace shm
+
+class Dict {
+ public:
+  static constexpr uint32_t kBucketsPerSegment = 64, kFanout = 512;
+  static constexpr uint64_t kBucketsMax = uint64_t{kBucketsPerSegment} * kFanout * kFanout;
+  using Slot = shm::Cell<uint64_t>;
+  // The hash of an item's key, for moving it to another bucket.
+  using ItemHash = uint64_t (*)(const Segment& segment, uint64_t item) noexcept;
+
+  static constexpr uint64_t item_of(uint64_t slot) noexcept { return slot & 0xffff'ffff'ffff; }
+  static constexpr uint64_t make_slot(uint64_t hash, uint64_t item) noexcept { return hash >> 32 << 48 | item; }
+
+  // ---- Under the lock ----
+
+  // The slot whose item `match(offset)` accepts, or nullptr.
+  template <typename Match>
+  static const Slot* find(const Segment& segment, const shm::DictRoot& root, uint64_t hash, Match&& match) noexcept {
+    if (root.buckets.load() == 0) return nullptr;
+    const uint64_t tag = hash >> 32 << 48;
+    for (const shm::Bucket* bucket = &bucket_at(segment, root, bucket_of(hash, root.buckets));;) {
+      for (const Slot& slot : bucket->slots) {
+        const uint64_t value = slot.load();
+        if ((value ^ tag) >> 48 == 0 && value != 0 && match(item_of(value))) return &slot;
+      }
+      const uint64_t next = bucket->overflow;
+      if (next == 0) return nullptr;
+      bucket = segment.pointer<shm::Bucket>(next);
+    }
+  }
+
+  // Adds an item that is not there. The transaction has failed if memory ran out.
+  static void insert(Transaction& tx, const shm::DictRoot& root, uint64_t hash, uint64_t item, ItemHash item_hash) noexcept;
+  // Takes out the item that lies at `item`; the item itself is the caller's to free.
+  static void remove(Transaction& tx, const shm::DictRoot& root, uint64_t hash, uint64_t item) noexcept;
+  // Any item, 0 if empty: from the last bucket, which is cheap to take items from one by one.
+  static uint64_t any_item(const Segment& segment, const shm::DictRoot& root) noexcept;
+  // A random item for `random` uniform in 64 bits; 0 if empty.
+  static uint64_t random_item(const Segment& segment, const shm::DictRoot& root, uint64_t random) noexcept;
+
+  // Visits the items of at least one bucket from `cursor` on, and returns the next cursor, 0 at the end. Starts at 0.
+  template <typename Visit>
+  static uint32_t scan(const Segment& segment, const shm::DictRoot& root, uint32_t cursor, Visit&& visit) noexcept {
+    const uint32_t buckets = root.buckets;
+    if (buckets == 0) return 0;
+    const uint32_t number = bucket_of(reverse_bits(cursor), buckets);
+    for_each_in_chain(segment, bucket_at(segment, root, number), visit);
+    const uint32_t width = 32 - bits_of(number, buckets);  // the bucket is 2^width positions wide
+    return width >= 32 ? 0 : static_cast<uint32_t>(((uint64_t{cursor} >> width) + 1) << width);
+  }
+  // Visits every item. The visitor must not change the table.
+  template <typename Visit>
+  static void for_each(const Segment& segment, const shm::DictRoot& root, Visit&& visit) noexcept {
+    for (uint32_t number = 0; number < root.buckets.load(); ++number) {
+      for_each_in_chain(segment, bucket_at(segment, root, number), visit);
+    }
+  }
+  // Visits the blocks of the table itself (not the items), for check and accounting.
+  template <typename Visit>
+  static void for_each_block(const Segment& segment, const shm::DictRoot& root, Visit&& visit) noexcept;
+
+  // ---- Without the lock ----
+
+  enum class Found { kNo, kYes, kTorn };
+  // Like find(), on private copies; `match(offset)` must only use the snapshot. kTorn: try again.
+  template <typename Match>
+  static Found find(const Snapshot& snapshot, const Segment& segment, const shm::DictRoot& root, uint64_t hash, uint64_t& item,
+                    Match&& match) noexcept;
+
+  static uint32_t bucket_of(uint64_t hash, uint32_t buckets) noexcept {
+    const uint32_t low = std::bit_floor(buckets);
+    const uint32_t number = static_cast<uint32_t>(hash) & (2 * low - 1);
+    return number < buckets ? number : number & (low - 1);
+  }
+
+ private:
+  static uint32_t bits_of(uint32_t number, uint32_t buckets) noexcept {  // hash bits that decide for this bucket
+    const uint32_t low = std::bit_floor(buckets);
+    const auto level = static_cast<uint32_t>(std::countr_zero(low));
+    return number >= low || number < buckets - low ? level + 1 : level;
+  }
+  static uint32_t reverse_bits(uint32_t value) noexcept {
+    value = (value >> 1 & 0x55555555u) | (value & 0x55555555u) << 1;
+    value = (value >> 2 & 0x33333333u) | (value & 0x33333333u) << 2;
+    value = (value >> 4 & 0x0f0f0f0fu) | (value & 0x0f0f0f0fu) << 4;
+    return __builtin_bswap32(value);
+  }
+  static const shm::Bucket& bucket_at(const Segment& segment, const shm::DictRoot& root, uint32_t number) noexcept {
+    uint64_t table = root.table;
+    const uint32_t depth = root.depth;
+    if (depth == 2) table = segment.pointer<Slot>(table)[number / (kBucketsPerSegment * kFanout)];
+    if (depth >= 1) table = segment.pointer<Slot>(table)[number / kBucketsPerSegment % kFanout];
+    return segment.pointer<shm::Bucket>(table)[depth == 0 ? number : number % kBucketsPerSegment];
+  }
+  template <typename Visit>
+  static void for_each_in_chain(const Segment& segment, const shm::Bucket& first, Visit&& visit) noexcept {
+    for (const shm::Bucket* bucket = &first;;) {
+      for (const Slot& slot : bucket->slots) {
+        if (const uint64_t value = slot; value != 0) visit(item_of(value));
+      }
+      const uint64_t next = bucket->overflow;
+      if (next == 0) return;
+      bucket = segment.pointer<shm::Bucket>(next);
+    }
+  }
+
+  static void grow(Transaction& tx, const shm::DictRoot& root, ItemHash item_hash) noexcept;
+  static bool shrink(Transaction& tx, const shm::DictRoot& root) noexcept;
+  static bool add_bucket(Transaction& tx, const shm::DictRoot& root, uint32_t number) noexcept;
+  static void drop_bucket(Transaction& tx, const shm::DictRoot& root, uint32_t number) noexcept;
+  static void append(Transaction& tx, const shm::Bucket& first, uint64_t slot) noexcept;
+  static uint64_t take_last(Transaction& tx, const shm::Bucket& first) noexcept;
+  friend class DictCheck;
+};
+
+template <typename Match>
+Dict::Found Dict::find(const Snapshot& snapshot, const Segment& segment, const shm::DictRoot& root, uint64_t hash,
+                       uint64_t& item, Match&& match) noexcept {
+  const uint32_t buckets = root.buckets, depth = root.depth;
+  if (buckets == 0) return Found::kNo;
+  if (buckets > kBucketsMax) return Found::kTorn;
+  const uint32_t number = bucket_of(hash, buckets);
+  uint64_t table = root.table;
+  if (depth == 2 && !snapshot.word(table + uint64_t{number / (kBucketsPerSegment * kFanout)} * 8, table)) return Found::kTorn;
+  if (depth >= 1 && !snapshot.word(table + uint64_t{number / kBucketsPerSegment % kFanout} * 8, table)) return Found::kTorn;
+  uint64_t place = table + uint64_t{depth == 0 ? number : number % kBucketsPerSegment} * sizeof(shm::Bucket);
+  const uint64_t tag = hash >> 32 << 48;
+  for (uint32_t steps = 0; steps < kTraversalStepsMax; ++steps) {
+    if (place % 8 != 0 || !segment.contains(place, sizeof(shm::Bucket))) return Found::kTorn;
+    const shm::Bucket& bucket = *segment.pointer<shm::Bucket>(place);
+    for (const Slot& slot : bucket.slots) {
+      const uint64_t value = slot.load();
+      if ((value ^ tag) >> 48 == 0 && value != 0 && match(item_of(value))) {
+        item = item_of(value);
+        return Found::kYes;
+      }
+    }
+    place = bucket.overflow;
+    if (place == 0) return Found::kNo;
+  }
+  return Found::kTorn;
+}
+
+template <typename Visit>
+void Dict::for_each_block(const Segment& segment, const shm::DictRoot& root, Visit&& visit) noexcept {
+  const uint32_t buckets = root.buckets, depth = root.depth;
+  if (buckets == 0) return;
+  for (uint32_t number = 0; number < buckets; ++number) {
+    for (uint64_t next = bucket_at(segment, root, number).overflow; next != 0;) {
+      visit(next);
+      next = segment.pointer<shm::Bucket>(next)->overflow;
+    }
+    if (depth >= 1 && number % kBucketsPerSegment == 0) visit(segment.offset_of(&bucket_at(segment, root, number)));
+    if (depth == 2 && number % (kBucketsPerSegment * kFanout) == 0) {
+      visit(segment.pointer<Slot>(root.table)[number / (kBucketsPerSegment * kFanout)].load());
+    }
+  }
+  visit(root.table.load());
+}
+
+}  // namespace shoal
