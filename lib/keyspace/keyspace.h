@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+// keyspace.h: from a key to its entry. 16 databases share each shard's dict; the database is part of the hash and of the
+// entry, so `SELECT` costs nothing.
+//
+// Everything but find_snapshot() runs under the lock of the key's shard. A key whose time has come is missing for readers
+// and is deleted by the next writer who meets it (or by the daemon).
+// Dies at any line: undone with the transaction.
+#pragma once
+
+#include <cstdint>
+
+#include "base/bytes.h"
+#include "base/hash.h"
+#include "transaction/transaction.h"
+#include "types/dict.h"
+#include "types/type.h"
+#include "types/type_table.h"
+
+namespace shoal {
+
+struct Key {
+  Bytes name;
+  uint64_t hash = 0;
+  uint32_t shard = 0;
+  uint8_t database = 0;
+};
+
+namespace keyspace {
+
+inline Key make_key(const Segment& segment, uint32_t database, Bytes name) noexcept {
+  const uint64_t hash = hash_bytes(name, segment.header().hash_seed + database * 0x9e3779b97f4a7c15u);
+  return {name, hash, segment.shard_of(hash), static_cast<uint8_t>(database)};
+}
+
+// The entry, whether its time has come or not; nullptr if there is none.
+const shm::Entry* find(const Segment& segment, const Key& key) noexcept;
+inline bool expired(const shm::Entry& entry, int64_t now_ms) noexcept {
+  const int64_t expires = entry.expires_ms();
+  return expires != 0 && expires <= now_ms;
+}
+// The live entry or nullptr. `find_for_write` deletes an expired one.
+const shm::Entry* find_for_read(const Segment& segment, const Key& key, int64_t now_ms) noexcept;
+const shm::Entry* find_for_write(Transaction& tx, const Key& key, int64_t now_ms) noexcept;
+
+// A new entry under a key that has none. Its value area of `value_bytes` is undefined: fill it through fresh_value() in the same
+// transaction. nullptr when the segment is full.
+const shm::Entry* create(Transaction& tx, const Key& key, Type type, Encoding encoding, uint32_t value_bytes) noexcept;
+std::byte* fresh_value(Transaction& tx, const shm::Entry& entry) noexcept;
+// Replaces the entry by a copy with another size of value (the first bytes are kept) and room for an expiry word if asked.
+// The new entry; nullptr when the segment is full.
+const shm::Entry* resize(Transaction& tx, const Key& key, const shm::Entry& entry, uint32_t value_bytes, bool with_expiry) noexcept;
+
+// Removes key and value; large values are left to lazy freeing.
+void remove(Transaction& tx, const Key& key, const shm::Entry& entry) noexcept;
+// Takes the entry out of its dict without freeing it (RENAME), and puts one in under another key.
+void detach(Transaction& tx, const Key& key, const shm::Entry& entry) noexcept;
+// Frees the value's blocks and leaves the entry: before it is overwritten with another value.
+void destroy_value(Transaction& tx, const Key& key, const shm::Entry& entry) noexcept;
+
+// The entry changed: WATCHers will see it.
+void touch(Transaction& tx, const Key& key, const shm::Entry& entry) noexcept;
+// expires_ms = 0: never. May move the entry; returns where it is, nullptr when the segment is full.
+const shm::Entry* set_expiry(Transaction& tx, const Key& key, const shm::Entry& entry, int64_t expires_ms) noexcept;
+
+// What WATCH remembers of a key: of its entry, or of the last removal of keys of its kind.
+uint64_t version(const Segment& segment, const Key& key, int64_t now_ms) noexcept;
+
+// Frees a few blocks of what was removed lazily in this shard. True if there is more.
+bool free_lazily(Transaction& tx, uint32_t shard, uint32_t budget) noexcept;
+
+// Hash of an entry that lies in the segment, for the dict.
+uint64_t entry_hash(const Segment& segment, uint64_t entry) noexcept;
+
+}  // namespace keyspace
+}  // namespace shoal
