@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: MIT
-// context.h: this thread's place in a segment: its id, its death note, its sleep word, its journal.
+// context.h: a thread's place in a segment: its id, its death note, its sleep words, its journal.
 //
-// A Context (process handle) belongs to one thread; only `dead()` and `describe_holder()` may be asked about others.
-// Taking one: CAS `claim` 0 -> slot; initialise and lock the death note; raise the generation; publish `id`. Leaving: the
-// transaction layer has nothing open; id = 0; unlock the note; claim = 0.
-// Dies before `id` is published: `claim` names the slot, and whoever reaps the slot sets it free. Dies after: the kernel
-// marks the note, `dead()` is true at once and transaction/recovery repairs.
+//   field          free   claimed   published   leaving, recovered
+//   claim          0      slot      slot        slot, then 0 last
+//   alive (note)   -      locked    locked      unlocked by its thread, or marked by the kernel and left as it is
+//   id             0      0         id          0
+//
+// A context belongs to one thread; only dead() and holder_pid() may be asked about others. Nobody but its claimer touches a
+// note, not even by trylock. Dies
+//   before `id` is published   `claim` names the slot: whoever reaps the slot sets it free
+//   after                      the kernel marks the note, dead() is true at once, transaction/recovery repairs and retires
+//   between id = 0 and claim = 0, leaving or retiring: as before `id` is published
 #pragma once
 
 #include <cstdint>
-#include <string>
 
 #include "base/status.h"
 #include "segment/segment.h"
@@ -28,7 +32,34 @@ inline bool dead(const Segment& segment, uint32_t id) noexcept {
   return (word & kFutexOwnerDied) != 0;
 }
 
-// The pid of the process behind a context, for messages: 0 if unknown.
+// The pid of the process behind a context, for messages: 0 if unknown. As its own PID namespace sees it.
 uint32_t holder_pid(const Segment& segment, uint32_t id) noexcept;
+
+// ---- For process/ and transaction/recovery only --------------------------------------------------------------------------
+
+// Context::claim of a slot's life: generation << 16 | index + 1.
+constexpr uint64_t claim_word(uint32_t slot_index, uint64_t slot_generation) noexcept {
+  return slot_generation << 16 | (slot_index + 1);
+}
+constexpr uint32_t slot_of_claim(uint64_t claim) noexcept { return static_cast<uint32_t>(claim & 0xffff) - 1; }
+
+// Whether the kernel marks the note of a dead thread here, and where the lock word of a note lies. Runs a thread once.
+Status check_death_notes() noexcept;
+
+enum class ContextRange { kRegular, kReserved };
+
+// Claims a free context for the calling thread and publishes its id; the search begins at `hint`. kTooManyThreads if all of
+// the range are taken. From the claim to the id: no allocation.
+Result<shm::Context*> claim_context(Segment& segment, uint64_t claim, ContextRange range, uint32_t hint) noexcept;
+// The calling thread's own context becomes free. Its journal must be empty, its chunks given back.
+void leave_context(Segment& segment, shm::Context& context) noexcept;
+// The last step of R(D): the id is retired and the context free. `recoverer_claim` is the slot of who recovers: from the first
+// line here the context is his, so that the reaping of his slot finishes what he may not.
+void retire_context(Segment& segment, shm::Context& context, uint32_t dead_id, uint64_t recoverer_claim) noexcept;
+// Frees a context whose claimer's slot is dead and which has no id (claimed, not published; or retired, not freed).
+void free_claim(Segment& segment, shm::Context& context, uint64_t claim) noexcept;
+
+// Raises a high-water mark to at least `value`.
+void raise_high(shm::Atomic<uint32_t>& high, uint32_t value) noexcept;
 
 }  // namespace shoal

@@ -2,10 +2,15 @@
 // life_lock.h: a process is alive while one byte of the life file is locked for it: an open-file-description lock, kept by
 // a mapping of the file with MADV_DONTFORK and the descriptor closed. close_range() of a daemonizer cannot drop it, a forked
 // child does not inherit it, PID namespaces do not matter.
+//
+// A filesystem whose mappings do not keep the open file (overlayfs: the writable layer of a container) drops the lock with
+// the descriptor. take() looks, and refuses with kUnsupported instead of handing out a lock that nobody sees.
+// Dies at any line: the kernel drops mapping and descriptor, and the byte is free.
 #pragma once
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/status.h"
 
@@ -15,19 +20,24 @@ class LifeLock {
  public:
   // Locks byte `index` + 1 (byte 0 is never used: other programs like it). kBusy if somebody lives there.
   static Result<LifeLock> take(const std::string& life_path, uint32_t index);
-  LifeLock(LifeLock&&) noexcept;
-  LifeLock& operator=(LifeLock&&) noexcept;
-  ~LifeLock();
+  LifeLock() = default;  // holds nothing
+  LifeLock(LifeLock&& other) noexcept { *this = static_cast<LifeLock&&>(other); }
+  LifeLock& operator=(LifeLock&& other) noexcept;
+  ~LifeLock() { drop(); }
 
-  // In a forked child: the mapping is the parent's and is not there; forget it without unmapping.
-  void forget() noexcept { page_ = nullptr; }
+  // Lets the byte fall free. In a forked child the mapping is the parent's and is not there: only forgotten.
+  void drop() noexcept;
 
  private:
-  LifeLock() = default;
   void* page_ = nullptr;
+  uint64_t nonce_ = 0;  // of the process that took it
 };
 
-// Whether somebody holds byte `index` + 1.
+// Whether somebody, this process included, holds byte `index` + 1. True if that cannot be found out: nobody is declared
+// dead on a failed look.
 bool life_byte_held(const std::string& life_path, uint32_t index) noexcept;
+
+// The same for many bytes at the cost of one open; keeps those of `indexes` that nobody holds.
+void keep_free_bytes(const std::string& life_path, std::vector<uint32_t>& indexes) noexcept;
 
 }  // namespace shoal

@@ -3,22 +3,47 @@
 //
 // Thread-safe. `context()` is the hot path: a thread-local look-up, no system call. After fork the child finds itself
 // unattached (the nonce page reads zero) and attaches anew with a slot and life byte of its own; the parent's contexts stay
-// the parent's. A process whose slot was reaped although it lived sees its slot's generation changed and re-attaches.
+// the parent's. A process whose slot was reaped although it lived finds its contexts retired and re-attaches.
+//
+// A thread gives its context back when it exits, the process its slot when the Process is destroyed. While another thread
+// still has a context then, the segment stays mapped (its note lies there) and the slot stays used until that thread exits.
 //
 // Dies at any line: the life byte falls free; a slot that is marked used while its life byte is free is dead, and whoever
-// notices calls the reaper (see `dead_slots`).
+// notices reaps it (`reap_dead_slots`).
 #pragma once
 
+#include <atomic>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <vector>
 
 #include "base/status.h"
 #include "process/context.h"
+#include "process/fifo.h"
+#include "process/fork_guard.h"
+#include "process/life_lock.h"
 #include "segment/segment.h"
 
 namespace shoal {
+
+enum class SlotRange : int;  // process/slot.h
+
+namespace detail {
+
+// What this thread last looked up: good for the Process of this serial while the fork nonce and the context's id agree.
+struct ThreadCache {
+  uint64_t serial;
+  uint64_t nonce;
+  const std::atomic<uint64_t>* nonce_word;
+  shm::Context* context;
+  uint32_t id;
+};
+#if defined(__GLIBC__)
+[[gnu::tls_model("initial-exec")]]  // no call into the loader where we are a shared library
+#endif
+extern constinit thread_local ThreadCache thread_cache;
+
+}  // namespace detail
 
 class Process {
  public:
@@ -31,34 +56,81 @@ class Process {
 
   Segment& segment() noexcept { return *segment_; }
   const std::shared_ptr<Segment>& shared_segment() const noexcept { return segment_; }
-  uint32_t slot_index() const noexcept;
-  uint64_t slot_generation() const noexcept;
+
+  // This process's slot; in a forked child its own, taken on first use. kNoSlot (and generation 0) if it cannot have one.
+  static constexpr uint32_t kNoSlot = 0xffff'ffff;
+  uint32_t slot_index() noexcept;
+  uint64_t slot_generation() noexcept;
 
   // This thread's context, taken on first use. kTooManyThreads, or the errors of a re-attach after fork.
   // A context that is found claimed by a dead slot is not reused before recovery has retired it.
-  Result<shm::Context*> context();
+  Result<shm::Context*> context() {
+    if (shm::Context* known = known_context(); __builtin_expect(known != nullptr, 1)) return known;
+    return take_context();
+  }
+  // This thread's context if it has one and it was the last asked for: null says only "ask context()".
+  shm::Context* known_context() const noexcept {
+    const detail::ThreadCache& cache = detail::thread_cache;
+    if (cache.serial != serial_ || cache.nonce_word->load(std::memory_order_relaxed) != cache.nonce) return nullptr;
+    return cache.context->id.load(std::memory_order_relaxed) == cache.id ? cache.context : nullptr;
+  }
   // Gives this thread's context back (thread exit does it too). No transaction may be open.
   void release_context() noexcept;
 
-  // Slots that are marked used and whose life byte is free: dead processes. Checks by F_OFD_GETLK; a system call a slot.
+  // Slots whose process, or whose reaper, is dead. A system call a slot.
   std::vector<uint32_t> dead_slots() noexcept;
-  // Whether the slot's process lives.
+  // Whether the slot's process lives; with a generation: whether it is still that process.
   bool slot_alive(uint32_t index) noexcept;
-  // After everything that the slot held has been given back (commands/reap): state free, claims of its contexts free.
-  // The caller holds SlotState::kReaping by CAS from kUsed.
+  bool slot_alive(uint32_t index, uint64_t generation) noexcept;
+
+  // Reaping: begin takes the dead slot's life byte (so there is one reaper; if he dies, the slot is dead again) and recovers
+  // all its contexts whatever their notes say. Between the two the caller gives back what the slot held. finish frees the
+  // contexts and the slot; if a context is still in somebody else's recovery the slot stays dead for the next round.
+  // One slot at a time in a process: begin is false while another thread reaps, and if the slot is not dead.
   bool begin_reaping(uint32_t index) noexcept;
   void finish_reaping(uint32_t index) noexcept;
+  // All dead slots, each by begin, the reap hook, finish. Returns how many.
+  uint32_t reap_dead_slots() noexcept;
 
-  // Recovery is the transaction layer's business; it tells us how, so that a claimer can have a dead context recovered.
-  using Recover = std::function<void(Process&, uint32_t dead_context_id)>;
-  static void set_recover(Recover recover);
+  // What upper layers do for this one. Set once, before the first attach; null = nothing to do.
+  // R(D), by transaction/: `self` is the caller's published context; `slot_is_dead` overrides the note. It ends with retire().
+  using Recover = void (*)(Process& process, uint32_t self, uint32_t dead_id, bool slot_is_dead);
+  static void set_recover(Recover recover) noexcept;
+  // By transaction/: a thread gives its context back; its journal chunks and CLAIMED pages go. `first_chunk` must be 0 then.
+  using Release = void (*)(Segment& segment, shm::Context& context);
+  static void set_release(Release release) noexcept;
+  // By commands/: gives back what a slot held (subscriptions, leases, waiters). Also called for the own slot when a Process
+  // is destroyed: it must not take this thread's own context for a dead one.
+  using Reap = void (*)(Process& process, uint32_t slot_index);
+  static void set_reap(Reap reap) noexcept;
+
+  // The last step of R(D): retires the id and frees the context.
+  void retire(shm::Context& context, uint32_t dead_id) noexcept;
+  // The FIFOs that this process wakes (process/wake.cc).
+  FifoCache& fifos() noexcept { return fifos_; }
 
  private:
-  Process() = default;
-  struct Membership;                     // slot, life lock, nonce: replaced as a whole after fork
+  struct Membership;     // a slot and its life lock, of one OS process: a new one after fork
+  struct ThreadContexts; // what one thread has, of every Process
+  explicit Process(std::shared_ptr<Segment> segment, shm::SlotRole role);
+  Result<Membership*> membership();
+  Result<Membership*> join(SlotRange range);
+  Result<Membership*> join_by_reaping();
+  Result<shm::Context*> take_context();
+  Result<shm::Context*> claim_by_recovering(ThreadContexts& mine, Membership& member);
+  void recover_contexts_of(uint32_t slot_index, uint32_t self) noexcept;
+  void leave() noexcept;
+  static void exit_thread(void* contexts) noexcept;
+
   std::shared_ptr<Segment> segment_;
-  std::unique_ptr<Membership> membership_;
-  shm::SlotRole role_ = shm::SlotRole::kClient;
+  shm::SlotRole role_;
+  uint64_t serial_;                             // unique among the Process objects of this process and its ancestors
+  FifoCache fifos_;
+  ForkLock join_lock_;
+  std::atomic<Membership*> membership_{nullptr};  // newest first: older ones are a parent's, or were reaped
+  std::atomic<uint32_t> hint_{0};               // where to look for a free context
+  ForkLock reaping_;                            // held from begin to finish
+  LifeLock reaped_life_;
 };
 
 }  // namespace shoal

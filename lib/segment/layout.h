@@ -75,7 +75,7 @@ enum class SlotRole : uint32_t { kClient = 0, kDaemon = 1, kTool = 2 };
 
 // ---- Context: a thread -------------------------------------------------------------------------------------------------
 //
-// Written by its own thread, except: `id` is retired and `recoverer` claimed by whoever recovers it, `asleep` is moved on
+// Written by its own thread, except: `id` is retired and `recoverer` claimed by whoever recovers it, the epochs are moved on
 // by wakers. `alive` is touched by nobody but its claimer: a waiter that died inside a trylock of a foreign note, with an
 // equal tid in another PID namespace, would mark a living thread dead.
 struct Context {
@@ -86,8 +86,8 @@ struct Context {
   Atomic<uint32_t> recoverer;    // id of the context that recovers this one
   uint32_t next_generation;      // never reset; raised before id is published
 
-  Atomic<uint32_t> asleep;       // epoch, odd = asleep; the futex word of a sleeping thread (process/wake.h)
-  Atomic<uint32_t> wake_kind;    // WakeKind: how to reach the sleeper
+  Atomic<uint32_t> asleep;       // epoch, odd = the thread sleeps on this word, a futex (process/wake.h)
+  Atomic<uint32_t> loop_asleep;  // epoch, odd = its event loop sleeps on the context's FIFO; 0 = there has never been one
   Atomic<uint32_t> wake_debt;    // 1 between a commit that must wake and the end of its wakes
   uint32_t operation;            // command table row being run, for people and for poison detection
   uint64_t key_hash;             // of the first key it works on
@@ -103,7 +103,6 @@ SHOAL_SHM_RECORD(Context, 256);
 static_assert(sizeof(pthread_mutex_t) == 40);
 static_assert(offsetof(Context, alive) == 8 && offsetof(Context, id) == 52 && offsetof(Context, asleep) == 64);
 static_assert(offsetof(Context, journal_words) == 88);
-enum class WakeKind : uint32_t { kFutex = 0, kFifo = 1 };
 
 // ---- Journal chunk -----------------------------------------------------------------------------------------------------
 // A span of pages with this head, then words. A record is its old bytes padded to words and then a trailer word

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "segment/name.h"
 
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -11,13 +13,20 @@ namespace shoal {
 
 namespace {
 
+// A mapping on overlayfs (a container's own layer) does not keep the open file, and so not the lock that says that we live.
+bool keeps_locks(const char* directory) {
+  struct statfs info {};
+  return ::statfs(directory, &info) != 0 || info.f_type != OVERLAYFS_SUPER_MAGIC;
+}
+
 std::string runtime_root() {
   if (const char* own = std::getenv("SHOAL_RUNTIME_DIR"); own != nullptr && *own != '\0') return own;
   if (const char* xdg = std::getenv("XDG_RUNTIME_DIR"); xdg != nullptr && *xdg != '\0') {
     struct stat info {};
-    if (::stat(xdg, &info) == 0 && info.st_uid == ::geteuid()) return std::string(xdg) + "/shoal";
+    if (::stat(xdg, &info) == 0 && info.st_uid == ::geteuid() && keeps_locks(xdg)) return std::string(xdg) + "/shoal";
   }
-  return "/tmp/shoal-" + std::to_string(::geteuid());
+  const char* base = keeps_locks("/tmp") ? "/tmp/shoal-" : "/dev/shm/shoal-runtime-";
+  return base + std::to_string(::geteuid());
 }
 
 Status make_private_dir(const std::string& path) {

@@ -47,7 +47,8 @@ class Segment {
   Segment(const Segment&) = delete;
   Segment& operator=(const Segment&) = delete;
 
-  const SegmentName& name() const noexcept { return *name_; }
+  const SegmentName& name() const noexcept { return *name_; }          // not of a segment in memory
+  bool in_memory() const noexcept { return name_ == nullptr; }         // made by format_memory or view_memory
   const shm::Header& header() const noexcept { return *reinterpret_cast<const shm::Header*>(base_); }
   uint32_t shard_count() const noexcept { return shard_count_; }
   const shm::Shard& shard(uint32_t index) const noexcept { return shards_[index]; }

@@ -14,6 +14,13 @@ namespace {
 
 PublishOutbox publish_outbox = nullptr;
 
+// process/ lies below: this is how it reaches us.
+[[maybe_unused]] const bool installed = [] {
+  Process::set_recover(&recover);
+  Process::set_release(&Journal::release_chunks);
+  return true;
+}();
+
 // True if `self` now is D's recoverer.
 bool claim_recovery(Segment& segment, shm::Context& dead_context, uint32_t self) noexcept {
   uint32_t recoverer = dead_context.recoverer.load(std::memory_order_acquire);
@@ -63,8 +70,8 @@ void recover(Process& process, uint32_t self, uint32_t dead_id, bool slot_is_dea
     if (context.outbox != 0 && publish_outbox != nullptr) publish_outbox(process, context);
     if (context.wake_debt.load(std::memory_order_acquire) != 0) wake_everybody(process);
     context.wake_debt.store(0, std::memory_order_relaxed);
-    context.id.store(0, std::memory_order_release);
-    context.claim.store(0, std::memory_order_release);
+    context.outbox = 0;
+    process.retire(context, dead_id);
   }
   context.recoverer.store(0, std::memory_order_release);
 }
