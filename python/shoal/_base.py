@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: MIT
+"""What the sync and the asyncio client share: a session for each command, and redis-py's callbacks on its reply.
+
+A command costs what its work costs: no connection, no packing, no parser. The reply has the shape that redis-py's
+parser would give, and the same response callbacks turn it into what its methods return.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from redis.client import EMPTY_RESPONSE, NEVER_DECODE
+
+from ._pool import SegmentPool
+
+if TYPE_CHECKING:
+    from . import _shoal
+
+# response_callbacks is redis-py's dict subclass whose own lookups call upper() in Python; command names are mostly
+# upper case already, and then the plain lookup finds the same.
+_lookup: Callable[..., Any] = dict.get
+
+
+def apply_callback(callbacks: Any, name: Any, reply: Any, options: dict[str, Any]) -> Any:
+    """What redis-py's parse_response does once the reply is there."""
+    callback = _lookup(callbacks, name)
+    if callback is None and not name.isupper():
+        callback = callbacks.get(name)
+    if callback is None:
+        return reply
+    if options:
+        options.pop("keys", None)  # only for redis-py's client-side cache
+    return callback(reply, **options)
+
+
+class ClientBase:
+    """Sessions and callbacks of one client.
+
+    `_hot` is a session for GET and SET without options, which go straight into the extension. It is None until the
+    first command, and stays None when a callback was set for one of them or a subclass wants to see every command.
+    """
+
+    connection_pool: SegmentPool
+    response_callbacks: Any
+    _idle: list[Any]
+    _hot: _shoal.Session | None
+    _may_be_hot: bool
+
+    def _open(self, pool: SegmentPool, own_sessions: bool, may_be_hot: bool) -> None:
+        self._idle = [] if own_sessions else pool.idle
+        self._hot = None
+        self._may_be_hot = may_be_hot
+
+    @property
+    def segment(self) -> _shoal.Segment:
+        """The segment that this client works on."""
+        return self.connection_pool.segment
+
+    def _new_session(self) -> Any:
+        pool = self.connection_pool
+        if self._hot is None and self._may_be_hot:
+            self._hot = pool.new_session()
+        return pool.new_session()
+
+    def set_response_callback(self, command: str, callback: Callable[..., Any]) -> None:
+        """Set a custom response callback, as in redis-py."""
+        if command.upper() in ("GET", "SET"):
+            self._may_be_hot = False
+            self._hot = None
+        self.response_callbacks[command] = callback
+
+
+def take_session(idle: list[Any], make: Callable[[], Any]) -> Any:
+    """A free session, or a new one."""
+    try:
+        return idle.pop()
+    except IndexError:
+        return make()
+
+
+__all__ = ["EMPTY_RESPONSE", "NEVER_DECODE", "ClientBase", "apply_callback", "take_session"]

@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: MIT
+"""How a coroutine waits: one Waker for each event loop and segment, many sleepers on it.
+
+The Waker owns the wake FIFO of the loop's thread, which the loop watches with add_reader; nothing polls, so an idle
+loop wakes zero times. A waker (any process) writes a byte only while the thread is marked asleep. A sleeper does this:
+
+    sleeper = LoopWaker.current(segment).sleeper()
+    try:
+        while True:
+            sleeper.arm()                    # marks the thread asleep; whoever publishes from now on wakes it
+            item = poll()                    # hence poll AFTER arm(): what came before it would wake nobody
+            if item is not nothing:
+                return item                  # no await after poll(): a cancelled task has lost nothing
+            await sleeper.wait(seconds)      # True: woken; False: the time is over. Poll again in both cases
+    finally:
+        sleeper.close()
+
+When the FIFO becomes readable the thread is marked awake, and every sleeper polls again; a sleeper with a cheap `ready`
+callback is left alone while that says False. Cancelling at the await leaves nothing behind but what poll() registered.
+
+A command that finds a shard's lock held too long (BUSY) has stored nothing; it is tried again by a timer, so that
+neither the loop freezes nor a cancelled task loses the reply of a command that ran in another thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from redis.exceptions import ResponseError
+
+from . import _shoal
+from ._exceptions import HolderStopped
+
+_FIRST_PAUSE = 0.0005
+_LONGEST_PAUSE = 0.016
+_LOCK_BUDGET = 5.0  # seconds, as long as a thread waits for a lock
+
+_wakers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[_shoal.Segment, LoopWaker]] = WeakKeyDictionary()
+_wakers_lock = threading.Lock()
+
+
+class LoopWaker:
+    """The sleepers of one event loop on one segment. Everything here runs in the loop's thread."""
+
+    def __init__(self, segment: _shoal.Segment) -> None:
+        self._waker = _shoal.Waker(segment)
+        self._home = (os.getpid(), threading.get_ident())
+        self._sleepers: dict[Sleeper, None] = {}
+        self._asleep = False
+        self.wakes = 0  # how often the FIFO was readable; for tests and metrics
+
+    @classmethod
+    def current(cls, segment: _shoal.Segment) -> LoopWaker:
+        """The one of the running loop."""
+        loop = asyncio.get_running_loop()
+        of_loop = _wakers.get(loop)
+        waker = of_loop.get(segment) if of_loop is not None else None
+        if waker is None or waker._home != (os.getpid(), threading.get_ident()):
+            waker = cls._start(loop, segment)
+        return waker
+
+    @classmethod
+    def _start(cls, loop: asyncio.AbstractEventLoop, segment: _shoal.Segment) -> LoopWaker:
+        with _wakers_lock:
+            for closed in [known for known in _wakers if known.is_closed()]:
+                del _wakers[closed]
+            of_loop = _wakers.setdefault(loop, {})
+        stale = of_loop.pop(segment, None)
+        if stale is not None:  # the loop moved to another thread, or this is a forked child that kept its parent's loop
+            loop.remove_reader(stale._waker.fileno())
+        waker = of_loop[segment] = cls(segment)
+        loop.add_reader(waker._waker.fileno(), waker._on_readable)
+        return waker
+
+    def sleeper(self, ready: Callable[[], bool] | None = None) -> Sleeper:
+        """A new sleeper; `ready` tells cheaply whether its poll would find something."""
+        return Sleeper(self, ready)
+
+    def _add(self, sleeper: Sleeper) -> None:
+        self._sleepers[sleeper] = None
+        if not self._asleep:
+            self._waker.arm()
+            self._asleep = True
+
+    def _discard(self, sleeper: Sleeper) -> None:
+        self._sleepers.pop(sleeper, None)
+        if self._asleep and not self._sleepers:
+            self._asleep = False
+            self._waker.disarm()
+
+    def _on_readable(self) -> None:
+        self.wakes += 1
+        self._asleep = False
+        self._waker.disarm()
+        if any(sleeper.ready is not None for sleeper in self._sleepers):
+            self._waker.arm()  # before their ready() is asked, for the same reason as in arm()
+            self._asleep = True
+        for sleeper in list(self._sleepers):
+            if sleeper.ready is None or sleeper.ready():
+                sleeper.wake()
+
+
+class Sleeper:
+    """One coroutine's place in the loop's sleep."""
+
+    __slots__ = ("_future", "_waker", "ready")
+
+    def __init__(self, waker: LoopWaker, ready: Callable[[], bool] | None) -> None:
+        self._waker = waker
+        self._future: asyncio.Future[bool] | None = None
+        self.ready = ready
+
+    def arm(self) -> None:
+        """From now on a wake is not lost. Poll after it, then wait()."""
+        if self._future is None or self._future.done():
+            self._future = asyncio.get_running_loop().create_future()
+        self._waker._add(self)
+
+    async def wait(self, seconds: float | None = None) -> bool:
+        """Sleep until woken (True) or for so long (False)."""
+        future = self._future
+        assert future is not None, "arm() comes first"
+        if seconds is None:
+            return await future
+        timer = future.get_loop().call_later(max(seconds, 0.0), _resolve, future, False)
+        try:
+            return await future
+        finally:
+            timer.cancel()
+
+    def wake(self) -> None:
+        """Let its coroutine poll again."""
+        self._waker._discard(self)
+        if self._future is not None:
+            _resolve(self._future, True)
+
+    def close(self) -> None:
+        """Give the place up."""
+        self._waker._discard(self)
+
+
+def _resolve(future: asyncio.Future[bool], woken: bool) -> None:
+    if not future.done():
+        future.set_result(woken)
+
+
+async def finish_command(
+    segment: _shoal.Segment,
+    session: _shoal.Session,
+    attempt: Callable[[tuple[Any, ...]], Any],
+    args: tuple[Any, ...],
+    reply: Any,
+) -> Any:
+    """The reply of a command whose first attempt gave BUSY or PENDING."""
+    if reply is _shoal.BUSY:
+        reply = await _until_not_busy(lambda: attempt(args))
+    return await _until_served(segment, session) if reply is _shoal.PENDING else reply
+
+
+async def finish_many(
+    segment: _shoal.Segment, session: _shoal.Session, commands: list[tuple[Any, ...]], atomic: bool
+) -> list[Any] | None:
+    """What session.execute_many returns, without waiting in the loop's thread."""
+    replies: list[Any] = []
+
+    def attempt() -> Any:
+        return session.try_execute_many(commands[len(replies) :], atomic, replies)
+
+    while True:
+        state = attempt()
+        if state is _shoal.BUSY:
+            state = await _until_not_busy(attempt)
+        if state is _shoal.PENDING:
+            try:
+                replies.append(await _until_served(segment, session))
+            except ResponseError as error:
+                replies.append(error)
+            continue
+        return replies if state else None
+
+
+async def _until_not_busy(attempt: Callable[[], Any]) -> Any:
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + _LOCK_BUDGET
+    pause = _FIRST_PAUSE
+    while True:
+        await asyncio.sleep(pause)
+        result = attempt()
+        if result is not _shoal.BUSY:
+            return result
+        if loop.time() >= deadline:
+            raise HolderStopped(f"a lock was held for more than {_LOCK_BUDGET:.0f} s: its holder may be stopped")
+        pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+async def _until_served(segment: _shoal.Segment, session: _shoal.Session) -> Any:
+    """The reply of the blocking command that `session` has registered as a waiter."""
+    sleeper: Sleeper | None = None
+    try:
+        sleeper = LoopWaker.current(segment).sleeper()
+        while True:
+            sleeper.arm()
+            reply = session.resume()
+            if reply is _shoal.BUSY:
+                reply = await _until_not_busy(session.resume)
+            if reply is not _shoal.PENDING:
+                return reply
+            await sleeper.wait(session.pending_timeout())
+    except BaseException:
+        session.cancel()
+        raise
+    finally:
+        if sleeper is not None:
+            sleeper.close()
