@@ -42,9 +42,10 @@ inline bool expired(const shm::Entry& entry, int64_t now_ms) noexcept {
 const shm::Entry* find_for_read(const Segment& segment, const Key& key, int64_t now_ms) noexcept;
 const shm::Entry* find_for_write(Transaction& tx, const Key& key, int64_t now_ms) noexcept;
 
-// A new entry under a key that has none. Its value area of `value_bytes` is undefined: fill it through fresh_value() in the same
+// A new entry under a key that has none, with room for an expiry word if asked. Its value area of `value_bytes` is undefined: fill it through fresh_value() in the same
 // transaction. nullptr when the segment is full.
-const shm::Entry* create(Transaction& tx, const Key& key, Type type, Encoding encoding, uint32_t value_bytes) noexcept;
+const shm::Entry* create(Transaction& tx, const Key& key, Type type, Encoding encoding, uint32_t value_bytes,
+                        bool with_expiry = false) noexcept;
 std::byte* fresh_value(Transaction& tx, const shm::Entry& entry) noexcept;
 // Replaces the entry by a copy with another size of value (the first bytes are kept) and room for an expiry word if asked.
 // The new entry; nullptr when the segment is full.
@@ -52,8 +53,12 @@ const shm::Entry* resize(Transaction& tx, const Key& key, const shm::Entry& entr
 
 // Removes key and value; large values are left to lazy freeing.
 void remove(Transaction& tx, const Key& key, const shm::Entry& entry) noexcept;
-// Takes the entry out of its dict without freeing it (RENAME), and puts one in under another key.
-void detach(Transaction& tx, const Key& key, const shm::Entry& entry) noexcept;
+// The same for one whose time has come.
+void remove_expired(Transaction& tx, const Key& key, const shm::Entry& entry) noexcept;
+// Moves the value under another key, which has no entry, of any shard or database whose lock is held.
+void rename(Transaction& tx, const Key& from, const shm::Entry& entry, const Key& to) noexcept;
+// Removes all keys of a database from a shard.
+void remove_database(Transaction& tx, uint32_t shard, uint32_t database) noexcept;
 // Frees the value's blocks and leaves the entry: before it is overwritten with another value.
 void destroy_value(Transaction& tx, const Key& key, const shm::Entry& entry) noexcept;
 
@@ -62,7 +67,8 @@ void touch(Transaction& tx, const Key& key, const shm::Entry& entry) noexcept;
 // expires_ms = 0: never. May move the entry; returns where it is, nullptr when the segment is full.
 const shm::Entry* set_expiry(Transaction& tx, const Key& key, const shm::Entry& entry, int64_t expires_ms) noexcept;
 
-// What WATCH remembers of a key: of its entry, or of the last removal of keys of its kind.
+// What WATCH remembers of a key: its entry's version (another one from the moment that it expires), or that of the last
+// removal of a key like it.
 uint64_t version(const Segment& segment, const Key& key, int64_t now_ms) noexcept;
 
 // Frees a few blocks of what was removed lazily in this shard. True if there is more.

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: MIT
+#include "commands/call.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "base/clock.h"
+
+namespace shoal {
+
+namespace {
+
+constexpr size_t kArenaKeptBytes = 1 * kMiB;
+constexpr uint32_t kLazyFreeBudget = 2;
+
+// Names as clients wrote them, for messages: at most 128 bytes, as Redis does.
+std::string quoted(Bytes text) { return std::string(text.substr(0, 128)); }
+
+void answer_unknown(std::span<const Bytes> arguments, Reply& reply) {
+  std::string text = "ERR unknown command '" + quoted(arguments[0]) + "', with args beginning with: ";
+  for (size_t i = 1; i < arguments.size() && text.size() < 160; ++i) text += "'" + quoted(arguments[i]) + "' ";
+  reply.error(text);
+}
+
+std::string lower(const char* name) {
+  std::string text;
+  for (; *name != '\0'; ++name) text += static_cast<char>(*name >= 'A' && *name <= 'Z' ? *name + 32 : *name);
+  return text;
+}
+
+uint64_t all_shards(const Segment& segment) noexcept { return ~uint64_t{0} >> (64 - segment.shard_count()); }
+
+}  // namespace
+
+const Command* check_command(std::span<const Bytes> arguments, Reply& reply) {
+  const Command* command = find_command(arguments[0]);
+  if (command != nullptr && command->handler == nullptr) {  // a family of subcommands
+    std::string full = command->name;
+    const Command* sub = arguments.size() < 2 ? nullptr : find_command(full + "|" + std::string(arguments[1]));
+    if (sub == nullptr) {
+      if (arguments.size() < 2) {
+        reply.error("ERR wrong number of arguments for '" + lower(command->name) + "' command");
+      } else {
+        reply.error("ERR unknown subcommand '" + quoted(arguments[1]) + "'. Try " + full + " HELP.");
+      }
+      return nullptr;
+    }
+    command = sub;
+  }
+  if (command == nullptr) {
+    answer_unknown(arguments, reply);
+    return nullptr;
+  }
+  const auto argc = static_cast<int64_t>(arguments.size());
+  if (argc < command->arity.least || argc > command->arity.most) {
+    reply.error("ERR wrong number of arguments for '" + lower(command->name) + "' command");
+    return nullptr;
+  }
+  return command;
+}
+
+uint64_t shards_of(const Segment& segment, const Command& command, std::span<const Bytes> arguments, uint32_t database) noexcept {
+  if ((command.flags & kAllShards) != 0) return all_shards(segment);
+  if (command.shards != nullptr) return command.shards(segment, arguments, database);
+  if (command.keys.first == 0) return 0;
+  uint64_t mask = 0;
+  auto add = [&](size_t index) {
+    if (index < arguments.size()) mask |= uint64_t{1} << keyspace::make_key(segment, database, arguments[index]).shard;
+  };
+  const auto argc = static_cast<int64_t>(arguments.size());
+  if ((command.flags & kNumKeys) != 0) {
+    int64_t count = 0;
+    if (command.keys.last > 0) add(static_cast<size_t>(command.keys.last));
+    if (command.keys.first < argc && parse_integer(arguments[static_cast<size_t>(command.keys.first)], count)) {
+      for (int64_t i = 1; i <= count && command.keys.first + i < argc; ++i) add(static_cast<size_t>(command.keys.first + i));
+    }
+  } else {
+    const int64_t last = command.keys.last < 0 ? argc + command.keys.last : command.keys.last;
+    for (int64_t i = command.keys.first; i <= last; i += command.keys.step) add(static_cast<size_t>(i));
+  }
+  return mask == 0 ? 1 : mask;  // malformed: any shard; the handler will say what is wrong
+}
+
+template <typename Body>
+Outcome CallRunner::transact(uint64_t shards, int64_t budget_ns, Body&& body) {
+  Process& process = session_.process();
+  Reply& reply = session_.reply_;
+  const size_t start = reply.used();
+  for (;;) {
+    auto context = process.context();
+    if (!context.ok()) return session_.fail(context.status());
+    uint64_t wanted = 0;
+    {
+      Transaction tx(process, *context.value());
+      if (Status status = tx.begin(shards, budget_ns); !status.ok()) {
+        return status.code() == Code::kBusy ? Outcome::kBusy : session_.fail(status);
+      }
+      const Outcome outcome = body(tx);
+      if (!reply.overflow()) {
+        wanted = tx.bytes_wanted();
+        if (tx.commit().ok()) {
+          after_commit(tx);
+          return outcome;
+        }
+        wanted = std::max(wanted, tx.bytes_wanted());
+      }
+    }  // undone and unlocked
+    if (reply.overflow()) {
+      reply.enlarge();
+      if (start != 0) return session_.fail({Code::kSystem, "a reply outgrew its arena in the middle"});
+      continue;
+    }
+    reply.rewind(start);
+    if (Status status = process.segment().grow(std::max(wanted, kExtentBytes / 2)); !status.ok()) {
+      reply.error(std::string(status.code() == Code::kFull && std::string_view(status.text()).starts_with("OOM") ? "" : "OOM ") +
+                  status.text());
+      return Outcome::kReplied;
+    }
+  }
+}
+
+Outcome CallRunner::run(const Command& command, std::span<const Bytes> arguments, int64_t budget_ns) {
+  Reply& reply = session_.reply_;
+  for (;;) {
+    if ((command.flags & kSession) != 0) {
+      Call call(session_, command, arguments, nullptr, reply);
+      command.handler(call);
+      if (!reply.overflow()) return Outcome::kReplied;
+    } else if (command.optimistic != nullptr) {
+#ifndef SHOAL_LOCKED_READS
+      Call call(session_, command, arguments, nullptr, reply);
+      if (!command.optimistic(call)) break;
+      if (!reply.overflow()) return Outcome::kReplied;
+#else
+      break;
+#endif
+    } else {
+      break;
+    }
+    reply.enlarge();
+  }
+  const uint64_t shards = shards_of(session_.process().segment(), command, arguments, session_.database());
+  return transact(shards, budget_ns, [&](Transaction& tx) {
+    Call call(session_, command, arguments, &tx, reply);
+    command.handler(call);
+    if (call.failed() && !reply.overflow()) tx.rollback_to({0, 0});
+    if ((command.flags & kWrite) != 0 && tx.shard(tx.home()).lazy_free != 0) keyspace::free_lazily(tx, tx.home(), kLazyFreeBudget);
+    return call.blocked() ? Outcome::kPending : Outcome::kReplied;
+  });
+}
+
+Outcome CallRunner::run_all(std::span<const std::vector<Bytes>> commands, int64_t budget_ns) {
+  Segment& segment = session_.process().segment();
+  Reply& reply = session_.reply_;
+  uint64_t shards = 0;
+  uint32_t database = session_.database();
+  std::vector<const Command*> rows;
+  for (const auto& arguments : commands) {
+    const Command* command = check_command(arguments, reply);
+    SHOAL_ASSERT(command != nullptr);  // checked when it was queued
+    rows.push_back(command);
+    int64_t selected = 0;
+    if (std::string_view(command->name) == "SELECT" && parse_integer(arguments[1], selected) && selected >= 0 && selected < kDatabaseCount) {
+      database = static_cast<uint32_t>(selected);
+    }
+    if ((command->flags & kSession) == 0) shards |= shards_of(segment, *command, arguments, database);
+  }
+  for (const auto& watch : session_.watches_) {
+    shards |= uint64_t{1} << keyspace::make_key(segment, watch.database, watch.key).shard;
+  }
+  const uint32_t first_database = session_.database();
+  const Outcome outcome = transact(shards == 0 ? 1 : shards, budget_ns, [&](Transaction& tx) {
+    session_.select(first_database);
+    const int64_t now_ms = wall_clock_ms();
+    for (const auto& watch : session_.watches_) {
+      const Key key = keyspace::make_key(segment, watch.database, watch.key);
+      if (keyspace::version(segment, key, now_ms) != watch.version) {
+        reply.null_array();
+        return Outcome::kReplied;
+      }
+    }
+    reply.array(static_cast<uint32_t>(commands.size()));
+    for (size_t i = 0; i < commands.size() && !tx.failed(); ++i) {
+      const Transaction::Savepoint before = tx.savepoint();
+      Call call(session_, *rows[i], commands[i], &tx, reply);
+      rows[i]->handler(call);
+      if (call.failed() && !tx.failed() && !reply.overflow()) tx.rollback_to(before);
+    }
+    return Outcome::kReplied;
+  });
+  return outcome;
+}
+
+}  // namespace shoal

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+// session.h: what one Redis connection would hold: the selected database, the MULTI queue, WATCHed keys, a name. A session
+// lives in its process; nothing of it lies in the segment, except a blocked command's waiters (commands/blocking.h).
+//
+// Not for two threads at once; it may move between threads. After fork a child may go on with a copy of a session that was
+// not blocked.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "commands/command.h"
+#include "process/process.h"
+
+namespace shoal {
+
+enum class Outcome {
+  kReplied,   // reply() holds the answer, which may be a Redis error
+  kBusy,      // a lock was not had within the loop's budget: nothing happened; run it again on another thread
+  kPending,   // a blocking command waits: see commands/blocking.h
+  kFailed,    // status(): the segment is not usable, a holder is stopped ...
+};
+
+class Session {
+ public:
+  explicit Session(std::shared_ptr<Process> process, uint32_t database = 0, int protocol = 3);
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  // Runs one command: name and arguments. budget_ns bounds the wait for locks: kLockBudgetNs, or kLoopLockBudgetNs on an
+  // event loop.
+  Outcome execute(std::span<const Bytes> arguments, int64_t budget_ns = kLockBudgetNs);
+  // MULTI ... EXEC in one call: all commands atomically, under the session's WATCHes, which end with it. The reply is EXEC's:
+  // an array, null if a watch fired, EXECABORT if a command is not even well-formed.
+  Outcome execute_atomically(std::span<const std::vector<Bytes>> commands, int64_t budget_ns = kLockBudgetNs);
+
+  const Reply& reply() const noexcept { return reply_; }
+  const Status& status() const noexcept { return status_; }
+
+  Process& process() noexcept { return *process_; }
+  uint32_t database() const noexcept { return database_; }
+  int protocol() const noexcept { return protocol_; }
+  void select(uint32_t database) noexcept { database_ = database; }
+  void set_protocol(int protocol) noexcept { protocol_ = protocol; }
+  std::string& name() noexcept { return name_; }
+  uint64_t id() const noexcept { return id_; }
+
+  // MULTI state, for cmd_transactions.cc.
+  struct Watch {
+    uint32_t database;
+    std::string key;
+    uint64_t version;
+  };
+  bool in_multi() const noexcept { return in_multi_; }
+  void start_multi() noexcept;
+  void discard() noexcept;              // leaves MULTI and forgets the WATCHes
+  void watch(const Key& key, uint64_t version);
+  std::vector<Watch>& watches() noexcept { return watches_; }
+
+  Outcome fail(Status status) noexcept {
+    status_ = status;
+    return Outcome::kFailed;
+  }
+
+ private:
+  friend class CallRunner;
+  Outcome queue(const Command& command, std::span<const Bytes> arguments);
+  Outcome execute_queued(int64_t budget_ns);
+
+  std::shared_ptr<Process> process_;
+  Reply reply_;
+  Status status_;
+  uint32_t database_;
+  int protocol_;
+  uint64_t id_;
+  std::string name_;
+  bool in_multi_ = false, multi_broken_ = false;
+  std::vector<std::vector<std::string>> queued_;
+  std::vector<Watch> watches_;
+};
+
+}  // namespace shoal

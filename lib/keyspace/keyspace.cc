@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: MIT
+#include "keyspace/keyspace.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace shoal::keyspace {
+
+namespace {
+
+using shm::Entry;
+
+// Values of up to this many blocks are freed at once; others a few blocks at a time by later writers and the daemon.
+constexpr uint64_t kFreeAtOnceBlocks = 8;
+
+// The bits of a meta word that say which key it is: database and key length.
+constexpr uint64_t kIdentityMask = 0xffff'0f00;
+
+uint64_t identity(const Key& key) noexcept { return uint64_t{key.database} << 8 | uint64_t{key.name.size()} << 16; }
+
+const Dict::Slot* find_slot(const Segment& segment, const Key& key) noexcept {
+  return Dict::find(segment, segment.shard(key.shard).keys, key.hash, [&](uint64_t item) {
+    const auto& entry = *segment.pointer<Entry>(item);
+    const uint64_t meta = entry.meta;
+    if ((meta & kIdentityMask) != identity(key)) return false;
+    const char* name = reinterpret_cast<const char*>(&entry) + EntryMeta::unpack(meta).key_at();
+    return std::memcmp(name, key.name.data(), key.name.size()) == 0;
+  });
+}
+
+const Dict::Slot& slot_of(const Segment& segment, const Key& key, const Entry& entry) noexcept {
+  const uint64_t offset = segment.offset_of(&entry);
+  const Dict::Slot* slot =
+      Dict::find(segment, segment.shard(key.shard).keys, key.hash, [offset](uint64_t item) { return item == offset; });
+  SHOAL_ASSERT(slot != nullptr);
+  return *slot;
+}
+
+// A block for an entry of this meta, with key and version written; not yet in the dict.
+Entry* create_block(Transaction& tx, const Key& key, const EntryMeta& meta) noexcept {
+  auto* entry = tx.create<Entry>(meta.bytes());
+  if (entry == nullptr) return nullptr;
+  entry->version = tx.version(key.shard);
+  entry->meta = meta.pack();
+  if (meta.has_expiry) const_cast<shm::Cell<uint64_t>&>(entry->expiry_word()) = 0;
+  std::memcpy(reinterpret_cast<char*>(entry) + meta.key_at(), key.name.data(), key.name.size());
+  return entry;
+}
+
+// The graveyard is a chain of entries linked by their version words, which nobody reads any more.
+void bury(Transaction& tx, uint32_t shard, const Entry& entry) noexcept {
+  tx.edit(entry.version) = tx.shard(shard).lazy_free;
+  tx.edit(tx.shard(shard).lazy_free) = tx.offset_of(&entry);
+}
+
+// Frees value and entry, at once or lazily. The entry is out of the dict.
+void dispose(Transaction& tx, uint32_t shard, const Entry& entry) noexcept {
+  const TypeRow& row = *type_row(entry.type());
+  if (row.blocks(tx.segment(), entry) > kFreeAtOnceBlocks) {
+    bury(tx, shard, entry);
+    return;
+  }
+  row.destroy(tx, entry, UINT32_MAX);
+  tx.free(tx.offset_of(&entry));
+}
+
+void take_out(Transaction& tx, const Key& key, const Entry& entry) noexcept {
+  const shm::Shard& shard = tx.shard(key.shard);
+  Dict::remove(tx, shard.keys, key.hash, tx.offset_of(&entry));
+  tx.edit(shard.database_keys[key.database]) -= 1;
+  if (entry.expires_ms() != 0) tx.edit(shard.database_expires[key.database]) -= 1;
+}
+
+void put_in(Transaction& tx, const Key& key, const Entry& entry) noexcept {
+  const shm::Shard& shard = tx.shard(key.shard);
+  Dict::insert(tx, shard.keys, key.hash, tx.offset_of(&entry), entry_hash);
+  tx.edit(shard.database_keys[key.database]) += 1;
+  if (entry.expires_ms() != 0) tx.edit(shard.database_expires[key.database]) += 1;
+}
+
+const shm::Cell<uint64_t>& deleted_version(const Segment& segment, const Key& key) noexcept {
+  return segment.shard(key.shard).deleted[(key.hash >> 8) % shm::kDeletedCount];
+}
+
+void note_next_expiry(Transaction& tx, uint32_t index, int64_t expires_ms) noexcept {
+  const shm::Shard& shard = tx.shard(index);
+  const auto expires = static_cast<uint64_t>(expires_ms);
+  if (shard.next_expiry_ms == 0 || expires < shard.next_expiry_ms) tx.edit(shard.next_expiry_ms) = expires;
+}
+
+}  // namespace
+
+uint64_t entry_hash(const Segment& segment, uint64_t offset) noexcept {
+  const auto& entry = *segment.pointer<Entry>(offset);
+  return make_key(segment, entry.info().database, entry.key()).hash;
+}
+
+const Entry* find(const Segment& segment, const Key& key) noexcept {
+  const Dict::Slot* slot = find_slot(segment, key);
+  return slot == nullptr ? nullptr : segment.pointer<Entry>(Dict::item_of(*slot));
+}
+
+const Entry* find_for_read(const Segment& segment, const Key& key, int64_t now_ms) noexcept {
+  const Entry* entry = find(segment, key);
+  return entry == nullptr || expired(*entry, now_ms) ? nullptr : entry;
+}
+
+const Entry* find_for_write(Transaction& tx, const Key& key, int64_t now_ms) noexcept {
+  const Entry* entry = find(tx.segment(), key);
+  if (entry == nullptr || !expired(*entry, now_ms)) return entry;
+  remove_expired(tx, key, *entry);
+  return nullptr;
+}
+
+const Entry* create(Transaction& tx, const Key& key, Type type, Encoding encoding, uint32_t value_bytes,
+                    bool with_expiry) noexcept {
+  EntryMeta meta;
+  meta.has_expiry = with_expiry;
+  meta.type = type;
+  meta.encoding = encoding;
+  meta.database = key.database;
+  meta.key_bytes = static_cast<uint16_t>(key.name.size());
+  meta.value_bytes = value_bytes;
+  const Entry* entry = create_block(tx, key, meta);
+  if (entry == nullptr) return nullptr;
+  put_in(tx, key, *entry);
+  return tx.failed() ? nullptr : entry;
+}
+
+std::byte* fresh_value(Transaction& tx, const Entry& entry) noexcept {
+  return tx.fresh(tx.offset_of(&entry)) + entry.info().value_at();
+}
+
+const Entry* resize(Transaction& tx, const Key& key, const Entry& entry, uint32_t value_bytes, bool with_expiry) noexcept {
+  EntryMeta meta = entry.info();
+  const int64_t expires_ms = entry.expires_ms();
+  const uint32_t kept = std::min(meta.value_bytes, value_bytes);
+  const std::byte* old_value = entry.value();
+  meta.has_expiry = meta.has_expiry || with_expiry;
+  meta.value_bytes = value_bytes;
+  Entry* moved = create_block(tx, key, meta);
+  if (moved == nullptr) return nullptr;
+  moved->version = entry.version.load();
+  if (meta.has_expiry) const_cast<shm::Cell<uint64_t>&>(moved->expiry_word()) = static_cast<uint64_t>(expires_ms);
+  std::memcpy(reinterpret_cast<std::byte*>(moved) + meta.value_at(), old_value, kept);
+  tx.edit(slot_of(tx.segment(), key, entry)) = Dict::make_slot(key.hash, tx.offset_of(moved));
+  tx.free(tx.offset_of(&entry));
+  return tx.failed() ? nullptr : moved;
+}
+
+void remove(Transaction& tx, const Key& key, const Entry& entry) noexcept {
+  tx.edit(deleted_version(tx.segment(), key)) = tx.version(key.shard);
+  take_out(tx, key, entry);
+  dispose(tx, key.shard, entry);
+}
+
+// A key that expired was "changed" when its time came, not when somebody noticed: see version().
+void remove_expired(Transaction& tx, const Key& key, const Entry& entry) noexcept {
+  tx.edit(deleted_version(tx.segment(), key)) = entry.version.load() ^ 1;
+  take_out(tx, key, entry);
+  dispose(tx, key.shard, entry);
+}
+
+void destroy_value(Transaction& tx, const Key& key, const Entry& entry) noexcept {
+  const TypeRow& row = *type_row(entry.type());
+  if (row.blocks(tx.segment(), entry) <= kFreeAtOnceBlocks) {
+    row.destroy(tx, entry, UINT32_MAX);
+    return;
+  }
+  // The value moves into an entry of its own that is buried; the root is copied, nothing points back to it.
+  const EntryMeta meta = entry.info();
+  EntryMeta grave;
+  grave.type = meta.type;
+  grave.encoding = meta.encoding;
+  grave.value_bytes = meta.value_bytes;
+  auto* buried = tx.create<Entry>(grave.bytes());
+  if (buried == nullptr) return;
+  buried->version = 0;
+  buried->meta = grave.pack();
+  std::memcpy(reinterpret_cast<std::byte*>(buried) + grave.value_at(), entry.value(), meta.value_bytes);
+  bury(tx, key.shard, *buried);
+}
+
+void rename(Transaction& tx, const Key& from, const Entry& entry, const Key& to) noexcept {
+  EntryMeta meta = entry.info();
+  tx.edit(deleted_version(tx.segment(), from)) = tx.version(from.shard);
+  tx.set_home(to.shard);
+  meta.database = to.database;
+  meta.key_bytes = static_cast<uint16_t>(to.name.size());
+  Entry* moved = create_block(tx, to, meta);
+  if (moved == nullptr) return;
+  if (meta.has_expiry) const_cast<shm::Cell<uint64_t>&>(moved->expiry_word()) = static_cast<uint64_t>(entry.expires_ms());
+  std::memcpy(reinterpret_cast<std::byte*>(moved) + meta.value_at(), entry.value(), meta.value_bytes);
+  take_out(tx, from, entry);
+  tx.free(tx.offset_of(&entry));
+  put_in(tx, to, *moved);
+  if (moved->expires_ms() != 0) note_next_expiry(tx, to.shard, moved->expires_ms());
+}
+
+void touch(Transaction& tx, const Key& key, const Entry& entry) noexcept { tx.edit(entry.version) = tx.version(key.shard); }
+
+const Entry* set_expiry(Transaction& tx, const Key& key, const Entry& entry, int64_t expires_ms) noexcept {
+  const Entry* target = &entry;
+  if (!entry.info().has_expiry) {
+    if (expires_ms == 0) return target;
+    target = resize(tx, key, entry, entry.info().value_bytes, true);
+    if (target == nullptr) return nullptr;
+  }
+  const uint64_t& count = tx.shard(key.shard).database_expires[key.database];
+  const bool had = target->expires_ms() != 0;
+  if (had != (expires_ms != 0)) tx.edit(count) += had ? -1 : 1;
+  tx.edit(target->expiry_word()) = static_cast<uint64_t>(expires_ms);
+  if (expires_ms != 0) note_next_expiry(tx, key.shard, expires_ms);
+  return target;
+}
+
+uint64_t version(const Segment& segment, const Key& key, int64_t now_ms) noexcept {
+  const Entry* entry = find(segment, key);
+  if (entry == nullptr) return deleted_version(segment, key);
+  return expired(*entry, now_ms) ? entry->version.load() ^ 1 : entry->version.load();
+}
+
+namespace {
+
+// The tag of a grave that holds a whole dict of keys (remove_database).
+constexpr auto kDictGrave = static_cast<Type>(15);
+
+// Disposes of up to `budget` entries of a buried dict; true when it is empty.
+bool empty_dict_grave(Transaction& tx, uint32_t index, const Entry& grave, uint32_t budget) noexcept {
+  const auto& root = grave.root<shm::DictRoot>();
+  while (root.count.load() > 0 && budget-- > 0 && !tx.failed()) {
+    const uint64_t item = Dict::any_item(tx.segment(), root);
+    Dict::remove(tx, root, entry_hash(tx.segment(), item), item);
+    dispose(tx, index, tx.view<Entry>(item));
+  }
+  return root.count.load() == 0;
+}
+
+void bury_all_keys(Transaction& tx, uint32_t index, uint32_t database) noexcept {
+  const shm::Shard& shard = tx.shard(index);
+  EntryMeta meta;
+  meta.type = kDictGrave;
+  meta.value_bytes = sizeof(shm::DictRoot);
+  auto* grave = tx.create<Entry>(meta.bytes());
+  if (grave == nullptr) return;
+  grave->version = 0;
+  grave->meta = meta.pack();
+  auto& root = *reinterpret_cast<shm::DictRoot*>(grave + 1);
+  root.table = shard.keys.table.load();
+  root.count = shard.keys.count.load();
+  root.buckets = shard.keys.buckets.load();
+  root.depth = shard.keys.depth.load();
+  tx.edit(shard.keys.table) = 0;
+  tx.edit(shard.keys.count) = 0;
+  tx.edit(shard.keys.buckets) = 0;
+  tx.edit(shard.keys.depth) = 0;
+  tx.edit(shard.database_keys[database]) = 0;
+  tx.edit(shard.database_expires[database]) = 0;
+  for (const auto& deleted : shard.deleted) tx.edit(deleted) = tx.version(index);
+  bury(tx, index, *grave);
+}
+
+}  // namespace
+
+bool free_lazily(Transaction& tx, uint32_t index, uint32_t budget) noexcept {
+  const shm::Shard& shard = tx.shard(index);
+  tx.set_home(index);
+  while (shard.lazy_free != 0 && budget-- > 0 && !tx.failed()) {
+    const uint64_t offset = shard.lazy_free;
+    const auto& grave = tx.view<Entry>(offset);
+    if (grave.type() == kDictGrave) {
+      // Entries of the dict that are buried themselves come first in the chain from now on.
+      tx.edit(shard.lazy_free) = grave.version.load();
+      if (empty_dict_grave(tx, index, grave, 4)) {
+        tx.free(offset);
+      } else {
+        bury(tx, index, grave);
+      }
+      continue;
+    }
+    if (!type_row(grave.type())->destroy(tx, grave, 4)) continue;
+    tx.edit(shard.lazy_free) = grave.version.load();
+    tx.free(offset);
+  }
+  return shard.lazy_free != 0;
+}
+
+void remove_database(Transaction& tx, uint32_t index, uint32_t database) noexcept {
+  const shm::Shard& shard = tx.shard(index);
+  tx.set_home(index);
+  if (shard.keys.count.load() == 0 || shard.database_keys[database] == 0) return;
+  if (shard.database_keys[database] == shard.keys.count.load()) {
+    bury_all_keys(tx, index, database);
+    return;
+  }
+  while (shard.database_keys[database] > 0 && !tx.failed()) {
+    uint64_t victims[64];
+    uint32_t count = 0, cursor = 0;
+    do {
+      cursor = Dict::scan(tx.segment(), shard.keys, cursor, [&](uint64_t item) {
+        if (tx.view<Entry>(item).info().database == database && count < 64) victims[count++] = item;
+      });
+    } while (cursor != 0 && count < 64);
+    for (uint32_t i = 0; i < count; ++i) {
+      const auto& entry = tx.view<Entry>(victims[i]);
+      remove(tx, make_key(tx.segment(), database, entry.key()), entry);
+    }
+  }
+}
+
+}  // namespace shoal::keyspace

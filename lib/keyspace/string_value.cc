@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+#include "keyspace/string_value.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "types/string.h"
+
+namespace shoal::keyspace {
+
+namespace {
+
+using shm::BlobRoot;
+using shm::Entry;
+
+bool fits_inline(const Key& key, uint64_t value_bytes) noexcept {
+  return round_up(24 + key.name.size(), 8) + value_bytes <= string::kInlineEntryMax;
+}
+
+// A fresh entry with the value; not yet in the dict, where it replaces `existing` or is added.
+const Entry* replace(Transaction& tx, const Key& key, const Entry* existing, Bytes value, int64_t expires_ms) noexcept {
+  const bool in_line = fits_inline(key, value.size());
+  BlobRoot blob{0, 0, 0};
+  if (!in_line) {
+    blob = string::create_blob(tx, &value, 1);
+    if (blob.first == 0) return nullptr;
+    value = {reinterpret_cast<const char*>(&blob), sizeof blob};
+  }
+  if (existing != nullptr) remove(tx, key, *existing);
+  const Entry* entry = create(tx, key, Type::kString, in_line ? Encoding::kInline : Encoding::kBlob, static_cast<uint32_t>(value.size()),
+                              expires_ms != 0);
+  if (entry == nullptr) return nullptr;
+  std::memcpy(fresh_value(tx, *entry), value.data(), value.size());
+  return expires_ms == 0 ? entry : set_expiry(tx, key, *entry, expires_ms);
+}
+
+// Overwrites an inline string where it lies.
+void overwrite(Transaction& tx, const Key& key, const Entry& entry, Bytes value, int64_t expires_ms) noexcept {
+  EntryMeta meta = entry.info();
+  if (meta.value_bytes != value.size()) {
+    meta.value_bytes = static_cast<uint32_t>(value.size());
+    tx.edit(entry.meta) = meta.pack();
+  }
+  if (!value.empty()) std::memcpy(tx.edit_bytes(entry.value(), value.size()), value.data(), value.size());
+  if (meta.has_expiry) set_expiry(tx, key, entry, expires_ms);
+  touch(tx, key, entry);
+}
+
+}  // namespace
+
+const Entry* set_string(Transaction& tx, const Key& key, const Entry* existing, Bytes value, int64_t expires_ms) noexcept {
+  if (existing != nullptr) {
+    if (expires_ms == kKeepExpiry) expires_ms = existing->expires_ms();
+    const EntryMeta meta = existing->info();
+    const bool in_place = meta.type == Type::kString && meta.encoding == Encoding::kInline && (meta.has_expiry || expires_ms == 0) &&
+                          meta.value_at() + value.size() <= std::min(string::kInlineEntryMax, tx.capacity(tx.offset_of(existing)));
+    if (in_place) {
+      overwrite(tx, key, *existing, value, expires_ms);
+      return existing;
+    }
+  }
+  return replace(tx, key, existing, value, std::max<int64_t>(expires_ms, 0));
+}
+
+const Entry* write_range(Transaction& tx, const Key& key, const Entry& entry, uint64_t offset, Bytes value) noexcept {
+  const uint64_t length = string::length(entry), needed = std::max(length, offset + value.size());
+  const EntryMeta meta = entry.info();
+  if (meta.encoding == Encoding::kBlob && offset == length) {
+    string::append_blob(tx, entry.root<BlobRoot>(), value);
+    touch(tx, key, entry);
+    return tx.failed() ? nullptr : &entry;
+  }
+  if (meta.encoding == Encoding::kInline && fits_inline(key, needed)) {
+    const Entry* target = &entry;
+    if (meta.value_at() + needed > tx.capacity(tx.offset_of(&entry))) {
+      target = resize(tx, key, entry, static_cast<uint32_t>(needed), false);
+      if (target == nullptr) return nullptr;
+    } else if (needed != length) {
+      EntryMeta longer = meta;
+      longer.value_bytes = static_cast<uint32_t>(needed);
+      tx.edit(entry.meta) = longer.pack();
+    }
+    if (offset > length) std::memset(tx.edit_bytes(target->value() + length, offset - length), 0, offset - length);
+    std::memcpy(tx.edit_bytes(target->value() + offset, value.size()), value.data(), value.size());
+    touch(tx, key, *target);
+    return target;
+  }
+  // A blob is never changed in the middle: a new one is written.
+  std::vector<char> old;
+  old.reserve(needed);
+  string::for_each_piece(tx.segment(), entry, 0, length, [&](Bytes piece) { old.insert(old.end(), piece.begin(), piece.end()); });
+  old.resize(needed, '\0');
+  std::memcpy(old.data() + offset, value.data(), value.size());
+  return set_string(tx, key, &entry, {old.data(), old.size()}, kKeepExpiry);
+}
+
+}  // namespace shoal::keyspace
