@@ -10,8 +10,8 @@ namespace shoal {
 
 namespace {
 
-constexpr size_t kArenaKeptBytes = 1 * kMiB;
 constexpr uint32_t kLazyFreeBudget = 2;
+constexpr const char* kKeyTooLong = "ERR the key is longer than 65535 bytes, the most that Shoal takes";
 
 // Names as clients wrote them, for messages: at most 128 bytes, as Redis does.
 std::string quoted(Bytes text) { return std::string(text.substr(0, 128)); }
@@ -62,10 +62,13 @@ const Command* check_command(std::span<const Bytes> arguments, Reply& reply) {
 uint64_t shards_of(const Segment& segment, const Command& command, std::span<const Bytes> arguments, uint32_t database) noexcept {
   if ((command.flags & kAllShards) != 0) return all_shards(segment);
   if (command.shards != nullptr) return command.shards(segment, arguments, database);
-  if (command.keys.first == 0) return 0;
+  if (command.keys.first == 0) return 1;
   uint64_t mask = 0;
+  bool too_long = false;
   auto add = [&](size_t index) {
-    if (index < arguments.size()) mask |= uint64_t{1} << keyspace::make_key(segment, database, arguments[index]).shard;
+    if (index >= arguments.size()) return;
+    too_long |= arguments[index].size() > kKeyBytesMax;
+    mask |= uint64_t{1} << keyspace::make_key(segment, database, arguments[index]).shard;
   };
   const auto argc = static_cast<int64_t>(arguments.size());
   if ((command.flags & kNumKeys) != 0) {
@@ -78,8 +81,11 @@ uint64_t shards_of(const Segment& segment, const Command& command, std::span<con
     const int64_t last = command.keys.last < 0 ? argc + command.keys.last : command.keys.last;
     for (int64_t i = command.keys.first; i <= last; i += command.keys.step) add(static_cast<size_t>(i));
   }
+  if (too_long) return 0;
   return mask == 0 ? 1 : mask;  // malformed: any shard; the handler will say what is wrong
 }
+
+void CallRunner::after_commit(Transaction&) noexcept {}
 
 template <typename Body>
 Outcome CallRunner::transact(uint64_t shards, int64_t budget_ns, Body&& body) {
@@ -140,6 +146,10 @@ Outcome CallRunner::run(const Command& command, std::span<const Bytes> arguments
     reply.enlarge();
   }
   const uint64_t shards = shards_of(session_.process().segment(), command, arguments, session_.database());
+  if (shards == 0) {
+    reply.error(kKeyTooLong);
+    return Outcome::kReplied;
+  }
   return transact(shards, budget_ns, [&](Transaction& tx) {
     Call call(session_, command, arguments, &tx, reply);
     command.handler(call);
@@ -163,12 +173,19 @@ Outcome CallRunner::run_all(std::span<const std::vector<Bytes>> commands, int64_
     if (std::string_view(command->name) == "SELECT" && parse_integer(arguments[1], selected) && selected >= 0 && selected < kDatabaseCount) {
       database = static_cast<uint32_t>(selected);
     }
-    if ((command->flags & kSession) == 0) shards |= shards_of(segment, *command, arguments, database);
+    if ((command->flags & kSession) != 0) continue;
+    const uint64_t own = shards_of(segment, *command, arguments, database);
+    if (own == 0) {
+      reply.error(kKeyTooLong);
+      return Outcome::kReplied;
+    }
+    shards |= own;
   }
   for (const auto& watch : session_.watches_) {
     shards |= uint64_t{1} << keyspace::make_key(segment, watch.database, watch.key).shard;
   }
   const uint32_t first_database = session_.database();
+  session_.runs_atomically_ = true;
   const Outcome outcome = transact(shards == 0 ? 1 : shards, budget_ns, [&](Transaction& tx) {
     session_.select(first_database);
     const int64_t now_ms = wall_clock_ms();
@@ -188,6 +205,7 @@ Outcome CallRunner::run_all(std::span<const std::vector<Bytes>> commands, int64_
     }
     return Outcome::kReplied;
   });
+  session_.runs_atomically_ = false;
   return outcome;
 }
 

@@ -12,7 +12,7 @@
 
 namespace shoal {
 
-// Shards that the command will touch, as a mask; false: the arguments are not well-formed (answered).
+// Shards that the command will touch, as a mask; 0: a key is too long.
 uint64_t shards_of(const Segment& segment, const Command& command, std::span<const Bytes> arguments, uint32_t database) noexcept;
 
 // Arity and existence; answers the error and returns nullptr.
@@ -26,6 +26,7 @@ class CallRunner {
 
  private:
   // Locks, runs `body(tx)` and commits; repeats it after growth. The body leaves its answer in the session's reply.
+  void after_commit(Transaction& tx) noexcept;   // unlocked: wakes
   template <typename Body>
   Outcome transact(uint64_t shards, int64_t budget_ns, Body&& body);
 

@@ -48,12 +48,14 @@ enum CommandFlag : uint32_t {
 };
 
 using Handler = void (*)(Call& call);
+// For commands whose shards do not follow from key positions (SCAN: its cursor's).
+using ShardsOf = uint64_t (*)(const Segment& segment, std::span<const Bytes> arguments, uint32_t database) noexcept;
 // Answers without a lock or says false: then the handler runs under the lock. Reads through Snapshot only.
 using OptimisticHandler = bool (*)(Call& call);
 
 struct Command {
   const char* name;          // upper case; a subcommand's row is "CLIENT|SETNAME"
-  Handler handler;
+  Handler handler;           // nullptr: a family whose members are rows of their own (CLIENT)
   Group group;
   Arity arity;
   uint32_t flags;
@@ -61,6 +63,7 @@ struct Command {
   const char* summary;
   const char* complexity;
   OptimisticHandler optimistic = nullptr;
+  ShardsOf shards = nullptr;
 };
 
 std::span<const Command> command_table() noexcept;
@@ -105,14 +108,14 @@ class Call {
   Transaction& tx() noexcept { return *tx_; }
   const Segment& segment() noexcept;
   uint32_t database() const noexcept;
-  int64_t now_ms() const noexcept { return now_ms_; }
+  int64_t now_ms() noexcept;                  // wall clock, the same for the whole command
   uint64_t random() noexcept;                 // of this thread
 
   // ---- Keys ----
   Key key(size_t argument) noexcept;
   // Live entries of any type.
-  const shm::Entry* read(const Key& key) noexcept { return keyspace::find_for_read(segment(), key, now_ms_); }
-  const shm::Entry* write(const Key& key) noexcept { return keyspace::find_for_write(*tx_, home(key), now_ms_); }
+  const shm::Entry* read(const Key& key) noexcept { return keyspace::find_for_read(segment(), key, now_ms()); }
+  const shm::Entry* write(const Key& key) noexcept { return keyspace::find_for_write(*tx_, home(key), now_ms()); }
   // The same for one type: the root in the entry.
   template <typename Root>
   Found<Root> read(const Key& key) noexcept { return typed<Root>(read(key)); }
@@ -160,7 +163,7 @@ class Call {
   Transaction* tx_;
   Reply& reply_;
   size_t reply_start_;
-  int64_t now_ms_;
+  int64_t now_ms_ = 0;
   bool failed_ = false;
   bool blocked_ = false;
 };

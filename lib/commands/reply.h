@@ -38,6 +38,27 @@ class Reply {
   // A bulk of known length in pieces: begin_bulk(total), then append() until all of it was given.
   void begin_bulk(uint64_t total) noexcept { scalar(Tag::kBulk, static_cast<uint32_t>(total)); }
   void append(Bytes piece) noexcept { put(piece.data(), piece.size()); }
+  // A bulk whose bytes the caller writes itself; nullptr on overflow.
+  char* reserve_bulk(uint32_t bytes) noexcept {
+    scalar(Tag::kBulk, bytes);
+    if (overflow_ || bytes > capacity_ - used_) {
+      overflow_ = true;
+      return nullptr;
+    }
+    used_ += bytes;
+    return bytes_.get() + used_ - bytes;
+  }
+
+  // Gives a bulk that was reserved at `mark` (used() before) its final, shorter text; what follows it moves up.
+  void fit_bulk(size_t mark, uint32_t reserved, Bytes text) noexcept {
+    if (overflow_) return;
+    const auto length = static_cast<uint32_t>(text.size());
+    char* bulk = bytes_.get() + mark + 1 + sizeof length;
+    std::memcpy(bulk - sizeof length, &length, sizeof length);
+    std::memcpy(bulk, text.data(), length);
+    std::memmove(bulk + length, bulk + reserved, used_ - mark - 1 - sizeof length - reserved);
+    used_ -= reserved - length;
+  }
 
   // A collection whose count is known at its end.
   size_t begin(Tag tag) noexcept {

@@ -56,6 +56,7 @@ class Session {
     uint64_t version;
   };
   bool in_multi() const noexcept { return in_multi_; }
+  bool runs_atomically() const noexcept { return runs_atomically_; }   // EXEC is at work
   void start_multi() noexcept;
   void discard() noexcept;              // leaves MULTI and forgets the WATCHes
   void watch(const Key& key, uint64_t version);
@@ -78,7 +79,7 @@ class Session {
   int protocol_;
   uint64_t id_;
   std::string name_;
-  bool in_multi_ = false, multi_broken_ = false;
+  bool in_multi_ = false, multi_broken_ = false, runs_atomically_ = false;
   std::vector<std::vector<std::string>> queued_;
   std::vector<Watch> watches_;
 };

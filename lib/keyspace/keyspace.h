@@ -27,7 +27,7 @@ struct Key {
 
 namespace keyspace {
 
-inline Key make_key(const Segment& segment, uint32_t database, Bytes name) noexcept {
+inline Key make_key(const Segment& segment, uint32_t database, Bytes name) noexcept {  // name: at most kKeyBytesMax
   const uint64_t hash = hash_bytes(name, segment.header().hash_seed + database * 0x9e3779b97f4a7c15u);
   return {name, hash, segment.shard_of(hash), static_cast<uint8_t>(database)};
 }

@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: MIT
+// cmd_string.cc: GET, SET and their family.
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+#include "commands/cmd_string.h"
+#include "commands/command.h"
+#include "commands/expiry_args.h"
+#include "keyspace/string_value.h"
+#include "types/string.h"
+
+namespace shoal {
+
+namespace {
+
+using keyspace::kKeepExpiry;
+using shm::Entry;
+
+constexpr const char* kTooLong = "ERR string exceeds maximum allowed size (512MB)";
+
+// The live entry if it is a string; `wrong` if it is something else (answered).
+const Entry* as_string(Call& call, const Entry* entry, bool& wrong) noexcept {
+  wrong = entry != nullptr && entry->type() != Type::kString;
+  if (wrong) call.error(kWrongType);
+  return wrong ? nullptr : entry;
+}
+
+void reply_range(Call& call, const Entry& entry, uint64_t from, uint64_t bytes) noexcept {
+  call.reply().begin_bulk(bytes);
+  string::for_each_piece(call.segment(), entry, from, bytes, [&](Bytes piece) { call.reply().append(piece); });
+}
+
+void reply_value(Call& call, const Entry* entry) noexcept {
+  if (entry == nullptr) {
+    call.reply().null();
+  } else {
+    reply_range(call, *entry, 0, string::length(*entry));
+  }
+}
+
+// The text of a short value, for numbers; longer ones are none.
+Bytes short_text(const Entry& entry) noexcept {
+  if (entry.info().encoding != Encoding::kInline) return {};
+  return {reinterpret_cast<const char*>(entry.value()), entry.info().value_bytes};
+}
+
+const Entry* store(Call& call, const Key& key, const Entry* existing, Bytes value, int64_t expires_ms) noexcept {
+  call.tx().set_home(key.shard);
+  return keyspace::set_string(call.tx(), key, existing, value, expires_ms);
+}
+
+struct SetOptions {
+  bool only_new = false, only_existing = false, get = false, keep_ttl = false, has_expiry = false;
+  int64_t expires_ms = 0;
+};
+
+bool parse_set_options(Call& call, SetOptions& options) noexcept {
+  for (size_t i = 3; i < call.argc(); ++i) {
+    bool seconds = false, absolute = false;
+    if (call.arg_is(i, "NX") && !options.only_existing) {
+      options.only_new = true;
+    } else if (call.arg_is(i, "XX") && !options.only_new) {
+      options.only_existing = true;
+    } else if (call.arg_is(i, "GET")) {
+      options.get = true;
+    } else if (call.arg_is(i, "KEEPTTL") && !options.has_expiry) {
+      options.keep_ttl = true;
+    } else if (is_expiry_option(call, i, seconds, absolute) && !options.keep_ttl && !options.has_expiry && i + 1 < call.argc()) {
+      options.has_expiry = true;
+      if (!expiry_arg(call, ++i, seconds, absolute, options.expires_ms)) return false;
+    } else {
+      call.error(kSyntaxError);
+      return false;
+    }
+  }
+  return true;
+}
+
+void set_with_expiry(Call& call, bool seconds) noexcept {
+  int64_t expires_ms = 0;
+  if (!expiry_arg(call, 2, seconds, false, expires_ms)) return;
+  const Key key = call.key(1);
+  store(call, key, call.write(key), call.arg(3), expires_ms);
+  call.reply().ok();
+}
+
+void increment(Call& call, int64_t by) noexcept {
+  const Key key = call.key(1);
+  bool wrong;
+  const Entry* entry = as_string(call, call.write(key), wrong);
+  if (wrong) return;
+  int64_t value = 0;
+  if (entry != nullptr && !parse_integer(short_text(*entry), value)) return call.error(kNotAnInteger);
+  if (__builtin_add_overflow(value, by, &value)) return call.error("ERR increment or decrement would overflow");
+  store(call, key, entry, format_integer(value), kKeepExpiry);
+  call.reply().integer(value);
+}
+
+// As Redis prints a long double for people: 17 decimals without trailing zeros.
+NumberText format_long_double(long double value) noexcept {
+  char buffer[512];
+  int length = std::snprintf(buffer, sizeof buffer, "%.17Lf", value);
+  NumberText text{};
+  while (length > 0 && buffer[length - 1] == '0') --length;
+  if (length > 0 && buffer[length - 1] == '.') --length;
+  if (length == 2 && buffer[0] == '-' && buffer[1] == '0') {
+    buffer[0] = '0';
+    length = 1;
+  }
+  text.length = static_cast<uint32_t>(std::min<size_t>(static_cast<size_t>(length), text.bytes.size()));
+  std::copy_n(buffer, text.length, text.bytes.begin());
+  return text;
+}
+
+bool parse_long_double(Bytes text, long double& value) noexcept {
+  double checked;
+  if (!parse_float(text, checked)) return false;
+  char copy[256];
+  std::copy(text.begin(), text.end(), copy);
+  copy[text.size()] = '\0';
+  value = std::strtold(copy, nullptr);
+  return true;
+}
+
+void set_many(Call& call, bool only_new) noexcept {
+  if (call.argc() % 2 == 0) return call.error(only_new ? "ERR wrong number of arguments for 'msetnx' command" : "ERR wrong number of arguments for 'mset' command");
+  if (only_new) {
+    for (size_t i = 1; i < call.argc(); i += 2) {
+      if (call.read(call.key(i)) != nullptr) return call.reply().integer(0);
+    }
+  }
+  for (size_t i = 1; i < call.argc() && !call.tx().failed(); i += 2) {
+    const Key key = call.key(i);
+    store(call, key, call.write(key), call.arg(i + 1), 0);
+  }
+  if (only_new) return call.reply().integer(1);
+  call.reply().ok();
+}
+
+}  // namespace
+
+bool get_optimistic(Call& call) {
+  const Segment& segment = call.segment();
+  if (call.arg(1).size() > kKeyBytesMax) return false;
+  const Key key = call.key(1);
+  const shm::Shard& shard = segment.shard(key.shard);
+  for (uint32_t tries = 0; tries < kReadTriesMax; ++tries) {
+    Snapshot snapshot(segment, shard);
+    if (!snapshot.open()) continue;
+    uint64_t item = 0;
+    EntryMeta meta;
+    const auto found = Dict::find(snapshot, segment, shard.keys, key.hash, item, [&](uint64_t candidate) {
+      uint64_t word;
+      if (!snapshot.word(candidate + 8, word)) return false;
+      meta = EntryMeta::unpack(word);
+      return meta.database == key.database && meta.key_bytes == key.name.size() &&
+             snapshot.equals(candidate + meta.key_at(), key.name.data(), key.name.size());
+    });
+    if (found == Dict::Found::kNo) {
+      if (!snapshot.valid()) continue;
+      call.reply().null();
+      return true;
+    }
+    if (found == Dict::Found::kTorn) continue;
+    if (meta.type != Type::kString || meta.encoding != Encoding::kInline || meta.value_bytes > string::kInlineEntryMax) return false;
+    uint64_t expires = 0;
+    if (meta.has_expiry && !snapshot.word(item + 16, expires)) continue;
+    const size_t mark = call.reply().used();
+    char* target = call.reply().reserve_bulk(meta.value_bytes);
+    if (target == nullptr) {
+      if (snapshot.valid()) return true;  // overflow: called again with a larger arena
+      call.reply().clear();
+      continue;
+    }
+    if (snapshot.copy(item + meta.value_at(), meta.value_bytes, target) && snapshot.valid()) {
+      if (expires != 0 && static_cast<int64_t>(expires) <= call.now_ms()) {
+        call.reply().rewind(mark);
+        call.reply().null();
+      }
+      return true;
+    }
+    call.reply().rewind(mark);
+  }
+  return false;
+}
+
+void cmd_get(Call& call) {
+  bool wrong;
+  const Entry* entry = as_string(call, call.read(call.key(1)), wrong);
+  if (!wrong) reply_value(call, entry);
+}
+
+void cmd_set(Call& call) {
+  SetOptions options;
+  if (call.argc() > 3 && !parse_set_options(call, options)) return;
+  const Key key = call.key(1);
+  const Entry* existing = call.write(key);
+  if (options.get) {
+    bool wrong;
+    const Entry* old = as_string(call, existing, wrong);
+    if (wrong) return;
+    reply_value(call, old);
+  }
+  if ((options.only_new && existing != nullptr) || (options.only_existing && existing == nullptr)) {
+    if (!options.get) call.reply().null();
+    return;
+  }
+  store(call, key, existing, call.arg(2), options.keep_ttl ? kKeepExpiry : options.expires_ms);
+  if (!options.get) call.reply().ok();
+}
+
+void cmd_setnx(Call& call) {
+  const Key key = call.key(1);
+  const Entry* existing = call.write(key);
+  if (existing == nullptr) store(call, key, nullptr, call.arg(2), 0);
+  call.reply().integer(existing == nullptr ? 1 : 0);
+}
+
+void cmd_setex(Call& call) { set_with_expiry(call, true); }
+void cmd_psetex(Call& call) { set_with_expiry(call, false); }
+
+void cmd_getset(Call& call) {
+  const Key key = call.key(1);
+  bool wrong;
+  const Entry* entry = as_string(call, call.write(key), wrong);
+  if (wrong) return;
+  reply_value(call, entry);
+  store(call, key, entry, call.arg(2), 0);
+}
+
+void cmd_getdel(Call& call) {
+  const Key key = call.key(1);
+  bool wrong;
+  const Entry* entry = as_string(call, call.write(key), wrong);
+  if (wrong) return;
+  reply_value(call, entry);
+  if (entry != nullptr) call.remove(key, *entry);
+}
+
+void cmd_getex(Call& call) {
+  const Key key = call.key(1);
+  bool wrong, seconds = false, absolute = false, changes = call.argc() > 2;
+  int64_t expires_ms = 0;
+  if (call.argc() == 4 && is_expiry_option(call, 2, seconds, absolute)) {
+    if (!expiry_arg(call, 3, seconds, absolute, expires_ms)) return;
+  } else if (changes && !(call.argc() == 3 && call.arg_is(2, "PERSIST"))) {
+    return call.error(kSyntaxError);
+  }
+  const Entry* entry = as_string(call, call.write(key), wrong);
+  if (wrong) return;
+  reply_value(call, entry);
+  if (entry == nullptr || !changes) return;
+  if (expires_ms == 0 && entry->expires_ms() == 0) return;
+  entry = keyspace::set_expiry(call.tx(), key, *entry, expires_ms);
+  if (entry != nullptr) call.changed(key, *entry);
+}
+
+void cmd_mget(Call& call) {
+  call.reply().array(static_cast<uint32_t>(call.argc() - 1));
+  for (size_t i = 1; i < call.argc(); ++i) {
+    const Entry* entry = call.read(call.key(i));
+    reply_value(call, entry != nullptr && entry->type() == Type::kString ? entry : nullptr);
+  }
+}
+
+void cmd_mset(Call& call) { set_many(call, false); }
+void cmd_msetnx(Call& call) { set_many(call, true); }
+
+void cmd_append(Call& call) {
+  const Key key = call.key(1);
+  bool wrong;
+  const Entry* entry = as_string(call, call.write(key), wrong);
+  if (wrong) return;
+  const uint64_t length = entry == nullptr ? 0 : string::length(*entry);
+  if (length + call.arg(2).size() > kValueBytesMax) return call.error(kTooLong);
+  if (entry == nullptr) {
+    store(call, key, nullptr, call.arg(2), 0);
+  } else if (!call.arg(2).empty()) {
+    keyspace::write_range(call.tx(), key, *entry, length, call.arg(2));
+  }
+  call.reply().integer(static_cast<int64_t>(length + call.arg(2).size()));
+}
+
+void cmd_strlen(Call& call) {
+  bool wrong;
+  const Entry* entry = as_string(call, call.read(call.key(1)), wrong);
+  if (!wrong) call.reply().integer(entry == nullptr ? 0 : static_cast<int64_t>(string::length(*entry)));
+}
+
+void cmd_getrange(Call& call) {
+  int64_t start, end;
+  if (!call.integer_arg(2, start) || !call.integer_arg(3, end)) return;
+  bool wrong;
+  const Entry* entry = as_string(call, call.read(call.key(1)), wrong);
+  if (wrong) return;
+  const int64_t length = entry == nullptr ? 0 : static_cast<int64_t>(string::length(*entry));
+  if (start < 0 && end < 0 && start > end) return call.reply().bulk({});
+  if (start < 0) start = std::max<int64_t>(start + length, 0);
+  if (end < 0) end = std::max<int64_t>(end + length, 0);
+  end = std::min(end, length - 1);
+  if (length == 0 || start > end) return call.reply().bulk({});
+  reply_range(call, *entry, static_cast<uint64_t>(start), static_cast<uint64_t>(end - start + 1));
+}
+
+void cmd_setrange(Call& call) {
+  int64_t offset;
+  if (!call.integer_arg(2, offset)) return;
+  if (offset < 0) return call.error("ERR offset is out of range");
+  const Key key = call.key(1);
+  const Bytes value = call.arg(3);
+  bool wrong;
+  const Entry* entry = as_string(call, call.write(key), wrong);
+  if (wrong) return;
+  const uint64_t length = entry == nullptr ? 0 : string::length(*entry);
+  if (value.empty()) return call.reply().integer(static_cast<int64_t>(length));
+  if (static_cast<uint64_t>(offset) + value.size() > kValueBytesMax) return call.error(kTooLong);
+  if (entry == nullptr) entry = store(call, key, nullptr, {}, 0);
+  if (entry == nullptr) return;
+  keyspace::write_range(call.tx(), key, *entry, static_cast<uint64_t>(offset), value);
+  call.reply().integer(static_cast<int64_t>(std::max(length, static_cast<uint64_t>(offset) + value.size())));
+}
+
+void cmd_incr(Call& call) { increment(call, 1); }
+void cmd_decr(Call& call) { increment(call, -1); }
+
+void cmd_incrby(Call& call) {
+  int64_t by;
+  if (call.integer_arg(2, by)) increment(call, by);
+}
+
+void cmd_decrby(Call& call) {
+  int64_t by;
+  if (!call.integer_arg(2, by)) return;
+  if (by == INT64_MIN) return call.error("ERR decrement would overflow");
+  increment(call, -by);
+}
+
+void cmd_incrbyfloat(Call& call) {
+  const Key key = call.key(1);
+  bool wrong;
+  const Entry* entry = as_string(call, call.write(key), wrong);
+  if (wrong) return;
+  long double value = 0, by = 0;
+  if ((entry != nullptr && !parse_long_double(short_text(*entry), value)) || !parse_long_double(call.arg(2), by)) {
+    return call.error(kNotAFloat);
+  }
+  value += by;
+  if (std::isnan(value) || std::isinf(value)) return call.error("ERR increment would produce NaN or Infinity");
+  const NumberText text = format_long_double(value);
+  store(call, key, entry, text, kKeepExpiry);
+  call.reply().bulk(text);
+}
+
+}  // namespace shoal

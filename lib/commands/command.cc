@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+#include "commands/command.h"
+
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "base/clock.h"
+#include "commands/session.h"
+
+namespace shoal {
+
+namespace {
+
+using Names = std::unordered_map<std::string_view, const Command*>;
+
+const Names& names() {
+  static const Names map = [] {
+    Names result;
+    for (const Command& row : command_table()) result.emplace(row.name, &row);
+    return result;
+  }();
+  return map;
+}
+
+}  // namespace
+
+const Command* find_command(Bytes name) noexcept {
+  char upper[64];
+  if (name.size() > sizeof upper) return nullptr;
+  for (size_t i = 0; i < name.size(); ++i) {
+    const char c = name[i];
+    upper[i] = c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c;
+  }
+  const auto found = names().find({upper, name.size()});
+  return found == names().end() ? nullptr : found->second;
+}
+
+Call::Call(Session& session, const Command& command, std::span<const Bytes> arguments, Transaction* tx, Reply& reply) noexcept
+    : session_(session), command_(command), arguments_(arguments), tx_(tx), reply_(reply), reply_start_(reply.used()) {}
+
+int64_t Call::now_ms() noexcept {
+  if (now_ms_ == 0) now_ms_ = wall_clock_ms();  // asked once: a command sees one time
+  return now_ms_;
+}
+
+bool Call::arg_is(size_t index, const char* word) const noexcept {
+  const Bytes text = arguments_[index];
+  for (size_t i = 0; i < text.size(); ++i, ++word) {
+    const char c = text[i] >= 'a' && text[i] <= 'z' ? static_cast<char>(text[i] - 32) : text[i];
+    if (c != *word || *word == '\0') return false;
+  }
+  return *word == '\0';
+}
+
+bool Call::integer_arg(size_t index, int64_t& value, const char* error_text) noexcept {
+  if (parse_integer(arguments_[index], value)) return true;
+  error(error_text);
+  return false;
+}
+
+bool Call::float_arg(size_t index, double& value, const char* error_text) noexcept {
+  if (parse_float(arguments_[index], value)) return true;
+  error(error_text);
+  return false;
+}
+
+void Call::error(Bytes text) noexcept {
+  reply_.rewind(reply_start_);
+  reply_.error(text);
+  failed_ = true;
+}
+
+bool Call::resp3() const noexcept { return session_.protocol() == 3; }
+const Segment& Call::segment() noexcept { return session_.process().segment(); }
+uint32_t Call::database() const noexcept { return session_.database(); }
+
+Key Call::key(size_t argument) noexcept { return keyspace::make_key(segment(), database(), arguments_[argument]); }
+
+uint64_t Call::random() noexcept {  // xorshift64*: Marsaglia 2003, Vigna 2016
+  thread_local uint64_t state = static_cast<uint64_t>(monotonic_ns()) | 1;
+  state ^= state >> 12;
+  state ^= state << 25;
+  state ^= state >> 27;
+  return state * 0x2545f4914f6cdd1dULL;
+}
+
+void Call::ready(const Key&) noexcept {}
+
+bool Call::may_block() const noexcept { return !session_.in_multi() && !session_.runs_atomically(); }
+
+}  // namespace shoal

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT
+// table.cc: everything that Shoal can do, a row a command. docs/COMMANDS.md and `shoal commands` are printed from it.
+#include "commands/cmd_generic.h"
+#include "commands/cmd_server.h"
+#include "commands/cmd_string.h"
+#include "commands/command.h"
+
+namespace shoal {
+
+namespace {
+
+constexpr Arity exactly(int16_t n) { return Arity::exactly(n); }
+constexpr Arity at_least(int16_t n) { return Arity::at_least(n); }
+constexpr Arity between(int16_t a, int16_t b) { return Arity::between(a, b); }
+using enum Group;
+
+// clang-format off
+constexpr Command kTable[] = {
+    // Strings
+    {"APPEND", cmd_append, kString, exactly(3), kWrite | kFast, kFirstKey, "Appends to a string; creates it if it is missing.", "O(1)"},
+    {"DECR", cmd_decr, kString, exactly(2), kWrite | kFast, kFirstKey, "Decrements an integer by one.", "O(1)"},
+    {"DECRBY", cmd_decrby, kString, exactly(3), kWrite | kFast, kFirstKey, "Decrements an integer.", "O(1)"},
+    {"GET", cmd_get, kString, exactly(2), kReadOnly | kFast, kFirstKey, "Returns a string.", "O(1)", get_optimistic},
+    {"GETDEL", cmd_getdel, kString, exactly(2), kWrite | kFast, kFirstKey, "Returns a string and deletes it.", "O(1)"},
+    {"GETEX", cmd_getex, kString, at_least(2), kWrite | kFast, kFirstKey, "Returns a string and sets its expiry.", "O(1)"},
+    {"GETRANGE", cmd_getrange, kString, exactly(4), kReadOnly, kFirstKey, "Returns a part of a string.", "O(N), N = bytes returned"},
+    {"GETSET", cmd_getset, kString, exactly(3), kWrite | kFast, kFirstKey, "Sets a string and returns the old one.", "O(1)"},
+    {"INCR", cmd_incr, kString, exactly(2), kWrite | kFast, kFirstKey, "Increments an integer by one.", "O(1)"},
+    {"INCRBY", cmd_incrby, kString, exactly(3), kWrite | kFast, kFirstKey, "Increments an integer.", "O(1)"},
+    {"INCRBYFLOAT", cmd_incrbyfloat, kString, exactly(3), kWrite | kFast, kFirstKey, "Increments a floating-point number.", "O(1)"},
+    {"MGET", cmd_mget, kString, at_least(2), kReadOnly | kFast, kAllKeys, "Returns several strings, all of one moment.", "O(N), N = keys"},
+    {"MSET", cmd_mset, kString, at_least(3), kWrite, {1, -1, 2}, "Sets several strings at once.", "O(N), N = keys"},
+    {"MSETNX", cmd_msetnx, kString, at_least(3), kWrite, {1, -1, 2}, "Sets several strings if none of the keys exists.", "O(N), N = keys"},
+    {"PSETEX", cmd_psetex, kString, exactly(4), kWrite, kFirstKey, "Sets a string with an expiry in milliseconds.", "O(1)"},
+    {"SET", cmd_set, kString, at_least(3), kWrite, kFirstKey, "Sets a string, whatever the key held.", "O(1)"},
+    {"SETEX", cmd_setex, kString, exactly(4), kWrite, kFirstKey, "Sets a string with an expiry in seconds.", "O(1)"},
+    {"SETNX", cmd_setnx, kString, exactly(3), kWrite | kFast, kFirstKey, "Sets a string if the key is missing.", "O(1)"},
+    {"SETRANGE", cmd_setrange, kString, exactly(4), kWrite, kFirstKey, "Overwrites a part of a string.", "O(N), N = bytes written"},
+    {"STRLEN", cmd_strlen, kString, exactly(2), kReadOnly | kFast, kFirstKey, "Returns the length of a string.", "O(1)"},
+    {"SUBSTR", cmd_getrange, kString, exactly(4), kReadOnly, kFirstKey, "The old name of GETRANGE.", "O(N), N = bytes returned"},
+
+    // Keys of any type
+    {"DBSIZE", cmd_dbsize, kServer, exactly(1), kReadOnly | kAllShards | kFast, kNoKeys, "Counts the keys of the database.", "O(1)"},
+    {"DEL", cmd_del, kGeneric, at_least(2), kWrite, kAllKeys, "Deletes keys; large values are freed bit by bit.", "O(N), N = keys"},
+    {"EXISTS", cmd_exists, kGeneric, at_least(2), kReadOnly | kFast, kAllKeys, "Counts which of the keys exist.", "O(N), N = keys"},
+    {"EXPIRE", cmd_expire, kGeneric, at_least(3), kWrite | kFast, kFirstKey, "Sets a key's time to live in seconds.", "O(1)"},
+    {"EXPIREAT", cmd_expireat, kGeneric, at_least(3), kWrite | kFast, kFirstKey, "Sets a key's expiry to a Unix time.", "O(1)"},
+    {"EXPIRETIME", cmd_expiretime, kGeneric, exactly(2), kReadOnly | kFast, kFirstKey, "Returns a key's expiry as a Unix time.", "O(1)"},
+    {"FLUSHALL", cmd_flushall, kServer, at_least(1), kWrite | kAllShards, kNoKeys, "Removes all keys of all databases.", "O(N), N = shards; freed bit by bit"},
+    {"FLUSHDB", cmd_flushdb, kServer, at_least(1), kWrite | kAllShards, kNoKeys, "Removes all keys of the database.", "O(N), N = shards; freed bit by bit"},
+    {"KEYS", cmd_keys, kGeneric, exactly(2), kReadOnly | kAllShards, kNoKeys, "Returns the keys that match a pattern.", "O(N), N = keys"},
+    {"MOVE", cmd_move, kGeneric, exactly(3), kWrite | kFast, kFirstKey, "Moves a key to another database.", "O(1)", nullptr, move_shards},
+    {"OBJECT", nullptr, kGeneric, at_least(2), 0, kNoKeys, "Commands about the inside of a value.", "-"},
+    {"OBJECT|ENCODING", cmd_object_encoding, kGeneric, exactly(3), kReadOnly, {2, 2, 1}, "Returns how a value is encoded.", "O(1)"},
+    {"PERSIST", cmd_persist, kGeneric, exactly(2), kWrite | kFast, kFirstKey, "Takes a key's expiry away.", "O(1)"},
+    {"PEXPIRE", cmd_pexpire, kGeneric, at_least(3), kWrite | kFast, kFirstKey, "Sets a key's time to live in milliseconds.", "O(1)"},
+    {"PEXPIREAT", cmd_pexpireat, kGeneric, at_least(3), kWrite | kFast, kFirstKey, "Sets a key's expiry to a Unix time in milliseconds.", "O(1)"},
+    {"PEXPIRETIME", cmd_pexpiretime, kGeneric, exactly(2), kReadOnly | kFast, kFirstKey, "Returns a key's expiry in milliseconds.", "O(1)"},
+    {"PTTL", cmd_pttl, kGeneric, exactly(2), kReadOnly | kFast, kFirstKey, "Returns a key's time to live in milliseconds.", "O(1)"},
+    {"RANDOMKEY", cmd_randomkey, kGeneric, exactly(1), kReadOnly | kAllShards, kNoKeys, "Returns a random key.", "O(1)"},
+    {"RENAME", cmd_rename, kGeneric, exactly(3), kWrite, kTwoKeys, "Renames a key; replaces the target.", "O(1)"},
+    {"RENAMENX", cmd_renamenx, kGeneric, exactly(3), kWrite, kTwoKeys, "Renames a key if the target is missing.", "O(1)"},
+    {"SCAN", cmd_scan, kGeneric, at_least(2), kReadOnly, kNoKeys, "Iterates over the keys.", "O(1) a call", nullptr, scan_shards},
+    {"TOUCH", cmd_exists, kGeneric, at_least(2), kReadOnly | kFast, kAllKeys, "Counts which of the keys exist and marks them as used.", "O(N), N = keys"},
+    {"TTL", cmd_ttl, kGeneric, exactly(2), kReadOnly | kFast, kFirstKey, "Returns a key's time to live in seconds.", "O(1)"},
+    {"TYPE", cmd_type, kGeneric, exactly(2), kReadOnly | kFast, kFirstKey, "Returns the type of a value.", "O(1)"},
+    {"UNLINK", cmd_del, kGeneric, at_least(2), kWrite | kFast, kAllKeys, "The same as DEL.", "O(N), N = keys"},
+
+    // Transactions
+    {"DISCARD", cmd_discard, kTransactions, exactly(1), kSession | kFast, kNoKeys, "Drops the queued commands.", "O(N), N = commands"},
+    {"EXEC", cmd_exec, kTransactions, exactly(1), kSession, kNoKeys, "Runs the queued commands as one.", "that of the commands"},
+    {"MULTI", cmd_multi, kTransactions, exactly(1), kSession | kFast, kNoKeys, "Starts to queue commands.", "O(1)"},
+    {"UNWATCH", cmd_unwatch, kTransactions, exactly(1), kSession | kFast, kNoKeys, "Forgets the watched keys.", "O(1)"},
+    {"WATCH", cmd_watch, kTransactions, at_least(2), kReadOnly | kFast, kAllKeys, "Makes the next EXEC fail if a key changes.", "O(N), N = keys"},
+
+    // Session and server
+    {"AUTH", cmd_auth, kConnection, between(2, 3), kSession | kFast, kNoKeys, "Refused: no password is ever set.", "O(1)"},
+    {"CLIENT", nullptr, kConnection, at_least(2), 0, kNoKeys, "Commands about this session.", "-"},
+    {"CLIENT|GETNAME", cmd_client_getname, kConnection, exactly(2), kSession | kFast, kNoKeys, "Returns the session's name.", "O(1)"},
+    {"CLIENT|ID", cmd_client_id, kConnection, exactly(2), kSession | kFast, kNoKeys, "Returns the session's number.", "O(1)"},
+    {"CLIENT|SETINFO", cmd_client_setinfo, kConnection, exactly(4), kSession | kFast, kNoKeys, "Accepted and ignored.", "O(1)"},
+    {"CLIENT|SETNAME", cmd_client_setname, kConnection, exactly(3), kSession | kFast, kNoKeys, "Names the session.", "O(1)"},
+    {"COMMAND", nullptr, kServer, at_least(1), 0, kNoKeys, "Commands about commands.", "-"},
+    {"COMMAND|COUNT", cmd_command_count, kServer, exactly(2), kSession | kFast, kNoKeys, "Counts the commands.", "O(N)"},
+    {"CONFIG", nullptr, kServer, at_least(2), 0, kNoKeys, "Commands about options.", "-"},
+    {"CONFIG|GET", cmd_config_get, kServer, at_least(3), kSession, kNoKeys, "Returns an empty map: no option of Redis's applies.", "O(1)"},
+    {"ECHO", cmd_echo, kConnection, exactly(2), kSession | kFast, kNoKeys, "Returns its argument.", "O(1)"},
+    {"HELLO", cmd_hello, kConnection, at_least(1), kSession | kFast, kNoKeys, "Chooses RESP2 or RESP3 shapes.", "O(1)"},
+    {"INFO", cmd_info, kServer, at_least(1), kSession, kNoKeys, "Returns facts about the segment.", "O(N), N = shards"},
+    {"PING", cmd_ping, kConnection, between(1, 2), kSession | kFast, kNoKeys, "Returns PONG or its argument.", "O(1)"},
+    {"RESET", cmd_reset, kConnection, exactly(1), kSession | kFast | kNotInMulti, kNoKeys, "Resets the session.", "O(1)"},
+    {"SELECT", cmd_select, kConnection, exactly(2), kSession | kFast, kNoKeys, "Selects a database.", "O(1)"},
+    {"TIME", cmd_time, kServer, exactly(1), kSession | kFast, kNoKeys, "Returns the server's time.", "O(1)"},
+};
+// clang-format on
+
+}  // namespace
+
+std::span<const Command> command_table() noexcept { return kTable; }
+
+}  // namespace shoal

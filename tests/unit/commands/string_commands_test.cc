@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT
+#include <gtest/gtest.h>
+
+#include "base/clock.h"
+#include "support/redis_session.h"
+
+namespace shoal {
+namespace {
+
+class StringCommands : public ::testing::Test {
+ protected:
+  TestSegment segment_;
+  TestSession r{segment_};
+  ~StringCommands() override { set_wall_clock_offset_ms(0); }
+};
+
+TEST_F(StringCommands, GetReturnsWhatSetStored) {
+  EXPECT_EQ(r("GET a"), "(nil)");
+  EXPECT_EQ(r("SET a 1"), "OK");
+  EXPECT_EQ(r("GET a"), "1");
+  EXPECT_EQ(r("SET a longer-than-before"), "OK");
+  EXPECT_EQ(r("GET a"), "longer-than-before");
+}
+
+TEST_F(StringCommands, DatabasesAreApart) {
+  r("SET a zero");
+  r("SELECT 3");
+  EXPECT_EQ(r("GET a"), "(nil)");
+  r("SET a three");
+  EXPECT_EQ(r("DBSIZE"), "1");
+  r("SELECT 0");
+  EXPECT_EQ(r("GET a"), "zero");
+}
+
+TEST_F(StringCommands, ManyKeysAreFoundAndRemovedAgain) {
+  const uint64_t empty_bytes = [&] {
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < 4; ++i) sum += segment_.segment().shard(i).bytes_used;
+    return sum;
+  }();
+  for (int i = 0; i < 20000; ++i) ASSERT_EQ(r("SET key:" + std::to_string(i) + " value:" + std::to_string(i)), "OK");
+  EXPECT_EQ(r("DBSIZE"), "20000");
+  for (int i = 0; i < 20000; ++i) ASSERT_EQ(r("GET key:" + std::to_string(i)), "value:" + std::to_string(i));
+  for (int i = 0; i < 20000; ++i) ASSERT_EQ(r("DEL key:" + std::to_string(i)), "1");
+  uint64_t sum = 0;
+  for (uint32_t i = 0; i < 4; ++i) sum += segment_.segment().shard(i).bytes_used;
+  EXPECT_EQ(sum, empty_bytes);
+}
+
+TEST_F(StringCommands, LargeValuesAreBlobs) {
+  for (size_t size : {1000, 2047, 2048, 5000, 65536, 1000000}) {
+    const std::string value(size, 'x');
+    EXPECT_EQ(r.run({"SET", "big", value}), "OK");
+    EXPECT_EQ(r("STRLEN big"), std::to_string(size));
+    EXPECT_EQ(r("GET big"), value);
+    EXPECT_EQ(r.run({"APPEND", "big", "tail"}), std::to_string(size + 4));
+    EXPECT_EQ(r("GETRANGE big -5 -1"), "xtail");
+    EXPECT_EQ(r.run({"SETRANGE", "big", "1", "yy"}), std::to_string(size + 4));
+    EXPECT_EQ(r("GETRANGE big 0 3"), "xyyx");
+  }
+  EXPECT_EQ(r("DEL big"), "1");
+}
+
+TEST_F(StringCommands, KeysExpireByTheWallClock) {
+  r("SET a 1 PX 1000");
+  EXPECT_EQ(r("GET a"), "1");
+  EXPECT_EQ(r("SET b 2"), "OK");
+  EXPECT_EQ(r("EXPIRE b 2"), "1");
+  EXPECT_EQ(r("TTL b"), "2");
+  EXPECT_EQ(r("GET b"), "2");
+  set_wall_clock_offset_ms(1001);
+  EXPECT_EQ(r("GET a"), "(nil)");
+  EXPECT_EQ(r("PERSIST b"), "1");
+  set_wall_clock_offset_ms(5000);
+  EXPECT_EQ(r("GET b"), "2");
+  EXPECT_EQ(r("TTL a"), "-2");
+  EXPECT_EQ(r("SET a new"), "OK");
+  EXPECT_EQ(r("TTL a"), "-1");
+}
+
+TEST_F(StringCommands, ErrorsAreRedissOwn) {
+  EXPECT_EQ(r("GET"), "(error) ERR wrong number of arguments for 'get' command");
+  EXPECT_EQ(r("NOSUCH a b"), "(error) ERR unknown command 'NOSUCH', with args beginning with: 'a' 'b' ");
+  r("SET a text");
+  EXPECT_EQ(r("INCR a"), "(error) ERR value is not an integer or out of range");
+  EXPECT_EQ(r("SET a 1 EX 0"), "(error) ERR invalid expire time in 'set' command");
+  EXPECT_EQ(r("SET a 1 NX XX"), "(error) ERR syntax error");
+  EXPECT_EQ(r("RENAME missing x"), "(error) ERR no such key");
+}
+
+TEST_F(StringCommands, ScanVisitsEveryKeyOnce) {
+  for (int i = 0; i < 500; ++i) r("SET k" + std::to_string(i) + " v");
+  std::string cursor = "0";
+  int seen = 0;
+  do {
+    const std::string reply = r("SCAN " + cursor + " COUNT 20");
+    cursor = reply.substr(1, reply.find(',') - 1);
+    for (char c : reply) seen += c == 'k';
+  } while (cursor != "0");
+  EXPECT_EQ(seen, 500);
+}
+
+TEST_F(StringCommands, ExecRunsAllOrNothingUnderWatch) {
+  TestSession other(segment_);
+  r("SET a 1");
+  r("WATCH a");
+  r("MULTI");
+  EXPECT_EQ(r("INCR a"), "QUEUED");
+  EXPECT_EQ(r("SET b 2"), "QUEUED");
+  EXPECT_EQ(r("EXEC"), "[2, OK]");
+  r("WATCH a");
+  other("SET a 5");
+  r("MULTI");
+  r("SET a 6");
+  EXPECT_EQ(r("EXEC"), "(nil array)");
+  EXPECT_EQ(r("GET a"), "5");
+  r("MULTI");
+  r("INCR nosuch wrong arity");
+  EXPECT_EQ(r("EXEC"), "(error) EXECABORT Transaction discarded because of previous errors.");
+  r("SET text x");
+  r("MULTI");
+  r("SET c 1");
+  r("INCR text");
+  EXPECT_EQ(r("EXEC"), "[OK, (error) ERR value is not an integer or out of range]");
+  EXPECT_EQ(r("GET c"), "1");
+}
+
+TEST_F(StringCommands, FlushedKeysAreFreedBitByBit) {
+  for (int i = 0; i < 2000; ++i) r("SET k" + std::to_string(i) + " v");
+  r("SELECT 1");
+  r("SET other v");
+  r("SELECT 0");
+  EXPECT_EQ(r("FLUSHDB"), "OK");
+  EXPECT_EQ(r("DBSIZE"), "0");
+  EXPECT_EQ(r("GET k7"), "(nil)");
+  EXPECT_EQ(r("FLUSHALL"), "OK");
+  for (int i = 0; i < 3000; ++i) r("SET a" + std::to_string(i % 16) + " v");
+  for (uint32_t i = 0; i < 4; ++i) EXPECT_EQ(segment_.segment().shard(i).lazy_free, 0u);
+}
+
+TEST_F(StringCommands, FullSegmentIsAClearErrorAndLosesNothing) {
+  SegmentOptions small = tiny_segment_options();
+  small.max_size = 4 * kMiB;
+  TestSegment segment(small);
+  TestSession full(segment);
+  const std::string value(1000, 'x');
+  int stored = 0;
+  std::string reply;
+  while ((reply = full.run({"SET", "k" + std::to_string(stored), value})) == "OK") ++stored;
+  EXPECT_EQ(reply.substr(0, 12), "(error) OOM ");
+  EXPECT_GT(stored, 1000);
+  EXPECT_EQ(full("DBSIZE"), std::to_string(stored));
+  EXPECT_EQ(full("GET k0"), value);
+  EXPECT_EQ(full("DEL k0"), "1");
+  EXPECT_EQ(full.run({"SET", "again", value}), "OK");
+}
+
+}  // namespace
+}  // namespace shoal
