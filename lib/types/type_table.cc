@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "types/type_table.h"
 
+#include "types/hash.h"
+#include "types/list.h"
+#include "types/set.h"
+#include "types/sorted_set.h"
 #include "types/string.h"
 
 namespace shoal {
@@ -9,7 +13,7 @@ namespace {
 
 // In the order of Type; nullptr = not built yet.
 constexpr const TypeRow* kRows[kTypeCount] = {
-    &string::kRow, nullptr, nullptr, nullptr, nullptr, nullptr,
+    &string::kRow, &list::kRow, &set::kRow, &sorted_set::kRow, &hash::kRow, nullptr,
 };
 
 }  // namespace
