@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: MIT
+"""Who runs a task, told to the segment from Celery's signals.
+
+The worker's parent process leases a message; the process that runs it (a pool child, or the same one with the threads and
+solo pools) says `start` before the body and `finish` after it. From `start` on the child owns the lease too: when the
+parent alone dies, the task is not run a second time beside it, and `finish` ends it. A message that was only prefetched
+counts no delivery, so the neighbours of a task that kills its worker are not punished with it.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from typing import Any
+
+from celery import signals
+from celery.utils.log import get_logger
+
+from .. import _shoal
+
+logger = get_logger("shoal.celery")
+
+ACK, REQUEUE, DROP = 0, 1, 2
+_queues: dict[tuple[int, str, int], _shoal.Queues] = {}
+
+
+class LeaseLost(SystemExit):
+    """This process was about to run a task that has gone to another worker: it leaves instead."""
+
+
+def attach(name: str, **options: Any) -> _shoal.Segment:
+    known = ("create", "max_size", "shards", "contexts", "slots", "mode", "daemon")
+    return _shoal.Segment.attach(name, **{key: value for key, value in options.items() if key in known})
+
+
+def queues_of(name: str, db: int) -> _shoal.Queues:
+    key = (os.getpid(), name, db)
+    if key not in _queues:
+        _queues[key] = _shoal.Queues(attach(name), db)
+    return _queues[key]
+
+
+def _lease(task: Any) -> tuple[str, int, str] | None:
+    return (task.request.properties or {}).get("shoal_lease")
+
+
+def on_prerun(task: Any = None, **_: Any) -> None:
+    lease = _lease(task)
+    if lease is None:
+        return
+    name, db, tag = lease
+    if not queues_of(name, db).start(tag) and task.acks_late:
+        logger.warning("Task %s[%s] has gone to another worker; this process leaves", task.name, task.request.id)
+        raise LeaseLost(1)
+
+
+def on_postrun(task: Any = None, retval: Any = None, state: str | None = None, **_: Any) -> None:
+    lease = _lease(task)
+    if lease is None or state is None:  # no state: the body was cut off
+        return
+    name, db, tag = lease
+    queues_of(name, db).finish(tag, _outcome(task, state, retval))
+
+
+def _outcome(task: Any, state: str, retval: Any) -> int:
+    if state == "REJECTED":
+        return REQUEUE if getattr(retval, "requeue", False) else DROP
+    if state == "FAILURE" and task.acks_late:
+        on_failure = getattr(task, "acks_on_failure", None)
+        if on_failure is None:
+            on_failure = getattr(task, "acks_on_failure_or_timeout", True)
+        return ACK if on_failure else DROP
+    return ACK
+
+
+def on_worker_ready(sender: Any = None, **_: Any) -> None:
+    """Says once what a death would lose."""
+    app, connection = sender.app, sender.connection
+    if getattr(connection.transport, "driver_name", "") != "shoal":
+        return
+    early = sorted(name for name, task in app.tasks.items() if not name.startswith("celery.") and not task.acks_late)
+    lost = sorted(
+        name
+        for name, task in app.tasks.items()
+        if not name.startswith("celery.") and task.acks_late and not task.reject_on_worker_lost
+    )
+    remedy = "shoal.celery.configure(app) sets task_acks_late and task_reject_on_worker_lost."
+    if early:
+        logger.warning(
+            "A death of this worker loses the tasks that it is running: Celery acknowledges %s before the body runs. %s",
+            _few(early),
+            remedy,
+        )
+    if lost:
+        logger.warning("A death of a pool child loses its task: %s. %s", _few(lost), remedy)
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+@functools.cache
+def install() -> None:
+    signals.task_prerun.connect(on_prerun, weak=False)
+    signals.task_postrun.connect(on_postrun, weak=False)
+    signals.worker_ready.connect(on_worker_ready, weak=False)

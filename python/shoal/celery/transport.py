@@ -1,0 +1,393 @@
+# SPDX-License-Identifier: MIT
+"""The kombu transport: a channel is a consumer handle on the segment's task queues.
+
+Taking a message leases it in the same transaction; the lease ends by acknowledgement, by rejection, when the channel
+closes, or when the kernel releases the process that held it. So nothing that virtual.Channel does to remember and restore
+unacknowledged messages is needed, and nothing times out: a task may run for a week.
+
+Waiting: in Celery's worker the hub polls one FIFO (`_Hub` below), anything else sleeps in the extension with the GIL
+released. Neither polls the queues by a timer. `driver_type` is "redis" because Celery switches features on that string.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+from fnmatch import fnmatchcase
+from queue import Empty
+from socket import timeout as socket_timeout
+from time import monotonic, time
+from typing import Any
+
+from kombu.transport import virtual
+from kombu.transport.base import to_rabbitmq_queue_arguments
+from kombu.transport.virtual.exchange import TopicExchange
+from redis import exceptions
+
+from .. import _shoal
+from .._url import parse
+from . import _leases
+from ._envelope import due_ms, pack, unpack
+
+TRANSIENT_LENGTH = 10_000  # messages that a queue of one consumer (replies, events, remote control) holds at most
+TURN = 1_000  # messages that one turn of the hub delivers at most
+
+_local = threading.local()
+
+
+class Message(virtual.Message):
+    """A message whose delivery tag is its lease."""
+
+
+class QoS(virtual.QoS):
+    """Counts what this channel holds; who holds what stands in the segment."""
+
+    def __init__(self, channel: Channel, prefetch_count: int = 0) -> None:  # no Finalize: nothing to restore at exit
+        self.channel = channel
+        self.prefetch_count = prefetch_count or 0
+        self._delivered: dict[str, Message] = {}
+
+    def can_consume(self) -> bool:
+        return not self.prefetch_count or len(self._delivered) < self.prefetch_count
+
+    def can_consume_max_estimate(self) -> int | None:
+        return max(self.prefetch_count - len(self._delivered), 0) if self.prefetch_count else None
+
+    def append(self, message: Message, delivery_tag: str) -> None:
+        self._delivered[delivery_tag] = message
+
+    def get(self, delivery_tag: str) -> Message:
+        return self._delivered[delivery_tag]
+
+    def ack(self, delivery_tag: str) -> None:
+        self.channel.consumer.ack(delivery_tag)
+        self._delivered.pop(delivery_tag, None)
+
+    def reject(self, delivery_tag: str, requeue: bool = False) -> None:
+        self.channel.consumer.reject(delivery_tag, requeue)
+        self._delivered.pop(delivery_tag, None)
+
+    def restore_unacked(self) -> list:
+        for tag in list(self._delivered):
+            self.reject(tag, requeue=True)
+        return []
+
+    def restore_unacked_once(self, stderr: Any = None) -> None:
+        """The consumer handle's close gives everything back."""
+
+
+class Channel(virtual.Channel):
+    Message = Message
+    QoS = QoS
+    do_restore = False
+    supports_fanout = True
+    body_encoding = None
+
+    _consumer: _shoal.Consumer | None = None
+
+    @property
+    def queues(self) -> _shoal.Queues:
+        return self.connection.queues
+
+    @property
+    def consumer(self) -> _shoal.Consumer:
+        if self._consumer is None:
+            self._consumer = _shoal.Consumer(self.queues)
+        return self._consumer
+
+    # -- sending ----------------------------------------------------------------------------------------------------
+    def basic_publish(self, message: dict[str, Any], exchange: str, routing_key: str, **kwargs: Any) -> None:
+        self._inplace_augment_message(message, exchange, routing_key)
+        if not exchange:
+            return self._put(routing_key, message)
+        data, priority, due = pack(message), self._get_message_priority(message), due_ms(message)
+        routes = self._routes(exchange, routing_key)
+        for queue, incarnation in routes:
+            self.queues.push_bound(exchange.encode(), queue, incarnation, data, priority, due)
+        if not routes and self.deadletter_queue:
+            self._put(self.deadletter_queue, message)
+
+    def _inplace_augment_message(self, message: dict[str, Any], exchange: str, routing_key: str) -> None:
+        message["properties"]["delivery_info"].update(exchange=exchange, routing_key=routing_key)
+
+    def _routes(self, exchange: str, routing_key: str) -> list[tuple[bytes, int]]:
+        kind = self.typeof(exchange).type
+        key = routing_key or ""
+        return list(
+            dict.fromkeys(
+                (queue, incarnation)
+                for bound, pattern, queue, incarnation in self.queues.bindings(exchange.encode())
+                if _matches(self, kind, bound.decode(), pattern.decode(), key)
+            )
+        )
+
+    def _put(self, queue: str, message: dict[str, Any], **kwargs: Any) -> None:
+        self.queues.push(queue.encode(), pack(message), self._get_message_priority(message), due_ms(message))
+
+    def _put_fanout(self, exchange: str, message: dict[str, Any], routing_key: str, **kwargs: Any) -> None:
+        self.basic_publish(message, exchange, routing_key)
+
+    # -- queues and bindings ------------------------------------------------------------------------------------------
+    def _new_queue(self, queue: str, auto_delete: bool = False, exclusive: bool = False, **kwargs: Any) -> None:
+        arguments = kwargs.get("arguments") or {}
+        length = int(arguments.get("x-max-length") or 0)
+        self.queues.declare(
+            queue.encode(),
+            max_length=length or (TRANSIENT_LENGTH if auto_delete or exclusive else 0),
+            drop_head=arguments.get("x-overflow", "drop-head") == "drop-head",
+            max_deliveries=int(arguments.get("x-delivery-limit") or 0),
+            auto_delete=bool(auto_delete),
+            expires_ms=int(arguments.get("x-expires") or 0),
+        )
+
+    def _has_queue(self, queue: str, **kwargs: Any) -> bool:
+        return self.queues.exists(queue.encode())
+
+    def _size(self, queue: str) -> int:
+        return self.queues.size(queue.encode())
+
+    def _purge(self, queue: str) -> int:
+        return self.queues.purge(queue.encode())
+
+    def queue_delete(self, queue: str, if_unused: bool = False, if_empty: bool = False, **kwargs: Any) -> None:
+        if if_empty and self._size(queue):
+            return
+        self.queues.delete(queue.encode())
+        self.state.queue_bindings_delete(queue)
+
+    def _queue_bind(self, exchange: str, routing_key: str, pattern: str | None, queue: str) -> None:
+        self.queues.bind(exchange.encode(), (routing_key or "").encode(), (pattern or "").encode(), queue.encode())
+
+    def queue_unbind(
+        self, queue: str, exchange: str | None = None, routing_key: str = "", arguments: Any = None, **kwargs: Any
+    ) -> None:
+        exchange = exchange or "amq.direct"
+        super().queue_unbind(queue, exchange, routing_key, arguments, **kwargs)
+        key, pattern, _ = self.typeof(exchange).prepare_bind(queue, exchange, routing_key, arguments)
+        self.queues.unbind(exchange.encode(), (key or "").encode(), (pattern or "").encode(), queue.encode())
+
+    def get_table(self, exchange: str) -> list[tuple[str, str, str]]:
+        rows = self.queues.bindings(exchange.encode())
+        return [(key.decode(), pattern.decode(), queue.decode()) for key, pattern, queue, _ in rows]
+
+    def prepare_queue_arguments(self, arguments: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        return to_rabbitmq_queue_arguments(arguments, **kwargs)
+
+    # -- receiving ------------------------------------------------------------------------------------------------------
+    def basic_consume(self, queue: str, no_ack: bool, callback: Any, consumer_tag: str, **kwargs: Any) -> None:
+        super().basic_consume(queue, no_ack, callback, consumer_tag, **kwargs)
+        self.consumer.add(queue.encode(), bool(no_ack))
+
+    def basic_cancel(self, consumer_tag: str) -> None:
+        queue = self._tag_to_queue.get(consumer_tag)
+        super().basic_cancel(consumer_tag)
+        if queue is not None and self._consumer is not None:
+            self._consumer.remove(queue.encode())
+
+    def basic_get(self, queue: str, no_ack: bool = False, **kwargs: Any) -> Message | None:
+        row = self.consumer.take_from(queue.encode(), bool(no_ack))
+        if row is None:
+            return None
+        message = self.Message(self._payload(row), channel=self)
+        if not no_ack:
+            self.qos.append(message, message.delivery_tag)
+        return message
+
+    def ready_to_consume(self) -> bool:
+        return bool(self._consumers) and self.qos.can_consume()
+
+    def deliver_one(self) -> bool:
+        """Takes one message, if this channel may have one, and hands it to its consumer."""
+        if not self.ready_to_consume():
+            return False
+        row = self._consumer.take()
+        if row is None:
+            return False
+        self.connection._deliver(self._payload(row), row[0].decode())
+        return True
+
+    def _payload(self, row: tuple[bytes, str | None, bytes, bool]) -> dict[str, Any]:
+        _, tag, data, redelivered = row
+        message = unpack(data)
+        properties = message["properties"]
+        properties["delivery_tag"] = tag or ""
+        if tag:
+            properties["shoal_lease"] = (*self.connection.place, tag)
+        if redelivered:
+            properties["delivery_info"]["redelivered"] = True
+        return message
+
+    def drain_events(self, timeout: float | None = None, callback: Any = None) -> None:
+        if not self.deliver_one():
+            raise Empty()
+
+    def close(self) -> None:
+        closed = self.closed
+        super().close()
+        if not closed and self._consumer is not None:
+            self._consumer.close()
+
+
+def _matches(channel: Channel, kind: str, bound: str, pattern: str, key: str) -> bool:
+    if kind == "fanout":  # with a routing key as the Redis transport has it: a pattern of what to hear
+        return not bound or not key or bound == key or fnmatchcase(key, bound.replace("#", "*"))
+    if kind == "topic":
+        return bool(TopicExchange(channel)._match(pattern, key))
+    return bound == key
+
+
+class Transport(virtual.Transport):
+    Channel = Channel
+    can_parse_url = True
+    polling_interval = None
+    driver_type = "redis"
+    driver_name = "shoal"
+    connection_errors = (*virtual.Transport.connection_errors, exceptions.ConnectionError, exceptions.TimeoutError)
+    channel_errors = (*virtual.Transport.channel_errors, exceptions.ResponseError)
+    implements = virtual.Transport.implements.extend(
+        asynchronous=True, exchange_type=frozenset(["direct", "topic", "fanout"])
+    )
+
+    def __init__(self, client: Any, **kwargs: Any) -> None:
+        super().__init__(client, **kwargs)
+        url = client.hostname or ""
+        if "://" not in url:  # after Connection.switch(), or built from parts
+            url = f"shoal://{url}/{(client.virtual_host or '').strip('/')}"
+        address = parse(url)
+        self.place = (address.name, address.db)
+        self._options = dict(address.options)
+        self._queues: tuple[int, _shoal.Queues] | None = None
+        self._hub: _Hub | None = None
+        _leases.install()
+
+    @property
+    def segment(self) -> _shoal.Segment:
+        return _leases.attach(self.place[0], **self._options)
+
+    @property
+    def queues(self) -> _shoal.Queues:
+        if self._queues is None or self._queues[0] != os.getpid():
+            self._queues = os.getpid(), _shoal.Queues(self.segment, self.place[1])
+        return self._queues[1]
+
+    def driver_version(self) -> str:
+        return _shoal.__version__
+
+    def as_uri(self, uri: str, include_password: bool = False, mask: str = "**") -> str:
+        return uri if "://" in uri else f"shoal://{uri}"
+
+    def establish_connection(self) -> Transport:
+        self.queues  # attaches: an error here is the connection's
+        return super().establish_connection()
+
+    def close_connection(self, connection: Any) -> None:
+        if self._hub is not None:
+            self._hub.stop()
+            self._hub = None
+        super().close_connection(connection)
+
+    def deliver_one(self) -> bool:
+        return any(channel.deliver_one() for channel in list(self.channels))
+
+    def listening(self) -> list[_shoal.Consumer]:
+        """The consumers that could take a message; the others give their turn away."""
+        listening = []
+        for channel in self.channels:
+            if channel.ready_to_consume():
+                listening.append(channel.consumer)
+            elif channel._consumer is not None:
+                channel._consumer.unlisten()
+        return listening
+
+    def drain_events(self, connection: Any, timeout: float | None = None, **kwargs: Any) -> None:
+        deadline = None if timeout is None else monotonic() + timeout
+        while not self.deliver_one():
+            left = None if deadline is None else deadline - monotonic()
+            if left is not None and left <= 0:
+                raise socket_timeout
+            _sleep(self.listening(), left)
+
+    def register_with_event_loop(self, connection: Any, loop: Any) -> None:
+        if self._hub is not None:
+            self._hub.stop()
+        self._hub = _Hub(self, loop)
+
+    def on_readable(self, *args: Any) -> None:
+        if self._hub is not None:
+            self._hub.turn()
+
+
+class _Hub:
+    """A transport in Celery's event loop: one FIFO, and a timer for the next task that comes due.
+
+    Messages are handed over in the FIFO's callback only, never in a tick: what a message starts (a write to a pool child,
+    a timer) must be seen by the ticks and the time-out that precede the next poll.
+    """
+
+    def __init__(self, transport: Transport, loop: Any) -> None:
+        self.transport = transport
+        self.loop = loop
+        self.waker = _thread_waker(transport.segment)
+        self.due = 0
+        self.timer: Any = None
+        loop.on_tick.add(self.settle)
+
+    def settle(self) -> None:
+        """Before each poll: goes to sleep in the segment's eyes, unless there is something to do."""
+        fd = self.waker.fileno()
+        if fd not in self.loop.readers:  # at first, and after a hub.reset()
+            self.loop.add_reader(fd, self.turn)
+        self.waker.arm()
+        due = 0
+        for consumer in self.transport.listening():
+            when = consumer.listen()
+            if when < 0:
+                return self._again()
+            due = min(due or when, when) if when else due
+        if due != self.due:
+            self._set_timer(due)
+
+    def turn(self) -> None:
+        self.waker.disarm()
+        for _ in range(TURN):
+            if not self.transport.deliver_one():
+                return
+
+    def _set_timer(self, due: int) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+        self.due, self.timer = due, None
+        if due:
+            self.timer = self.loop.call_later(max(0.0, due / 1000 - time()) + 0.001, self._on_due)
+            self._again()  # the loop has worked out its time-out already: let it do so again
+
+    def _on_due(self) -> None:
+        self.due, self.timer = 0, None  # the tick that follows finds it
+
+    def _again(self) -> None:
+        os.write(self.waker.fileno(), b"\0")
+
+    def stop(self) -> None:
+        self.loop.on_tick.discard(self.settle)
+        self.loop.remove(self.waker.fileno())
+        if self.timer is not None:
+            self.timer.cancel()
+        self.waker.disarm()
+
+
+def _thread_waker(segment: _shoal.Segment) -> _shoal.Waker:
+    """This thread's one waker on a segment; a forked child makes its own."""
+    wakers = _local.__dict__.setdefault("wakers", {})
+    key = (os.getpid(), segment.name)
+    if key not in wakers:
+        wakers[key] = _shoal.Waker(segment)
+    return wakers[key]
+
+
+def _sleep(consumers: list[_shoal.Consumer], timeout: float | None) -> None:
+    """Until one of the consumers may find something, or the time is over."""
+    if not consumers:
+        select.select([], [], [], timeout)
+    else:
+        _shoal.wait(consumers, timeout)
