@@ -185,7 +185,8 @@ struct alignas(64) Shard {
   uint64_t database_expires[kDatabaseCount];   // of them with a TTL
   uint64_t next_expiry_ms;            // no key of this shard expires before: a lower bound, 0 = unknown
   uint64_t log_head, log_tail;        // the place of the persistence log's chunks
-  uint64_t reserved2[10];
+  uint64_t queue_numbers;             // last number given to a task, lease, holder or incarnation of a queue
+  uint64_t reserved2[9];
   Cell<uint64_t> deleted[kDeletedCount];  // version of an absent key: the sequence of the last removal, by hash
 };
 SHOAL_SHM_RECORD(Shard, 3136);

@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: MIT
+#include "queues/consumer.h"
+
+#include <algorithm>
+#include <atomic>
+
+#include "base/clock.h"
+
+namespace shoal::queues {
+
+using shm::Holder;
+using shm::NamedKind;
+using shm::Queue;
+using shm::Task;
+
+namespace {
+
+std::atomic<uint64_t> last_handle{0};
+
+uint64_t now_ms() noexcept { return static_cast<uint64_t>(wall_clock_ms()); }
+
+}  // namespace
+
+Consumer::Consumer(TaskQueues& queues) noexcept : queues_(queues), handle_(last_handle.fetch_add(1) + 1) {
+  if (Result<Owner> me = Owner::of(queues.process()); me.ok()) owner_ = me.value();
+}
+
+Status Consumer::usable(Owner& me) const {
+  Result<Owner> now = Owner::of(queues_.process());
+  if (!now.ok()) return now.status();
+  me = now.value();
+  if (closed_ || me.slot != owner_.slot || me.generation != owner_.generation) {
+    return {Code::kRemoved, "the consumer is closed, or belongs to another process"};
+  }
+  return {};
+}
+
+Consumer::Source& Consumer::source(Bytes queue, bool no_ack) {
+  for (Source& known : sources_) {
+    if (known.queue == queue) return known;
+  }
+  return sources_.emplace_back(Source{std::string(queue), no_ack, false, false});
+}
+
+// Runs `body(core, queue, leases, holder)` in a transaction, the holder made if there is none. Where there is no queue and
+// none is to be made the body does not run.
+Status Consumer::with_holder(Source& source, bool make_queue, auto&& body) {
+  const Name name(queues_.process().segment(), NamedKind::kQueue, queues_.database(), source.queue);
+  return run(queues_.process(), name.shard, [&](Transaction& tx, Wakes& wakes) {
+    Core core{tx, wakes, name};
+    const Queue* queue = make_queue ? core.ensure() : core.find();
+    if (queue == nullptr) return Step::kAbandon;
+    Leases leases{core, *queue};
+    const Holder* holder = leases.consumer(owner_, handle_);
+    if (holder == nullptr) holder = leases.add_holder(owner_, handle_);
+    return holder == nullptr ? Step::kAbandon : body(core, *queue, leases, *holder);
+  });
+}
+
+Status Consumer::add(Bytes queue, bool no_ack) {
+  std::lock_guard lock(mutex_);
+  Owner me;
+  if (Status status = usable(me); !status.ok()) return status;
+  Source& added = source(queue, no_ack);
+  added.no_ack = no_ack;
+  added.active = true;
+  return with_holder(added, true, [](Core& core, const Queue& record, Leases&, const Holder&) {
+    core.touch(record, now_ms());
+    return Step::kCommit;
+  });
+}
+
+Status Consumer::remove(Bytes queue) {
+  std::lock_guard lock(mutex_);
+  Owner me;
+  const auto found = std::find_if(sources_.begin(), sources_.end(), [&](const Source& s) { return s.queue == queue; });
+  if (found == sources_.end() || !usable(me).ok()) return {};
+  found->active = false;
+  bool holds = true, done = false;
+  while (!done) {
+    done = true;
+    Status status = with_holder(*found, false, [&](Core& core, const Queue& record, Leases& leases, const Holder& holder) {
+      core.touch(record, now_ms());
+      holds = holder.leases != 0;
+      if (!holds) {
+        done = leases.release_some(holder, true);
+        return Step::kCommit;
+      }
+      const bool waited = holder.waiter != 0;
+      core.stop_waiting(record, holder);
+      if (!waited && found->listening) core.pass_turn(record);
+      return Step::kCommit;
+    });
+    if (!status.ok()) return status;
+  }
+  found->listening = false;
+  if (!holds) sources_.erase(found);
+  return {};
+}
+
+Result<std::optional<Delivery>> Consumer::take() {
+  std::lock_guard lock(mutex_);
+  Owner me;
+  if (Status status = usable(me); !status.ok()) return status;
+  for (size_t tries = 0; tries < sources_.size(); ++tries) {
+    turn_ = (turn_ + 1) % sources_.size();
+    Source& next = sources_[turn_];
+    if (!next.active) continue;
+    Result<std::optional<Delivery>> taken = take_one(next);
+    if (!taken.ok() || !taken.value()) {
+      if (!taken.ok()) return taken;
+      continue;
+    }
+    // What is taken may keep this thread busy for long: the other queues' wakes must not come here meanwhile.
+    for (Source& other : sources_) {
+      if (other.listening && &other != &next) (void)unlisten_one(other);
+    }
+    return taken;
+  }
+  return std::optional<Delivery>{};
+}
+
+Result<std::optional<Delivery>> Consumer::take_from(Bytes queue, bool no_ack) {
+  std::lock_guard lock(mutex_);
+  Owner me;
+  if (Status status = usable(me); !status.ok()) return status;
+  Source& known = source(queue, no_ack);
+  const bool before = known.no_ack;
+  known.no_ack = no_ack;
+  Result<std::optional<Delivery>> taken = take_one(known);
+  known.no_ack = before;
+  return taken;
+}
+
+Result<std::optional<Delivery>> Consumer::take_one(Source& from) {
+  Delivery delivery;
+  LeaseTag tag;
+  bool found = false, again = true;
+  uint64_t room = 512;
+  while (again) {
+    delivery.data.resize(room);  // the bytes are copied under the lock into room that was made before it
+    again = false;
+    Status status = with_holder(from, false, [&](Core& core, const Queue& queue, Leases& leases, const Holder& holder) {
+      Transaction& tx = core.tx;
+      found = again = false;
+      core.promote(queue, now_ms());
+      core.touch(queue, now_ms());
+      const uint64_t offset = core.peek(queue);
+      if (offset == 0) return Step::kCommit;
+      const Task& task = core.task_at(offset);
+      if (task.bytes > delivery.data.size()) {
+        room = task.bytes;
+        again = true;
+        return Step::kAbandon;
+      }
+      copy_data(tx.segment(), task, delivery.data.data());
+      room = task.bytes;
+      delivery.redelivered = (task.flags & shm::kTaskRedelivered) != 0;
+      core.unlink_first(queue, offset);
+      if (tx.failed()) return Step::kAbandon;
+      if (from.no_ack) {
+        core.free_task(offset);
+      } else {
+        leases.lease(holder, offset);
+        tag.incarnation = queue.incarnation;
+        tag.holder = holder.id;
+        tag.number = task.number;
+        tag.lease = task.lease;
+      }
+      core.stop_waiting(queue, holder);
+      if (queue.ready_count > 0) core.wake_one(queue);  // there is more than one of us can take
+      found = true;
+      return Step::kCommit;
+    });
+    if (!status.ok()) return status;
+  }
+  from.listening = from.listening && !found;
+  if (!found) return std::optional<Delivery>{};
+  delivery.data.resize(room);
+  delivery.queue = from.queue;
+  if (!from.no_ack) {
+    tag.queue = from.queue;
+    delivery.tag = tag.text();
+  }
+  return std::optional<Delivery>(std::move(delivery));
+}
+
+Result<bool> Consumer::ack(const LeaseTag& tag) { return answer(tag, Outcome::kAck); }
+
+Result<bool> Consumer::reject(const LeaseTag& tag, bool requeue) {
+  return answer(tag, requeue ? Outcome::kRequeue : Outcome::kDrop);
+}
+
+Result<bool> Consumer::answer(const LeaseTag& tag, Outcome outcome) {
+  std::lock_guard lock(mutex_);
+  Owner me;
+  if (!usable(me).ok()) return false;
+  const Name name(queues_.process().segment(), NamedKind::kQueue, queues_.database(), tag.queue);
+  bool ended = false;
+  Status status = run(queues_.process(), name.shard, [&](Transaction& tx, Wakes& wakes) {
+    ended = false;
+    Core core{tx, wakes, name};
+    const Queue* queue = core.find();
+    if (queue == nullptr || queue->incarnation != tag.incarnation) return Step::kAbandon;
+    Leases leases{core, *queue};
+    const Holder* holder = leases.consumer(owner_, handle_);
+    const uint64_t task = holder == nullptr || holder->id != tag.holder ? 0 : leases.find_task(*holder, tag);
+    if (task == 0) return Step::kAbandon;
+    const Task& record = core.task_at(task);
+    const bool orderly = (record.flags & shm::kTaskStarted) == 0 || record.finished != 0;
+    leases.end(*holder, task, outcome, orderly);
+    ended = true;
+    return Step::kCommit;
+  });
+  if (!status.ok()) return status;
+  return ended;
+}
+
+Result<int64_t> Consumer::listen() {
+  std::lock_guard lock(mutex_);
+  Owner me;
+  if (Status status = usable(me); !status.ok()) return status;
+  int64_t earliest = 0;
+  for (Source& each : sources_) {
+    if (!each.active) continue;
+    Result<int64_t> due = listen_one(each);
+    if (!due.ok() || due.value() == kReady) return due;
+    if (due.value() != 0) earliest = earliest == 0 ? due.value() : std::min(earliest, due.value());
+  }
+  return earliest;
+}
+
+Result<int64_t> Consumer::listen_one(Source& at) {
+  const Result<shm::Context*> context = queues_.process().context();
+  if (!context.ok()) return context.status();
+  const uint32_t me = context.value()->id.load(std::memory_order_relaxed);
+  int64_t due = 0;
+  Status status = with_holder(at, true, [&](Core& core, const Queue& queue, Leases&, const Holder& holder) {
+    Transaction& tx = core.tx;
+    core.promote(queue, now_ms());
+    due = queue.ready_count > 0 ? kReady : static_cast<int64_t>(core.next_due(queue));
+    if (due == kReady || holder.waiter == me) return Step::kCommit;
+    core.stop_waiting(queue, holder);
+    const uint64_t offset = tx.offset_of(&holder), last = queue.waiting_last;
+    tx.edit(holder.waiter) = me;
+    tx.edit(holder.next_waiting) = 0;
+    tx.edit(holder.previous_waiting) = last;
+    tx.edit(last != 0 ? tx.view<Holder>(last).next_waiting : queue.waiting_first) = offset;
+    tx.edit(queue.waiting_last) = offset;
+    return Step::kCommit;
+  });
+  if (!status.ok()) return status;
+  at.listening = true;
+  return due;
+}
+
+Status Consumer::unlisten() {
+  std::lock_guard lock(mutex_);
+  Owner me;
+  if (!usable(me).ok()) return {};
+  for (Source& each : sources_) {
+    if (!each.listening) continue;
+    if (Status status = unlisten_one(each); !status.ok()) return status;
+  }
+  return {};
+}
+
+Status Consumer::unlisten_one(Source& at) {
+  at.listening = false;
+  return with_holder(at, false, [](Core& core, const Queue& queue, Leases&, const Holder& holder) {
+    const bool waiting = holder.waiter != 0;
+    core.stop_waiting(queue, holder);
+    if (!waiting) core.pass_turn(queue);  // it was woken for something
+    return Step::kCommit;
+  });
+}
+
+Status Consumer::close() {
+  std::lock_guard lock(mutex_);
+  Owner me;
+  const bool ours = usable(me).ok();
+  closed_ = true;
+  if (!ours) return {};
+  for (Source& each : sources_) {
+    for (bool done = false; !done;) {
+      done = true;
+      Status status = with_holder(each, false, [&](Core&, const Queue&, Leases& leases, const Holder& holder) {
+        done = leases.release_some(holder, true);
+        return Step::kCommit;
+      });
+      if (!status.ok()) return status;
+    }
+  }
+  sources_.clear();
+  return {};
+}
+
+Result<bool> wait(Process& process, const std::vector<Consumer*>& consumers, int64_t timeout_ns) {
+  const Result<shm::Context*> context = process.context();
+  if (!context.ok()) return context.status();
+  ThreadSleep sleep(*context.value());
+  sleep.prepare();
+  int64_t sleep_ns = timeout_ns < 0 ? kThreadSleepMaxNs : timeout_ns;
+  for (Consumer* consumer : consumers) {
+    const Result<int64_t> due = consumer->listen();
+    if (!due.ok() || due.value() == Consumer::kReady) {
+      sleep.cancel();
+      if (!due.ok()) return due.status();
+      return true;
+    }
+    if (due.value() != 0) sleep_ns = std::min(sleep_ns, std::max<int64_t>(0, due.value() - wall_clock_ms()) * 1'000'000);
+  }
+  if (timeout_ns == 0) {
+    sleep.cancel();
+    return false;
+  }
+  return sleep.wait(sleep_ns) || sleep_ns < timeout_ns || timeout_ns < 0;
+}
+
+}  // namespace shoal::queues

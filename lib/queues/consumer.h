@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+// consumer.h: a handle that takes tasks from one or several queues, in turn.
+//
+// Thread-safe: calls are taken one after the other. It belongs to the process that made it: in a forked child, and after a
+// reaper took this process for dead, take() and listen() say kRemoved and the answers change nothing.
+// Sleeping: the event loop arms its LoopWaker, the thread prepares its ThreadSleep; then listen(); then they wait.
+// Dies at any line: what it held is given back by release_slot() of its slot.
+#pragma once
+
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "queues/lease.h"
+
+namespace shoal::queues {
+
+struct Delivery {
+  std::string queue, data;
+  std::string tag;  // empty: taken without a lease
+  bool redelivered = false;
+};
+
+class Consumer {
+ public:
+  explicit Consumer(TaskQueues& queues) noexcept;
+  ~Consumer() { (void)close(); }
+  Consumer(const Consumer&) = delete;
+  Consumer& operator=(const Consumer&) = delete;
+
+  // Takes part in a queue, which is made if there is none. no_ack: what it takes is gone from the queue at once.
+  Status add(Bytes queue, bool no_ack);
+  // Takes no more from it; what it holds of it stays its own until close().
+  Status remove(Bytes queue);
+
+  // The first task of the next queue that has one.
+  Result<std::optional<Delivery>> take();
+  // Of one queue, whether it takes part in it or not.
+  Result<std::optional<Delivery>> take_from(Bytes queue, bool no_ack);
+
+  // false: the lease had ended.
+  Result<bool> ack(const LeaseTag& tag);
+  Result<bool> reject(const LeaseTag& tag, bool requeue);
+
+  // Registers this thread's context to be woken for its queues: kReady (something is there: take), or the wall clock of the
+  // earliest delayed task, 0 if there is none.
+  static constexpr int64_t kReady = -1;
+  Result<int64_t> listen();
+  // It will not take what it might be woken for: its turn goes to the next.
+  Status unlisten();
+
+  // Gives back what it holds. Once; nothing works after it.
+  Status close();
+
+ private:
+  struct Source {
+    std::string queue;
+    bool no_ack;
+    bool active;     // false: removed, but it may still hold leases
+    bool listening;
+  };
+
+  Source& source(Bytes queue, bool no_ack);
+  Status usable(Owner& me) const;
+  Status with_holder(Source& source, bool make_queue, auto&& body);
+  Result<std::optional<Delivery>> take_one(Source& source);
+  Result<int64_t> listen_one(Source& source);
+  Status unlisten_one(Source& source);
+  Result<bool> answer(const LeaseTag& tag, Outcome outcome);
+
+  TaskQueues& queues_;
+  std::mutex mutex_;
+  std::vector<Source> sources_;
+  size_t turn_ = 0;
+  uint64_t handle_;
+  Owner owner_{};
+  bool closed_ = false;
+};
+
+// Sleeps until one of the consumers may find a task, or the time is over (negative: no end). false: it is over.
+// Returns early now and then; the caller looks for signals and calls again.
+Result<bool> wait(Process& process, const std::vector<Consumer*>& consumers, int64_t timeout_ns);
+
+}  // namespace shoal::queues

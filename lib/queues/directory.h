@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT
+// directory.h: finding and making what has a name (queues, exchanges), and running one operation on it.
+//
+// Everything happens under the lock of the name's shard. Dies at any line: the operation is undone, or it is committed and
+// recovery rings whoever it owed a wake.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "base/hash.h"
+#include "process/wake.h"
+#include "queues/records.h"
+#include "transaction/transaction.h"
+#include "types/dict.h"
+
+namespace shoal::queues {
+
+// A name in one database, hashed.
+struct Name {
+  Name(const Segment& segment, shm::NamedKind named_kind, uint32_t database_number, Bytes bytes) noexcept
+      : text(bytes),
+        hash(hash_bytes(bytes, segment.header().hash_seed ^ (uint64_t{static_cast<uint8_t>(named_kind)} << 32 | database_number))),
+        shard(segment.shard_of(hash)),
+        kind(named_kind),
+        database(static_cast<uint8_t>(database_number)) {}
+
+  Bytes text;
+  uint64_t hash;
+  uint32_t shard;
+  shm::NamedKind kind;
+  uint8_t database;
+};
+
+// Offset of the record of this name, 0 if there is none.
+uint64_t find_named(const Segment& segment, const Name& name) noexcept;
+// A zeroed record of `record_bytes` with its head and name, in the directory; nullptr when the segment is full.
+std::byte* create_named(Transaction& tx, const Name& name, uint64_t record_bytes) noexcept;
+// Takes it out of the directory and frees its block.
+void remove_named(Transaction& tx, uint32_t shard, uint64_t offset) noexcept;
+Bytes name_of(const shm::Named& head, uint64_t record_bytes) noexcept;
+
+// The next of the shard's numbers; never given twice.
+uint64_t next_number(Transaction& tx, uint32_t shard) noexcept;
+
+// Contexts to wake when the transaction is over.
+struct Wakes {
+  static constexpr uint32_t kMax = 16;
+  bool full() const noexcept { return count == kMax; }
+  void add(uint32_t context_id) noexcept { ids[count++] = context_id; }
+
+  std::array<uint32_t, kMax> ids;
+  uint32_t count = 0;
+};
+
+enum class Step : uint8_t { kCommit, kAbandon };
+
+// Runs `body(tx, wakes)` in a transaction on one shard; when the segment is full, grows it and runs the body again, so a body
+// sets its results anew each time. Then wakes. Errors: kFull, and those of the lock and of the context.
+template <typename Body>
+Status run(Process& process, uint32_t shard, Body&& body) {
+  for (int attempt = 0;; ++attempt) {
+    Result<shm::Context*> context = process.context();
+    if (!context.ok()) return context.status();
+    Transaction tx(process, *context.value());
+    if (Status status = tx.begin(uint64_t{1} << shard, kLockBudgetNs); !status.ok()) return status;
+    Wakes wakes;
+    const Step step = body(tx, wakes);
+    if (step == Step::kAbandon && !tx.failed()) {
+      tx.rollback();
+      return {};
+    }
+    const uint64_t wanted = tx.bytes_wanted();
+    if (wakes.count > 0) tx.owe_wakes();
+    Status status = tx.failed() ? Status{Code::kFull, "OOM the segment is full"} : tx.commit();
+    if (status.ok()) {
+      for (uint32_t i = 0; i < wakes.count; ++i) wake_context(process, wakes.ids[i]);
+      if (wakes.count > 0) tx.settle_wakes();
+      return {};
+    }
+    if (tx.open()) tx.rollback();
+    if (status.code() != Code::kFull || attempt == 3) return status;
+    if (Status grown = process.segment().grow(wanted + kExtentBytes); !grown.ok()) return grown;
+  }
+}
+
+}  // namespace shoal::queues

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: MIT
+// exchange.cc: the bindings of an exchange: a list in its own shard. A binding names the incarnation of its queue, since the
+// queue lies in another shard and may go at any moment: whoever meets a binding whose queue is gone takes it out.
+#include <cstring>
+
+#include "queues/queue_core.h"
+
+namespace shoal::queues {
+
+using shm::Binding;
+using shm::Exchange;
+using shm::NamedKind;
+
+namespace {
+
+Bytes part(const Binding& binding, uint32_t from, uint32_t bytes) noexcept {
+  return {reinterpret_cast<const char*>(&binding + 1) + from, bytes};
+}
+Bytes key_of(const Binding& b) noexcept { return part(b, 0, b.key_bytes); }
+Bytes pattern_of(const Binding& b) noexcept { return part(b, b.key_bytes, b.pattern_bytes); }
+Bytes queue_of(const Binding& b) noexcept { return part(b, b.key_bytes + b.pattern_bytes, b.queue_bytes); }
+
+// Takes out what `matches` accepts, and the exchange when it is empty; the bindings are looked at once.
+template <typename Matches>
+void unlink(Transaction& tx, const Name& name, const Exchange& exchange, Matches&& matches) noexcept {
+  for (const uint64_t* link = &exchange.bindings; *link != 0 && !tx.failed();) {
+    const uint64_t offset = *link;
+    const Binding& binding = tx.view<Binding>(offset);
+    if (matches(binding)) {
+      tx.edit(*link) = binding.next;
+      tx.edit(exchange.count) -= 1;
+      tx.free(offset);
+    } else {
+      link = &binding.next;
+    }
+  }
+  if (exchange.count == 0 && !tx.failed()) remove_named(tx, name.shard, tx.offset_of(&exchange));
+}
+
+const Exchange* find(Transaction& tx, const Name& name) noexcept {
+  const uint64_t offset = find_named(tx.segment(), name);
+  return offset == 0 ? nullptr : &tx.view<Exchange>(offset);
+}
+
+}  // namespace
+
+Status TaskQueues::bind(Bytes exchange_text, Bytes key, Bytes pattern, Bytes queue_text) {
+  const Name queue_name(process_.segment(), NamedKind::kQueue, database_, queue_text);
+  uint64_t incarnation = 0;
+  Status status = run(process_, queue_name.shard, [&](Transaction& tx, Wakes& wakes) {
+    const shm::Queue* queue = Core{tx, wakes, queue_name}.ensure();
+    if (queue == nullptr) return Step::kAbandon;
+    incarnation = queue->incarnation;
+    return Step::kCommit;
+  });
+  if (!status.ok()) return status;
+  const Name name(process_.segment(), NamedKind::kExchange, database_, exchange_text);
+  return run(process_, name.shard, [&](Transaction& tx, Wakes&) {
+    const Exchange* exchange = find(tx, name);
+    if (exchange == nullptr) exchange = reinterpret_cast<Exchange*>(create_named(tx, name, sizeof(Exchange)));
+    if (exchange == nullptr) return Step::kAbandon;
+    for (uint64_t next = exchange->bindings; next != 0; next = tx.view<Binding>(next).next) {
+      const Binding& binding = tx.view<Binding>(next);
+      if (key_of(binding) != key || pattern_of(binding) != pattern || queue_of(binding) != queue_text) continue;
+      tx.edit(binding.incarnation) = incarnation;
+      return Step::kCommit;
+    }
+    auto* binding = tx.create<Binding>(sizeof(Binding) + key.size() + pattern.size() + queue_text.size());
+    if (binding == nullptr) return Step::kAbandon;
+    *binding = {exchange->bindings, incarnation, static_cast<uint32_t>(key.size()), static_cast<uint32_t>(pattern.size()),
+                static_cast<uint32_t>(queue_text.size()), 0};
+    auto* bytes = reinterpret_cast<char*>(binding + 1);
+    std::memcpy(bytes, key.data(), key.size());
+    std::memcpy(bytes + key.size(), pattern.data(), pattern.size());
+    std::memcpy(bytes + key.size() + pattern.size(), queue_text.data(), queue_text.size());
+    tx.edit(exchange->bindings) = tx.offset_of(binding);
+    tx.edit(exchange->count) += 1;
+    return Step::kCommit;
+  });
+}
+
+Status TaskQueues::unbind(Bytes exchange_text, Bytes key, Bytes pattern, Bytes queue_text) {
+  const Name name(process_.segment(), NamedKind::kExchange, database_, exchange_text);
+  return run(process_, name.shard, [&](Transaction& tx, Wakes&) {
+    if (const Exchange* exchange = find(tx, name)) {
+      unlink(tx, name, *exchange, [&](const Binding& b) {
+        return key_of(b) == key && pattern_of(b) == pattern && queue_of(b) == queue_text;
+      });
+    }
+    return Step::kCommit;
+  });
+}
+
+Status TaskQueues::forget_route(Bytes exchange_text, Bytes queue_text, uint64_t incarnation) {
+  const Name name(process_.segment(), NamedKind::kExchange, database_, exchange_text);
+  return run(process_, name.shard, [&](Transaction& tx, Wakes&) {
+    if (const Exchange* exchange = find(tx, name)) {
+      unlink(tx, name, *exchange, [&](const Binding& b) { return b.incarnation == incarnation && queue_of(b) == queue_text; });
+    }
+    return Step::kCommit;
+  });
+}
+
+Result<std::vector<Route>> TaskQueues::routes(Bytes exchange_text) {
+  const Name name(process_.segment(), NamedKind::kExchange, database_, exchange_text);
+  // Under the lock the bindings are copied into room that was made before it; then they are taken apart.
+  std::string room;
+  uint64_t wanted = 0, count = 0;
+  do {
+    room.resize(wanted);
+    Status status = run(process_, name.shard, [&](Transaction& tx, Wakes&) {
+      wanted = count = 0;
+      const Exchange* exchange = find(tx, name);
+      for (uint64_t next = exchange != nullptr ? exchange->bindings : 0; next != 0; next = tx.view<Binding>(next).next) {
+        const Binding& binding = tx.view<Binding>(next);
+        const uint64_t bytes = round_up(sizeof(Binding) + binding.key_bytes + binding.pattern_bytes + binding.queue_bytes, 8);
+        if (wanted + bytes <= room.size()) {
+          std::memcpy(room.data() + wanted, &binding, bytes);
+          ++count;
+        }
+        wanted += bytes;
+      }
+      return Step::kAbandon;
+    });
+    if (!status.ok()) return status;
+  } while (wanted > room.size());
+  std::vector<Route> routes(count);
+  const char* place = room.data();
+  for (Route& route : routes) {
+    Binding binding;
+    std::memcpy(&binding, place, sizeof binding);
+    const char* bytes = place + sizeof binding;
+    route.key.assign(bytes, binding.key_bytes);
+    route.pattern.assign(bytes + binding.key_bytes, binding.pattern_bytes);
+    route.queue.assign(bytes + binding.key_bytes + binding.pattern_bytes, binding.queue_bytes);
+    route.incarnation = binding.incarnation;
+    place += round_up(sizeof binding + binding.key_bytes + binding.pattern_bytes + binding.queue_bytes, 8);
+  }
+  return routes;
+}
+
+Result<PushResult> TaskQueues::push_route(Bytes exchange, const Route& route, Bytes data, uint32_t priority, uint64_t due_ms) {
+  Result<PushResult> result = push(route.queue, data, priority, due_ms, route.incarnation);
+  if (result.ok() && result.value() == PushResult::kGone) {
+    if (Status status = forget_route(exchange, route.queue, route.incarnation); !status.ok()) return status;
+  }
+  return result;
+}
+
+}  // namespace shoal::queues

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: MIT
+#include "queues/task_queue.h"
+
+#include <algorithm>
+
+#include "base/clock.h"
+#include "queues/queue_core.h"
+
+namespace shoal::queues {
+
+using shm::NamedKind;
+using shm::Queue;
+using shm::Task;
+
+namespace {
+
+uint64_t now_ms() noexcept { return static_cast<uint64_t>(wall_clock_ms()); }
+
+void fill_stats(const Segment& segment, const Queue& queue, QueueStats& stats) noexcept {
+  stats.database = queue.head.database;
+  stats.ready = queue.ready_count;
+  stats.delayed = queue.delayed_count;
+  stats.leased = queue.leased_count;
+  stats.dead = queue.dead_count;
+  stats.pushed = queue.pushed;
+  stats.acknowledged = queue.acknowledged;
+  stats.consumers = stats.waiting = 0;
+  for (uint64_t next = queue.consumers; next != 0; next = segment.pointer<shm::Holder>(next)->next) {
+    ++stats.consumers;
+    stats.waiting += segment.pointer<shm::Holder>(next)->waiter != 0;
+  }
+  const uint64_t first = tree::first(segment, queue.delayed);
+  stats.next_due_ms = first == 0 ? 0 : segment.pointer<Task>(first)->due_ms;
+}
+
+}  // namespace
+
+Result<uint64_t> TaskQueues::declare(Bytes text, const QueueOptions& options) {
+  const Name name(process_.segment(), NamedKind::kQueue, database_, text);
+  uint64_t size = 0;
+  Status status = run(process_, name.shard, [&](Transaction& tx, Wakes& wakes) {
+    Core core{tx, wakes, name};
+    const Queue* queue = core.ensure(options);
+    if (queue == nullptr) return Step::kAbandon;
+    core.touch(*queue, now_ms());
+    size = queue->ready_count + queue->delayed_count;
+    return Step::kCommit;
+  });
+  if (!status.ok()) return status;
+  return size;
+}
+
+Result<PushResult> TaskQueues::push(Bytes text, Bytes data, uint32_t priority, uint64_t due_ms, uint64_t incarnation) {
+  const Name name(process_.segment(), NamedKind::kQueue, database_, text);
+  PushResult result = PushResult::kGone;
+  Status status = run(process_, name.shard, [&](Transaction& tx, Wakes& wakes) {
+    Core core{tx, wakes, name};
+    const Queue* queue = incarnation == 0 ? core.ensure() : core.find();
+    if (queue == nullptr || (incarnation != 0 && queue->incarnation != incarnation)) {
+      result = PushResult::kGone;
+      return Step::kAbandon;
+    }
+    if (queue->max_length != 0 && queue->ready_count + queue->delayed_count >= queue->max_length) {
+      const uint64_t head = queue->drop_head != 0 ? core.peek(*queue) : 0;
+      if (head == 0) {
+        result = PushResult::kRefused;
+        return Step::kAbandon;
+      }
+      core.unlink_first(*queue, head);
+      core.free_task(head);
+    }
+    const uint64_t task = core.create_task(data, priority);
+    if (task == 0) return Step::kAbandon;
+    const bool delayed = due_ms != 0 && due_ms > now_ms();
+    if (delayed) {
+      core.delay(*queue, task, due_ms);
+    } else {
+      core.append(*queue, task);
+    }
+    tx.edit(queue->pushed) += 1;
+    // A sleeper must learn of a ready task, and of a delayed one that comes due before those it knows.
+    if (!delayed || tree::first(tx.segment(), queue->delayed) == task) core.wake_one(*queue);
+    result = PushResult::kPushed;
+    return Step::kCommit;
+  });
+  if (!status.ok()) return status;
+  return result;
+}
+
+Result<std::optional<QueueStats>> TaskQueues::stats(Bytes text) {
+  const Name name(process_.segment(), NamedKind::kQueue, database_, text);
+  QueueStats stats;
+  bool found = false;
+  Status status = run(process_, name.shard, [&](Transaction& tx, Wakes& wakes) {
+    const Queue* queue = Core{tx, wakes, name}.find();
+    found = queue != nullptr;
+    if (found) fill_stats(tx.segment(), *queue, stats);
+    return Step::kAbandon;
+  });
+  if (!status.ok()) return status;
+  if (!found) return std::optional<QueueStats>();
+  stats.name = text;
+  return std::optional<QueueStats>(std::move(stats));
+}
+
+Result<uint64_t> TaskQueues::purge(Bytes text) {
+  const Name name(process_.segment(), NamedKind::kQueue, database_, text);
+  uint64_t freed = 0;
+  for (bool done = false; !done;) {
+    const uint64_t before = freed;
+    Status status = run(process_, name.shard, [&](Transaction& tx, Wakes& wakes) {
+      Core core{tx, wakes, name};
+      const Queue* queue = core.find();
+      freed = before;
+      done = queue == nullptr || core.purge_some(*queue, freed);
+      return Step::kCommit;
+    });
+    if (!status.ok()) return status;
+  }
+  return freed;
+}
+
+Result<uint64_t> TaskQueues::remove(Bytes text) {
+  const Name name(process_.segment(), NamedKind::kQueue, database_, text);
+  uint64_t freed = 0;
+  for (bool done = false; !done;) {
+    const uint64_t before = freed;
+    Status status = run(process_, name.shard, [&](Transaction& tx, Wakes& wakes) {
+      Core core{tx, wakes, name};
+      const Queue* queue = core.find();
+      freed = before;
+      done = queue == nullptr || core.remove_some(*queue, freed);
+      return Step::kCommit;
+    });
+    if (!status.ok()) return status;
+  }
+  return freed;
+}
+
+Result<std::vector<std::string>> TaskQueues::dead_letters(Bytes text, uint64_t limit) {
+  const Name name(process_.segment(), NamedKind::kQueue, database_, text);
+  std::vector<std::string> letters;
+  for (uint64_t skip = 0; skip < limit; ++skip) {  // one a lock: letters are few, and their bytes may be many
+    bool found = false;
+    uint64_t wanted = 0;
+    std::string letter;
+    for (bool again = true; again;) {
+      letter.resize(wanted);
+      again = false;
+      Status status = run(process_, name.shard, [&](Transaction& tx, Wakes& wakes) {
+        const Queue* queue = Core{tx, wakes, name}.find();
+        uint64_t task = queue == nullptr ? 0 : queue->dead.first;
+        for (uint64_t i = 0; i < skip && task != 0; ++i) task = tx.view<Task>(task).right;
+        found = task != 0;
+        if (!found) return Step::kAbandon;
+        const Task& record = tx.view<Task>(task);
+        wanted = record.bytes;
+        if ((again = letter.size() != wanted)) return Step::kAbandon;
+        copy_data(tx.segment(), record, letter.data());
+        return Step::kAbandon;
+      });
+      if (!status.ok()) return status;
+    }
+    if (!found) break;
+    letters.push_back(std::move(letter));
+  }
+  return letters;
+}
+
+Result<uint64_t> TaskQueues::revive(Bytes text) {
+  const Name name(process_.segment(), NamedKind::kQueue, database_, text);
+  uint64_t revived = 0;
+  for (bool done = false; !done;) {
+    const uint64_t before = revived;
+    Status status = run(process_, name.shard, [&](Transaction& tx, Wakes& wakes) {
+      Core core{tx, wakes, name};
+      const Queue* queue = core.find();
+      revived = before;
+      for (uint32_t i = 0; queue != nullptr && queue->dead.first != 0 && i < kBatch && !tx.failed(); ++i, ++revived) {
+        const uint64_t task = queue->dead.first;
+        const uint64_t next = tx.view<Task>(task).right;
+        tx.edit(queue->dead.first) = next;
+        if (next == 0) tx.edit(queue->dead.last) = 0;
+        tx.edit(queue->dead_count) -= 1;
+        tx.edit(tx.view<Task>(task).deliveries) = 0;
+        core.give_back(*queue, task);
+        core.wake_one(*queue);
+      }
+      done = queue == nullptr || queue->dead.first == 0;
+      return Step::kCommit;
+    });
+    if (!status.ok()) return status;
+  }
+  return revived;
+}
+
+namespace {
+
+struct Listed {
+  std::string name;
+  QueueStats stats;
+  uint64_t expires_ms, used_ms;
+};
+
+// Every queue of one shard. Names are copied under the lock into room that was made before it.
+Status list_queues(Process& process, uint32_t shard, std::vector<Listed>& queues) {
+  constexpr size_t kNameRoom = 256;
+  for (uint64_t room = 16;;) {
+    queues.resize(room);
+    for (Listed& listed : queues) listed.name.reserve(kNameRoom);
+    uint64_t count = 0;
+    bool fits = true;
+    Status status = run(process, shard, [&](Transaction& tx, Wakes&) {
+      count = 0;
+      fits = true;
+      Dict::for_each(tx.segment(), tx.shard(shard).queues, [&](uint64_t item) {
+        const auto& head = tx.view<shm::Named>(item);
+        if (head.kind != NamedKind::kQueue) return;
+        const Bytes text = name_of(head, sizeof(Queue));
+        if (count < room && text.size() <= queues[count].name.capacity()) {
+          const auto& queue = tx.view<Queue>(item);
+          queues[count].name.assign(text);
+          fill_stats(tx.segment(), queue, queues[count].stats);
+          queues[count].expires_ms = queue.expires_ms;
+          queues[count].used_ms = queue.used_ms;
+        } else {
+          fits = false;
+        }
+        ++count;
+      });
+      return Step::kAbandon;
+    });
+    if (!status.ok()) return status;
+    if (fits || room > count + 16) {  // the second: a name that is longer than anybody's room is left out
+      queues.resize(std::min<uint64_t>(count, room));
+      return {};
+    }
+    room = count + 32;
+  }
+}
+
+}  // namespace
+
+Result<std::vector<QueueStats>> all_queues(Process& process) {
+  std::vector<QueueStats> all;
+  std::vector<Listed> queues;
+  for (uint32_t shard = 0; shard < process.segment().shard_count(); ++shard) {
+    if (process.segment().shard(shard).queues.count.load() == 0) continue;
+    if (Status status = list_queues(process, shard, queues); !status.ok()) return status;
+    for (Listed& listed : queues) {
+      listed.stats.name = listed.name;
+      all.push_back(std::move(listed.stats));
+    }
+  }
+  return all;
+}
+
+Status expire_queues(Process& process) {
+  std::vector<Listed> queues;
+  for (uint32_t shard = 0; shard < process.segment().shard_count(); ++shard) {
+    if (process.segment().shard(shard).queues.count.load() == 0) continue;
+    if (Status status = list_queues(process, shard, queues); !status.ok()) return status;
+    for (const Listed& listed : queues) {
+      if (listed.expires_ms == 0 || listed.stats.consumers != 0 || listed.used_ms + listed.expires_ms > now_ms()) continue;
+      // Used again in this moment: its next push or declare makes it anew, as with any deleted queue.
+      auto removed = TaskQueues(process, listed.stats.database).remove(listed.name);
+      if (!removed.ok()) return removed.status();
+    }
+  }
+  return {};
+}
+
+}  // namespace shoal::queues

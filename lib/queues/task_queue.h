@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+// task_queue.h: task queues by name. A queue is an object of its own, not a key: never evicted, never expired with the keys.
+//
+// Order: (priority, number). A task gets its number when it becomes ready (at the push, or when it comes due) and keeps it
+// when it is given back, so it stands again where it stood. Pushing and taking are O(1) in the length of the queue, giving
+// back and delaying O(log n); emptying a queue is cut into transactions of kBatch tasks.
+//
+// Invariants, checked by check.h: every task is in one place; the counts agree; the lists ascend by number; a queue with ready
+// or delayed tasks has no waiting consumer that nobody woke for them.
+//
+// Thread-safe. Each call is one transaction on the queue's shard unless it says otherwise; it may wait for the lock, so no
+// lock of the interpreter may be held. Dies at any line: the call did not happen, or it did and recovery rings the sleepers.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "process/process.h"
+
+namespace shoal::queues {
+
+inline constexpr uint32_t kDefaultMaxDeliveries = 3;
+// Tasks that one transaction moves at most: their journal fits into the page that every thread has, so a full segment can
+// be emptied.
+inline constexpr uint32_t kBatch = 16;
+
+struct QueueOptions {
+  uint64_t max_length = 0;      // ready and delayed tasks; 0 = no bound
+  bool drop_head = true;        // full: the first ready task goes; else the push is refused
+  uint32_t max_deliveries = kDefaultMaxDeliveries;  // started so often without an orderly end: a dead letter
+  bool auto_delete = false;     // goes with its last consumer, whether that closes or dies
+  uint64_t expires_ms = 0;      // may go when it was unused for so long; 0 = never
+};
+
+struct QueueStats {
+  std::string name;
+  uint32_t database = 0;
+  uint64_t ready = 0, delayed = 0, leased = 0, dead = 0;
+  uint64_t consumers = 0, waiting = 0, pushed = 0, acknowledged = 0;
+  uint64_t next_due_ms = 0;
+};
+
+enum class PushResult : uint8_t { kPushed, kRefused, kGone };  // kGone: not the incarnation that was asked for
+
+struct Route {  // a binding of an exchange
+  std::string key, pattern, queue;
+  uint64_t incarnation;
+};
+
+class TaskQueues {
+ public:
+  TaskQueues(Process& process, uint32_t database) noexcept : process_(process), database_(database) {}
+
+  Process& process() noexcept { return process_; }
+  uint32_t database() const noexcept { return database_; }
+
+  // Makes the queue if there is none; else only notes that it was used. Gives the count of ready and delayed tasks.
+  Result<uint64_t> declare(Bytes name, const QueueOptions& options);
+  // Priorities: 0 is first, kPriorityCount - 1 last. due_ms: wall clock, 0 or past = now. Makes the queue with the
+  // default options if there is none, unless `incarnation` names the one that is meant.
+  Result<PushResult> push(Bytes name, Bytes data, uint32_t priority, uint64_t due_ms, uint64_t incarnation = 0);
+  Result<std::optional<QueueStats>> stats(Bytes name);
+  // Removes ready and delayed tasks, or the whole queue with its leases; gives how many tasks were ready or delayed.
+  Result<uint64_t> purge(Bytes name);
+  Result<uint64_t> remove(Bytes name);
+
+  // Dead letters, oldest first: `visit` is not called under the lock.
+  Result<std::vector<std::string>> dead_letters(Bytes name, uint64_t limit);
+  // Moves all dead letters back to their places, with their deliveries forgotten; gives how many.
+  Result<uint64_t> revive(Bytes name);
+
+  // Exchanges: who hears what. The matching of keys is the caller's.
+  Status bind(Bytes exchange, Bytes key, Bytes pattern, Bytes queue);
+  Status unbind(Bytes exchange, Bytes key, Bytes pattern, Bytes queue);
+  Result<std::vector<Route>> routes(Bytes exchange);
+  // push() to the queue of a route; a route whose queue is gone is taken out.
+  Result<PushResult> push_route(Bytes exchange, const Route& route, Bytes data, uint32_t priority, uint64_t due_ms);
+
+ private:
+  Status forget_route(Bytes exchange, Bytes queue, uint64_t incarnation);
+
+  Process& process_;
+  uint32_t database_;
+};
+
+// Every queue of the segment, for tools.
+Result<std::vector<QueueStats>> all_queues(Process& process);
+// Deletes queues that were unused for longer than they may be. For the daemon, and for whoever declares one.
+Status expire_queues(Process& process);
+
+}  // namespace shoal::queues
