@@ -22,7 +22,8 @@ class QueueCheck {
 
   void run() {
     uint64_t ready = 0, delayed = 0, dead = 0, leased = 0;
-    for (uint32_t priority = 0; priority < shm::kPriorityCount; ++priority) ready += list(queue_.ready[priority], TaskState::kReady, priority);
+    for (uint32_t priority = 0; priority < shm::kPriorityCount; ++priority)
+      ready += list(queue_.ready[priority], TaskState::kReady, priority);
     ready += tree(queue_.returned, TaskState::kReturned, tree::by_priority);
     delayed = tree(queue_.delayed, TaskState::kDelayed, tree::by_due);
     dead = list(queue_.dead, TaskState::kDead, shm::kPriorityCount);
@@ -44,7 +45,8 @@ class QueueCheck {
   }
   template <typename T>
   const T* at(uint64_t offset) {
-    if (!expect(offset % 8 == 0 && segment_.contains(offset, sizeof(T)), "a link leads out of the segment")) return nullptr;
+    if (!expect(offset % 8 == 0 && segment_.contains(offset, sizeof(T)), "a link leads out of the segment"))
+      return nullptr;
     return segment_.pointer<T>(offset);
   }
 
@@ -105,7 +107,8 @@ class QueueCheck {
       if (before != nullptr) expect(less(*before, *record), "a tree out of order");
       for (const uint64_t child : {record->left, record->right}) {
         if (child == 0) continue;
-        if (const Task* below = at<Task>(child)) expect(tree::rank(*below) <= tree::rank(*record), "a tree out of balance");
+        if (const Task* below = at<Task>(child))
+          expect(tree::rank(*below) <= tree::rank(*record), "a tree out of balance");
       }
       before = record;
       next = record->right;

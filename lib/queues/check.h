@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
-// check.h: walks every queue and exchange of a shard and says what is broken. The caller holds the shard's lock, or has the
-// segment to itself. Reports damage as text and goes on; a damaged link may hide what lies behind it, but is not followed.
+// check.h: walks every queue and exchange of a shard and says what is broken. The caller holds the shard's lock, or
+// has the
+// segment to itself. Reports damage as text and goes on; a damaged link may hide what lies behind it, but is not
+// followed.
 #pragma once
 
 #include <functional>

@@ -42,7 +42,8 @@ Consumer::Source& Consumer::source(Bytes queue, bool no_ack) {
   return sources_.emplace_back(Source{std::string(queue), no_ack, false, false});
 }
 
-// Runs `body(core, queue, leases, holder)` in a transaction, the holder made if there is none. Where there is no queue and
+// Runs `body(core, queue, leases, holder)` in a transaction, the holder made if there is none. Where there is no
+// queue and
 // none is to be made the body does not run.
 Status Consumer::with_holder(Source& source, bool make_queue, auto&& body) {
   const Name name(queues_.process().segment(), NamedKind::kQueue, queues_.database(), source.queue);
@@ -79,18 +80,19 @@ Status Consumer::remove(Bytes queue) {
   bool holds = true, done = false;
   while (!done) {
     done = true;
-    Status status = with_holder(*found, false, [&](Core& core, const Queue& record, Leases& leases, const Holder& holder) {
-      core.touch(record, now_ms());
-      holds = holder.leases != 0;
-      if (!holds) {
-        done = leases.release_some(holder, true);
-        return Step::kCommit;
-      }
-      const bool waited = holder.waiter != 0;
-      core.stop_waiting(record, holder);
-      if (!waited && found->listening) core.pass_turn(record);
-      return Step::kCommit;
-    });
+    Status status =
+        with_holder(*found, false, [&](Core& core, const Queue& record, Leases& leases, const Holder& holder) {
+          core.touch(record, now_ms());
+          holds = holder.leases != 0;
+          if (!holds) {
+            done = leases.release_some(holder, true);
+            return Step::kCommit;
+          }
+          const bool waited = holder.waiter != 0;
+          core.stop_waiting(record, holder);
+          if (!waited && found->listening) core.pass_turn(record);
+          return Step::kCommit;
+        });
     if (!status.ok()) return status;
   }
   found->listening = false;
@@ -308,7 +310,8 @@ Result<bool> wait(Process& process, const std::vector<Consumer*>& consumers, int
       if (!due.ok()) return due.status();
       return true;
     }
-    if (due.value() != 0) sleep_ns = std::min(sleep_ns, std::max<int64_t>(0, due.value() - wall_clock_ms()) * 1'000'000);
+    if (due.value() != 0)
+      sleep_ns = std::min(sleep_ns, std::max<int64_t>(0, due.value() - wall_clock_ms()) * 1'000'000);
   }
   if (timeout_ns == 0) {
     sleep.cancel();

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // consumer.h: a handle that takes tasks from one or several queues, in turn.
 //
-// Thread-safe: calls are taken one after the other. It belongs to the process that made it: in a forked child, and after a
+// Thread-safe: calls are taken one after the other. It belongs to the process that made it: in a forked child, and
+// after a
 // reaper took this process for dead, take() and listen() say kRemoved and the answers change nothing.
 // Sleeping: the event loop arms its LoopWaker, the thread prepares its ThreadSleep; then listen(); then they wait.
 // Dies at any line: what it held is given back by release_slot() of its slot.
@@ -44,7 +45,8 @@ class Consumer {
   Result<bool> ack(const LeaseTag& tag);
   Result<bool> reject(const LeaseTag& tag, bool requeue);
 
-  // Registers this thread's context to be woken for its queues: kReady (something is there: take), or the wall clock of the
+  // Registers this thread's context to be woken for its queues: kReady (something is there: take), or the wall clock
+  // of the
   // earliest delayed task, 0 if there is none.
   static constexpr int64_t kReady = -1;
   Result<int64_t> listen();
@@ -58,7 +60,7 @@ class Consumer {
   struct Source {
     std::string queue;
     bool no_ack;
-    bool active;     // false: removed, but it may still hold leases
+    bool active;  // false: removed, but it may still hold leases
     bool listening;
   };
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // directory.h: finding and making what has a name (queues, exchanges), and running one operation on it.
 //
-// Everything happens under the lock of the name's shard. Dies at any line: the operation is undone, or it is committed and
+// Everything happens under the lock of the name's shard. Dies at any line: the operation is undone, or it is
+// committed and
 // recovery rings whoever it owed a wake.
 #pragma once
 
@@ -20,7 +21,8 @@ namespace shoal::queues {
 struct Name {
   Name(const Segment& segment, shm::NamedKind named_kind, uint32_t database_number, Bytes bytes) noexcept
       : text(bytes),
-        hash(hash_bytes(bytes, segment.header().hash_seed ^ (uint64_t{static_cast<uint8_t>(named_kind)} << 32 | database_number))),
+        hash(hash_bytes(
+            bytes, segment.header().hash_seed ^ (uint64_t{static_cast<uint8_t>(named_kind)} << 32 | database_number))),
         shard(segment.shard_of(hash)),
         kind(named_kind),
         database(static_cast<uint8_t>(database_number)) {}
@@ -55,7 +57,8 @@ struct Wakes {
 
 enum class Step : uint8_t { kCommit, kAbandon };
 
-// Runs `body(tx, wakes)` in a transaction on one shard; when the segment is full, grows it and runs the body again, so a body
+// Runs `body(tx, wakes)` in a transaction on one shard; when the segment is full, grows it and runs the body again,
+// so a body
 // sets its results anew each time. Then wakes. Errors: kFull, and those of the lock and of the context.
 template <typename Body>
 Status run(Process& process, uint32_t shard, Body&& body) {

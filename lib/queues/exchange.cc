@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// exchange.cc: the bindings of an exchange: a list in its own shard. A binding names the incarnation of its queue, since the
+// exchange.cc: the bindings of an exchange: a list in its own shard. A binding names the incarnation of its queue,
+// since the
 // queue lies in another shard and may go at any moment: whoever meets a binding whose queue is gone takes it out.
 #include <cstring>
 
@@ -67,8 +68,12 @@ Status TaskQueues::bind(Bytes exchange_text, Bytes key, Bytes pattern, Bytes que
     }
     auto* binding = tx.create<Binding>(sizeof(Binding) + key.size() + pattern.size() + queue_text.size());
     if (binding == nullptr) return Step::kAbandon;
-    *binding = {exchange->bindings, incarnation, static_cast<uint32_t>(key.size()), static_cast<uint32_t>(pattern.size()),
-                static_cast<uint32_t>(queue_text.size()), 0};
+    *binding = {exchange->bindings,
+                incarnation,
+                static_cast<uint32_t>(key.size()),
+                static_cast<uint32_t>(pattern.size()),
+                static_cast<uint32_t>(queue_text.size()),
+                0};
     auto* bytes = reinterpret_cast<char*>(binding + 1);
     std::memcpy(bytes, key.data(), key.size());
     std::memcpy(bytes + key.size(), pattern.data(), pattern.size());
@@ -95,7 +100,8 @@ Status TaskQueues::forget_route(Bytes exchange_text, Bytes queue_text, uint64_t 
   const Name name(process_.segment(), NamedKind::kExchange, database_, exchange_text);
   return run(process_, name.shard, [&](Transaction& tx, Wakes&) {
     if (const Exchange* exchange = find(tx, name)) {
-      unlink(tx, name, *exchange, [&](const Binding& b) { return b.incarnation == incarnation && queue_of(b) == queue_text; });
+      unlink(tx, name, *exchange,
+             [&](const Binding& b) { return b.incarnation == incarnation && queue_of(b) == queue_text; });
     }
     return Step::kCommit;
   });
@@ -111,9 +117,11 @@ Result<std::vector<Route>> TaskQueues::routes(Bytes exchange_text) {
     Status status = run(process_, name.shard, [&](Transaction& tx, Wakes&) {
       wanted = count = 0;
       const Exchange* exchange = find(tx, name);
-      for (uint64_t next = exchange != nullptr ? exchange->bindings : 0; next != 0; next = tx.view<Binding>(next).next) {
+      for (uint64_t next = exchange != nullptr ? exchange->bindings : 0; next != 0;
+           next = tx.view<Binding>(next).next) {
         const Binding& binding = tx.view<Binding>(next);
-        const uint64_t bytes = round_up(sizeof(Binding) + binding.key_bytes + binding.pattern_bytes + binding.queue_bytes, 8);
+        const uint64_t bytes =
+            round_up(sizeof(Binding) + binding.key_bytes + binding.pattern_bytes + binding.queue_bytes, 8);
         if (wanted + bytes <= room.size()) {
           std::memcpy(room.data() + wanted, &binding, bytes);
           ++count;
@@ -139,7 +147,8 @@ Result<std::vector<Route>> TaskQueues::routes(Bytes exchange_text) {
   return routes;
 }
 
-Result<PushResult> TaskQueues::push_route(Bytes exchange, const Route& route, Bytes data, uint32_t priority, uint64_t due_ms) {
+Result<PushResult> TaskQueues::push_route(Bytes exchange, const Route& route, Bytes data, uint32_t priority,
+                                          uint64_t due_ms) {
   Result<PushResult> result = push(route.queue, data, priority, due_ms, route.incarnation);
   if (result.ok() && result.value() == PushResult::kGone) {
     if (Status status = forget_route(exchange, route.queue, route.incarnation); !status.ok()) return status;

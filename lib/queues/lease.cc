@@ -14,8 +14,8 @@ using shm::Task;
 
 std::string LeaseTag::text() const {
   char numbers[80];
-  const int length = std::snprintf(numbers, sizeof numbers, "%" PRIx64 ".%" PRIx64 ".%" PRIx64 ".%" PRIx64 "@", incarnation,
-                                   holder, number, lease);
+  const int length = std::snprintf(numbers, sizeof numbers, "%" PRIx64 ".%" PRIx64 ".%" PRIx64 ".%" PRIx64 "@",
+                                   incarnation, holder, number, lease);
   return std::string(numbers, static_cast<size_t>(length)) + queue;
 }
 

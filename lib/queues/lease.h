@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: MIT
 // lease.h: who holds a task, and how a lease ends.
 //
-// A lease belongs to a consumer handle of a process. A process that runs the task on behalf of another (a pool child) calls
+// A lease belongs to a consumer handle of a process. A process that runs the task on behalf of another (a pool child)
+// calls
 // start(): its slot becomes the second owner. The lease ends
 //   by ack or reject of the consumer;
 //   by finish() of the helper: at once if the first owner is gone, else when the first owner answers or goes;
-//   when its owners are gone: the handle closed or the process died. While one of them lives the task runs nowhere else,
+//   when its owners are gone: the handle closed or the process died. While one of them lives the task runs nowhere
+// else,
 //   however long it takes: nothing is measured in time.
 //
 //                        reserved --start()--> started (deliveries + 1) --finish()--> finished
 //   first owner goes:    given back            second lives: its lease                as finish() said
 //                                              else given back, or dead after max_deliveries
 //
-// A delivery counts from start() on, so the prefetched neighbours of a task that kills its worker lose nothing; an orderly
+// A delivery counts from start() on, so the prefetched neighbours of a task that kills its worker lose nothing; an
+// orderly
 // end (finish(), or a close of the handle, which is no death) takes the count back.
 //
 // Dies at any line: each call is one transaction. release_slot() is a loop of such; whoever calls it next goes on.
@@ -32,7 +35,8 @@ struct Owner {
   uint64_t generation;
 
   static Result<Owner> of(Process& process) {
-    if (Result<shm::Context*> context = process.context(); !context.ok()) return context.status();  // attaches a forked child
+    // attaches a forked child
+    if (Result<shm::Context*> context = process.context(); !context.ok()) return context.status();
     return Owner{process.slot_index(), process.slot_generation()};
   }
   bool owns(const shm::Holder& holder) const noexcept {
@@ -75,7 +79,8 @@ struct Leases {
   // The task of this lease in the holder's hands, 0 if it has ended.
   uint64_t find_task(const shm::Holder& holder, const LeaseTag& tag) const noexcept;
   void end(const shm::Holder& holder, uint64_t task, Outcome outcome, bool orderly) noexcept;
-  // Ends or hands on up to kBatch leases of a holder that goes, then frees it, and with the last consumer a queue that is
+  // Ends or hands on up to kBatch leases of a holder that goes, then frees it, and with the last consumer a queue
+  // that is
   // not to outlive it: true when all of that is done.
   bool release_some(const shm::Holder& holder, bool orderly) noexcept;
 

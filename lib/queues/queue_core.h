@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // queue_core.h: the steps that operations on a queue are made of. Under the shard's lock, in a transaction.
-// What a step leaves half-done when it fails for lack of memory the transaction undoes: a caller asks tx.failed() before it
+// What a step leaves half-done when it fails for lack of memory the transaction undoes: a caller asks tx.failed()
+// before it
 // relies on what a step did.
 #pragma once
 

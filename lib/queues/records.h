@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// records.h: what the queues layer keeps in a segment. All of it is guarded by the lock of the shard that the queue's (the
+// records.h: what the queues layer keeps in a segment. All of it is guarded by the lock of the shard that the queue's
+// (the
 // exchange's) name hashes to, changed through a Transaction only, and never read without the lock.
 //
 //   Shard::queues --name--> Queue --> ready[priority]   list of tasks, in the order of their numbers
@@ -10,7 +11,8 @@
 //                            \--> helpers:   Holder --> leases of tasks whose first owner is gone
 //   Shard::queues --name--> Exchange --> Binding --> Binding ...
 //
-// A task is in exactly one of these places. A tree is a treap: a search tree whose nodes also form a heap over a hash of
+// A task is in exactly one of these places. A tree is a treap: a search tree whose nodes also form a heap over a hash
+// of
 // their number, so its depth is logarithmic without any balance to keep (tree.h).
 #pragma once
 
@@ -38,8 +40,10 @@ enum class TaskState : uint8_t { kReady = 1, kReturned = 2, kDelayed = 3, kLease
 inline constexpr uint8_t kTaskStarted = 1;      // the lease is `started`: this delivery counts
 inline constexpr uint8_t kTaskRedelivered = 2;  // it was leased before
 
-//   0         8       16     24      32      40       48     56      64            68      69         70      71         72
-//   | number 8| due 8 | left | right | lease | second | more | bytes | deliveries 4| state | priority | flags | finished | data ...
+//   0         8       16     24      32      40       48     56      64            68      69         70      71
+// 72
+//   | number 8| due 8 | left | right | lease | second | more | bytes | deliveries 4| state | priority | flags |
+// finished | data ...
 struct Task {
   uint64_t number;       // its place in the order: unique in the shard, given when it becomes ready, kept on return
   uint64_t due_ms;       // wall clock, while delayed; else 0
@@ -52,7 +56,7 @@ struct Task {
   TaskState state;
   uint8_t priority;
   uint8_t flags;
-  uint8_t finished;      // 1 + Outcome, told by the helper while the first owner has not answered yet; 0 = not told
+  uint8_t finished;  // 1 + Outcome, told by the helper while the first owner has not answered yet; 0 = not told
 };
 SHOAL_SHM_RECORD(Task, 72);
 
@@ -76,12 +80,12 @@ struct Queue {
   uint8_t auto_delete;      // goes with its last consumer
   uint8_t had_consumer;
   uint8_t reserved;
-  uint64_t expires_ms;      // unused for so long: may be deleted; 0 = never
-  uint64_t used_ms;         // wall clock of the last use, kept while expires_ms is set
+  uint64_t expires_ms;  // unused for so long: may be deleted; 0 = never
+  uint64_t used_ms;     // wall clock of the last use, kept while expires_ms is set
   TaskList ready[kPriorityCount];
   uint64_t returned, delayed;  // roots
   TaskList dead;
-  uint64_t ready_count;     // lists and returned
+  uint64_t ready_count;  // lists and returned
   uint64_t delayed_count, leased_count, dead_count;
   uint64_t consumers, helpers;           // first holders
   uint64_t waiting_first, waiting_last;  // consumers that sleep for a task, first come first served
@@ -97,11 +101,12 @@ struct Holder {
   uint64_t handle;
   uint64_t queue;
   uint64_t next, previous;
-  uint64_t leases;           // root
+  uint64_t leases;  // root
   uint64_t lease_count;
   uint64_t next_waiting, previous_waiting;
   uint32_t slot;
-  uint32_t waiter;           // id of the context that sleeps for it: it stands in the queue's waiting list; 0 = it does not
+  // id of the context that sleeps for it: it stands in the queue's waiting list; 0 = it does not
+  uint32_t waiter;
 };
 SHOAL_SHM_RECORD(Holder, 88);
 

@@ -261,7 +261,8 @@ Status expire_queues(Process& process) {
     if (process.segment().shard(shard).queues.count.load() == 0) continue;
     if (Status status = list_queues(process, shard, queues); !status.ok()) return status;
     for (const Listed& listed : queues) {
-      if (listed.expires_ms == 0 || listed.stats.consumers != 0 || listed.used_ms + listed.expires_ms > now_ms()) continue;
+      if (listed.expires_ms == 0 || listed.stats.consumers != 0 || listed.used_ms + listed.expires_ms > now_ms())
+        continue;
       // Used again in this moment: its next push or declare makes it anew, as with any deleted queue.
       auto removed = TaskQueues(process, listed.stats.database).remove(listed.name);
       if (!removed.ok()) return removed.status();

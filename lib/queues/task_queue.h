@@ -1,15 +1,21 @@
 // SPDX-License-Identifier: MIT
-// task_queue.h: task queues by name. A queue is an object of its own, not a key: never evicted, never expired with the keys.
+// task_queue.h: task queues by name. A queue is an object of its own, not a key: never evicted, never expired with
+// the keys.
 //
-// Order: (priority, number). A task gets its number when it becomes ready (at the push, or when it comes due) and keeps it
-// when it is given back, so it stands again where it stood. Pushing and taking are O(1) in the length of the queue, giving
+// Order: (priority, number). A task gets its number when it becomes ready (at the push, or when it comes due) and
+// keeps it
+// when it is given back, so it stands again where it stood. Pushing and taking are O(1) in the length of the queue,
+// giving
 // back and delaying O(log n); emptying a queue is cut into transactions of kBatch tasks.
 //
-// Invariants, checked by check.h: every task is in one place; the counts agree; the lists ascend by number; a queue with ready
+// Invariants, checked by check.h: every task is in one place; the counts agree; the lists ascend by number; a queue
+// with ready
 // or delayed tasks has no waiting consumer that nobody woke for them.
 //
-// Thread-safe. Each call is one transaction on the queue's shard unless it says otherwise; it may wait for the lock, so no
-// lock of the interpreter may be held. Dies at any line: the call did not happen, or it did and recovery rings the sleepers.
+// Thread-safe. Each call is one transaction on the queue's shard unless it says otherwise; it may wait for the lock,
+// so no
+// lock of the interpreter may be held. Dies at any line: the call did not happen, or it did and recovery rings the
+// sleepers.
 #pragma once
 
 #include <cstdint>
@@ -23,16 +29,17 @@
 namespace shoal::queues {
 
 inline constexpr uint32_t kDefaultMaxDeliveries = 3;
-// Tasks that one transaction moves at most: their journal fits into the page that every thread has, so a full segment can
+// Tasks that one transaction moves at most: their journal fits into the page that every thread has, so a full segment
+// can
 // be emptied.
 inline constexpr uint32_t kBatch = 16;
 
 struct QueueOptions {
-  uint64_t max_length = 0;      // ready and delayed tasks; 0 = no bound
-  bool drop_head = true;        // full: the first ready task goes; else the push is refused
+  uint64_t max_length = 0;                          // ready and delayed tasks; 0 = no bound
+  bool drop_head = true;                            // full: the first ready task goes; else the push is refused
   uint32_t max_deliveries = kDefaultMaxDeliveries;  // started so often without an orderly end: a dead letter
-  bool auto_delete = false;     // goes with its last consumer, whether that closes or dies
-  uint64_t expires_ms = 0;      // may go when it was unused for so long; 0 = never
+  bool auto_delete = false;                         // goes with its last consumer, whether that closes or dies
+  uint64_t expires_ms = 0;                          // may go when it was unused for so long; 0 = never
 };
 
 struct QueueStats {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// tree.h: tasks in order: a treap through their `left` and `right`. The heap order is by a hash of the number, which does
+// tree.h: tasks in order: a treap through their `left` and `right`. The heap order is by a hash of the number, which
+// does
 // not change while a task is in a tree; so the shape depends on the numbers alone and the depth is O(log n) of them.
 //
 // Under the shard's lock. Changes go through the transaction: about four words an operation. Dies at any line: undone.

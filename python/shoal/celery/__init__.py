@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Celery on Shoal: `Celery("app", broker="shoal://app", backend="shoal://app")`, or `celery -A app worker -b shoal://app`.
+"""Celery on Shoal: `Celery("app", broker="shoal://app", backend="shoal://app")`.
 
 The broker is a kombu transport over the segment's task queues (transport.py), the result backend keeps Celery's own
 formats (backend.py). Nothing has to be imported for either: entry points lead there. What an application does want is

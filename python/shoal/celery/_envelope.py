@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""How a kombu message lies in a queue: four bytes length (little endian), that much JSON (everything but the body), the body.
+"""How a kombu message lies in a queue: four bytes length (little endian), that much JSON, then the body.
 
-The body is not wrapped a second time: no base64, no JSON inside JSON.
+The JSON holds everything but the body, which is not wrapped a second time: no base64, no JSON inside JSON.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def unpack(data: bytes) -> dict[str, Any]:
 
 
 def due_ms(message: dict[str, Any]) -> int:
-    """When a task with an ETA comes due, in milliseconds of the wall clock; 0 = now, or not a task, or not to be read."""
+    """When a task with an ETA comes due, in milliseconds of the wall clock; 0 = now, or no ETA that can be read."""
     eta = message["headers"].get("eta")
     if not eta:
         return 0

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Who runs a task, told to the segment from Celery's signals.
 
-The worker's parent process leases a message; the process that runs it (a pool child, or the same one with the threads and
-solo pools) says `start` before the body and `finish` after it. From `start` on the child owns the lease too: when the
-parent alone dies, the task is not run a second time beside it, and `finish` ends it. A message that was only prefetched
-counts no delivery, so the neighbours of a task that kills its worker are not punished with it.
+A worker's parent process leases a message; the process that runs it (a pool child, or the same one with the threads
+and solo pools) says `start` before the body and `finish` after it. From `start` on the child owns the lease too: when
+the parent alone dies, the task is not run a second time beside it, and `finish` ends it. A message that was only
+prefetched counts no delivery, so the neighbours of a task that kills its worker are not punished with it.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def on_worker_ready(sender: Any = None, **_: Any) -> None:
     remedy = "shoal.celery.configure(app) sets task_acks_late and task_reject_on_worker_lost."
     if early:
         logger.warning(
-            "A death of this worker loses the tasks that it is running: Celery acknowledges %s before the body runs. %s",
+            "A death of this worker loses the tasks that it runs: Celery acknowledges %s before the body runs. %s",
             _few(early),
             remedy,
         )

@@ -2,8 +2,8 @@
 """The kombu transport: a channel is a consumer handle on the segment's task queues.
 
 Taking a message leases it in the same transaction; the lease ends by acknowledgement, by rejection, when the channel
-closes, or when the kernel releases the process that held it. So nothing that virtual.Channel does to remember and restore
-unacknowledged messages is needed, and nothing times out: a task may run for a week.
+closes, or when the kernel releases the process that held it. So nothing that virtual.Channel does to remember and
+restore unacknowledged messages is needed, and nothing times out: a task may run for a week.
 
 Waiting: in Celery's worker the hub polls one FIFO (`_Hub` below), anything else sleeps in the extension with the GIL
 released. Neither polls the queues by a timer. `driver_type` is "redis" because Celery switches features on that string.
@@ -174,7 +174,8 @@ class Channel(virtual.Channel):
     def prepare_queue_arguments(self, arguments: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         return to_rabbitmq_queue_arguments(arguments, **kwargs)
 
-    # -- receiving ------------------------------------------------------------------------------------------------------
+    # -- receiving
+    # ------------------------------------------------------------------------------------------------------
     def basic_consume(self, queue: str, no_ack: bool, callback: Any, consumer_tag: str, **kwargs: Any) -> None:
         super().basic_consume(queue, no_ack, callback, consumer_tag, **kwargs)
         self.consumer.add(queue.encode(), bool(no_ack))
@@ -321,8 +322,8 @@ class Transport(virtual.Transport):
 class _Hub:
     """A transport in Celery's event loop: one FIFO, and a timer for the next task that comes due.
 
-    Messages are handed over in the FIFO's callback only, never in a tick: what a message starts (a write to a pool child,
-    a timer) must be seen by the ticks and the time-out that precede the next poll.
+    Messages are handed over in the FIFO's callback only, never in a tick: what a message starts (a write to a child, a
+    timer) must be seen by the ticks and the time-out that precede the next poll.
     """
 
     def __init__(self, transport: Transport, loop: Any) -> None:

@@ -218,7 +218,8 @@ class QueueModel:
             if h.slot == slot and h.id in self.holders:
                 self._release(h, orderly=False, alive=lambda s: s != slot and alive(s))
 
-    # -- exchanges ------------------------------------------------------------------------------------------------------
+    # -- exchanges
+    # ------------------------------------------------------------------------------------------------------
     def bind(self, exchange: bytes, key: bytes, pattern: bytes, queue: bytes) -> None:
         table = self.exchanges.setdefault(exchange, [])
         if (key, pattern, queue) not in table:
@@ -232,7 +233,8 @@ class QueueModel:
     def bindings(self, exchange: bytes) -> list[tuple[bytes, bytes, bytes]]:
         return list(self.exchanges.get(exchange, []))
 
-    # -- invariants -----------------------------------------------------------------------------------------------------
+    # -- invariants
+    # -----------------------------------------------------------------------------------------------------
     def check(self) -> None:
         for name, q in self.queues.items():
             assert q.ready == sorted(q.ready, key=lambda t: (t.priority, t.number)), name

@@ -199,8 +199,8 @@ TEST_F(Lease, RandomHistoriesAgreeWithAModel) {
     const std::string queue = "model" + std::to_string(history);
     struct Held {
       std::string data;
-      int worker;       // first owner, -1 = gone
-      int child = -1;   // second owner
+      int worker;      // first owner, -1 = gone
+      int child = -1;  // second owner
       bool started = false;
     };
     std::vector<std::unique_ptr<Worker>> workers(4);
@@ -279,7 +279,8 @@ TEST_F(Lease, RandomHistoriesAgreeWithAModel) {
   }
 }
 
-// Processes push, take, answer and are killed at any moment: whatever was leased comes back and every block is accounted for.
+// Processes push, take, answer and are killed at any moment: whatever was leased comes back and every block is
+// accounted for.
 TEST_F(Lease, NothingIsDamagedWhenProcessesAreKilledAtAnyMoment) {
   std::mt19937 random(99);
   for (int round = 0; round < 60; ++round) {

@@ -69,7 +69,8 @@ class QueueTest : public ::testing::Test {
       ASSERT_TRUE(run(*process_, shard, [&](Transaction& tx, Wakes&) {
                     CheckReport report;
                     check(*segment_, shard, report);
-                    for (const std::string& problem : report.problems) ADD_FAILURE() << "shard " << shard << ": " << problem;
+                    for (const std::string& problem : report.problems)
+                      ADD_FAILURE() << "shard " << shard << ": " << problem;
                     std::sort(report.blocks.begin(), report.blocks.end());
                     EXPECT_EQ(std::adjacent_find(report.blocks.begin(), report.blocks.end()), report.blocks.end());
                     uint64_t bytes = 0;

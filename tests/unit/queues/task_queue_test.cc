@@ -103,7 +103,8 @@ TEST_F(QueueTest, AFullSegmentIsAnErrorAndChangesNothing) {
 TEST_F(QueueTest, PurgeLeavesWhatIsLeasedAndRemoveTakesAll) {
   Consumer consumer(*queues_);
   ASSERT_TRUE(consumer.add("q", false).ok());
-  for (int i = 0; i < 1000; ++i) push(std::to_string(i), static_cast<uint32_t>(i % 10), i % 3 == 1 ? ~uint64_t{0} >> 8 : 0);
+  for (int i = 0; i < 1000; ++i)
+    push(std::to_string(i), static_cast<uint32_t>(i % 10), i % 3 == 1 ? ~uint64_t{0} >> 8 : 0);
   const Delivery held = *take(consumer);
   EXPECT_EQ(queues_->purge("q").value(), 999u);
   EXPECT_EQ(stats().leased, 1u);
