@@ -7,6 +7,7 @@
 #include "commands/cmd_string.h"
 #include "commands/command.h"
 #include "commands/expiry_args.h"
+#include "keyspace/read_string.h"
 #include "keyspace/string_value.h"
 #include "types/string.h"
 
@@ -141,48 +142,20 @@ void set_many(Call& call, bool only_new) noexcept {
 }  // namespace
 
 bool get_optimistic(Call& call) {
-  const Segment& segment = call.segment();
+  using keyspace::ReadString;
   if (call.arg(1).size() > kKeyBytesMax) return false;
-  const Key key = call.key(1);
-  const shm::Shard& shard = segment.shard(key.shard);
-  for (uint32_t tries = 0; tries < kReadTriesMax; ++tries) {
-    Snapshot snapshot(segment, shard);
-    if (!snapshot.open()) continue;
-    uint64_t item = 0;
-    EntryMeta meta;
-    const auto found = Dict::find(snapshot, segment, shard.keys, key.hash, item, [&](uint64_t candidate) {
-      uint64_t word;
-      if (!snapshot.word(candidate + 8, word)) return false;
-      meta = EntryMeta::unpack(word);
-      return meta.database == key.database && meta.key_bytes == key.name.size() &&
-             snapshot.equals(candidate + meta.key_at(), key.name.data(), key.name.size());
-    });
-    if (found == Dict::Found::kNo) {
-      if (!snapshot.valid()) continue;
-      call.reply().null();
-      return true;
-    }
-    if (found == Dict::Found::kTorn) continue;
-    if (meta.type != Type::kString || meta.encoding != Encoding::kInline || meta.value_bytes > string::kInlineEntryMax) return false;
-    uint64_t expires = 0;
-    if (meta.has_expiry && !snapshot.word(item + 16, expires)) continue;
-    const size_t mark = call.reply().used();
-    char* target = call.reply().reserve_bulk(meta.value_bytes);
-    if (target == nullptr) {
-      if (snapshot.valid()) return true;  // overflow: called again with a larger arena
-      call.reply().clear();
-      continue;
-    }
-    if (snapshot.copy(item + meta.value_at(), meta.value_bytes, target) && snapshot.valid()) {
-      if (expires != 0 && static_cast<int64_t>(expires) <= call.now_ms()) {
-        call.reply().rewind(mark);
-        call.reply().null();
-      }
-      return true;
-    }
+  const size_t mark = call.reply().used();
+  const auto read = keyspace::read_string(call.segment(), call.key(1), [&](uint32_t bytes) {
+    call.reply().clear_overflow();
     call.reply().rewind(mark);
+    return call.reply().reserve_bulk(bytes);
+  });
+  if (read == ReadString::kMissing) {
+    call.reply().clear_overflow();
+    call.reply().rewind(mark);
+    call.reply().null();
   }
-  return false;
+  return read != ReadString::kUseLock;
 }
 
 void cmd_get(Call& call) {

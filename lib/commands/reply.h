@@ -71,6 +71,8 @@ class Reply {
   // Takes back everything since `mark` (from used()).
   void rewind(size_t mark) noexcept { used_ = mark; }
 
+  void clear_overflow() noexcept { overflow_ = false; }
+
   size_t used() const noexcept { return used_; }
   const char* data() const noexcept { return bytes_.get(); }
   bool overflow() const noexcept { return overflow_; }

@@ -75,6 +75,15 @@ Status check_options(const SegmentOptions& options) {
   return {};
 }
 
+// An address at which `size` bytes are free and whose huge pages would be the file's: only a hint to the kernel.
+void* aligned_hint(uint64_t size) noexcept {
+  constexpr uint64_t kHugePageBytes = 2 * kMiB;
+  void* probe = ::mmap(nullptr, size + kHugePageBytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (probe == MAP_FAILED) return nullptr;
+  ::munmap(probe, size + kHugePageBytes);
+  return reinterpret_cast<void*>(round_up(reinterpret_cast<uint64_t>(probe), kHugePageBytes));
+}
+
 struct Plan {  // where the regions of a new segment lie
   uint64_t slots, contexts, shards, fixed_end, extents;
   explicit Plan(const SegmentOptions& options) {
@@ -93,7 +102,7 @@ struct Plan {  // where the regions of a new segment lie
 
 Status Segment::map(uint64_t size) {
   try {
-    region_ = bip::mapped_region(object_, bip::read_write, 0, size, nullptr, MAP_SHARED | MAP_NORESERVE);
+    region_ = bip::mapped_region(object_, bip::read_write, 0, size, aligned_hint(size), MAP_SHARED | MAP_NORESERVE);
   } catch (const bip::interprocess_exception& error) {
     return system_error("map the segment", error.get_native_error());
   }

@@ -46,17 +46,26 @@ class Dict {
   static constexpr uint64_t item_of(uint64_t slot) noexcept { return slot & 0xffff'ffff'ffff; }
   static constexpr uint64_t make_slot(uint64_t hash, uint64_t item) noexcept { return hash >> 32 << 48 | item; }
 
+  // Bit i is set if slot i of the bucket has this tag. Without a branch for each slot: where in its bucket an item lies is
+  // random, and a wrong guess would cost more than seven comparisons.
+  static uint32_t matching_slots(const shm::Bucket& bucket, uint64_t hash) noexcept {
+    const uint64_t tag = hash >> 32 & 0xffff;
+    uint32_t mask = 0;
+    for (uint32_t i = 0; i < 7; ++i) mask |= static_cast<uint32_t>(bucket.slots[i].load() >> 48 == tag) << i;
+    return mask;
+  }
+
   // ---- Under the lock ----
 
   // The slot whose item `match(offset)` accepts, or nullptr.
   template <typename Match>
   static const Slot* find(const Segment& segment, const shm::DictRoot& root, uint64_t hash, Match&& match) noexcept {
     if (root.buckets.load() == 0) return nullptr;
-    const uint64_t tag = hash >> 32 << 48;
     for (const shm::Bucket* bucket = &bucket_at(segment, root, bucket_of(hash, root.buckets));;) {
-      for (const Slot& slot : bucket->slots) {
+      for (uint32_t mask = matching_slots(*bucket, hash); mask != 0; mask &= mask - 1) {
+        const Slot& slot = bucket->slots[std::countr_zero(mask)];
         const uint64_t value = slot.load();
-        if ((value ^ tag) >> 48 == 0 && value != 0 && match(item_of(value))) return &slot;
+        if (value != 0 && match(item_of(value))) return &slot;
       }
       const uint64_t next = bucket->overflow;
       if (next == 0) return nullptr;
@@ -159,13 +168,12 @@ Dict::Found Dict::find(const Snapshot& snapshot, const Segment& segment, const s
   if (depth == 2 && !snapshot.word(table + uint64_t{number / (kBucketsPerSegment * kFanout)} * 8, table)) return Found::kTorn;
   if (depth >= 1 && !snapshot.word(table + uint64_t{number / kBucketsPerSegment % kFanout} * 8, table)) return Found::kTorn;
   uint64_t place = table + uint64_t{depth == 0 ? number : number % kBucketsPerSegment} * sizeof(shm::Bucket);
-  const uint64_t tag = hash >> 32 << 48;
   for (uint32_t steps = 0; steps < kTraversalStepsMax; ++steps) {
     if (place % 8 != 0 || !segment.contains(place, sizeof(shm::Bucket))) return Found::kTorn;
     const shm::Bucket& bucket = *segment.pointer<shm::Bucket>(place);
-    for (const Slot& slot : bucket.slots) {
-      const uint64_t value = slot.load();
-      if ((value ^ tag) >> 48 == 0 && value != 0 && match(item_of(value))) {
+    for (uint32_t mask = matching_slots(bucket, hash); mask != 0; mask &= mask - 1) {
+      const uint64_t value = bucket.slots[std::countr_zero(mask)];
+      if (value != 0 && match(item_of(value))) {
         item = item_of(value);
         return Found::kYes;
       }
