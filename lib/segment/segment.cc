@@ -27,11 +27,14 @@ class CreationLock {
     if (fd_ >= 0) ::close(fd_);
   }
   Status take(const std::string& life_path) {
-    fd_ = ::open(life_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd_ < 0) return system_error("open the life file", errno);
-    while (::flock(fd_, LOCK_EX) != 0) {
-      if (errno != EINTR) return system_error("lock the life file", errno);
-    }
+    do {
+      if (fd_ >= 0) ::close(fd_);
+      fd_ = ::open(life_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+      if (fd_ < 0) return system_error("open the life file", errno);
+      while (::flock(fd_, LOCK_EX) != 0) {
+        if (errno != EINTR) return system_error("lock the life file", errno);
+      }
+    } while (!is_still(life_path));  // the tool removed it, under this lock, while we waited
     return {};
   }
   // Somebody lives: any byte of the life file is locked.
@@ -43,6 +46,10 @@ class CreationLock {
   }
 
  private:
+  bool is_still(const std::string& path) const noexcept {
+    struct stat ours {}, there {};
+    return ::fstat(fd_, &ours) == 0 && ::stat(path.c_str(), &there) == 0 && ours.st_ino == there.st_ino;
+  }
   int fd_ = -1;
 };
 
