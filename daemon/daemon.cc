@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/daemon.h"
+
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <csignal>
+
+#include "process/daemon_link.h"
+
+namespace shoal::daemon {
+
+namespace asio = boost::asio;
+using boost::system::error_code;
+using std::chrono::milliseconds;
+
+namespace {
+constexpr milliseconds kWatchSegmentEvery{250};
+constexpr milliseconds kAcceptAgainAfter{100};
+}  // namespace
+
+Daemon::Daemon(Process& process, int idle_exit_s)
+    : process_(process), idle_exit_(idle_exit_s), last_seen_(std::chrono::steady_clock::now()) {}
+
+void Daemon::add(std::unique_ptr<Task> task) {
+  tasks_.push_back(std::make_unique<Scheduled>(Scheduled{std::move(task), asio::steady_timer(loop_)}));
+}
+
+Status Daemon::listen(const SegmentName& name) {
+  const std::string path = daemon_socket_path(name);
+  ::unlink(path.c_str());  // of a predecessor that was killed: our lock says that it is gone
+  try {
+    acceptor_.open();
+    acceptor_.bind(path);
+    acceptor_.listen();
+  } catch (const boost::system::system_error& error) {
+    return system_error("listen on the daemon's socket", error.code().value());
+  }
+  socket_path_ = path;
+  return {};
+}
+
+void Daemon::run() {
+  for (const int number : {SIGTERM, SIGINT, SIGHUP}) signals_.add(number);
+  signals_.async_wait([this](const error_code& error, int number) {
+    if (!error) stop(number == SIGTERM ? "SIGTERM" : number == SIGINT ? "SIGINT" : "SIGHUP");
+  });
+  for (auto& scheduled : tasks_) schedule(*scheduled, milliseconds(0));
+  accept();
+  watch_segment();
+  loop_.run();
+}
+
+void Daemon::accept() {
+  acceptor_.async_accept([this](const error_code& error, Socket socket) {
+    if (error == asio::error::operation_aborted) return;
+    if (error) {  // most likely no descriptor is left
+      auto pause = std::make_shared<asio::steady_timer>(loop_, kAcceptAgainAfter);
+      return pause->async_wait([this, pause](const error_code&) { accept(); });
+    }
+    clients_.push_front(std::move(socket));
+    watch(clients_.begin());
+    spdlog::debug("a client connected, {} now", clients_.size());
+    accept();
+  });
+}
+
+// A client never speaks; what it sends all the same is dropped, until it ends.
+void Daemon::watch(std::list<Socket>::iterator client) {
+  client->async_read_some(asio::buffer(ignored_), [this, client](const error_code& error, size_t) {
+    if (error == asio::error::operation_aborted) return;
+    if (!error) return watch(client);
+    clients_.erase(client);
+    spdlog::debug("a client left, {} now", clients_.size());
+    for (auto& scheduled : tasks_) {
+      if (scheduled->task->client_left()) schedule(*scheduled, milliseconds(0));
+    }
+  });
+}
+
+void Daemon::schedule(Scheduled& scheduled, milliseconds delay) {
+  scheduled.timer.expires_after(delay);  // takes back the turn that was planned
+  scheduled.timer.async_wait([this, &scheduled](const error_code& error) {
+    if (!error) schedule(scheduled, scheduled.task->turn());
+  });
+}
+
+void Daemon::watch_segment() {
+  if (process_.segment().removed()) return stop("the segment was removed");
+  const auto now = std::chrono::steady_clock::now();
+  if (idle_exit_.count() > 0) {
+    if (!clients_.empty() || anybody_else()) last_seen_ = now;
+    if (now - last_seen_ >= idle_exit_) return stop("nobody uses the segment");
+  }
+  watch_timer_.expires_after(kWatchSegmentEvery);
+  watch_timer_.async_wait([this](const error_code& error) {
+    if (!error) watch_segment();
+  });
+}
+
+bool Daemon::anybody_else() {
+  const Segment& segment = process_.segment();
+  for (uint32_t index = 0; index < segment.header().slot_count; ++index) {
+    const auto state = segment.slot(index).state.load(std::memory_order_acquire);
+    if (state == static_cast<uint32_t>(shm::SlotState::kUsed) && index != process_.slot_index()) return true;
+  }
+  return false;
+}
+
+void Daemon::stop(const char* why) {
+  spdlog::info("ending: {}", why);
+  if (!socket_path_.empty()) ::unlink(socket_path_.c_str());
+  loop_.stop();
+}
+
+}  // namespace shoal::daemon

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+// shoald: see daemon.h. Exit codes: 0 ended in good order (also: asked to the background while another daemon serves),
+// 1 failed, 2 wrong usage, 3 another daemon serves this segment.
+#include <spdlog/sinks/basic_file_sink.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+
+#include "daemon/config.h"
+#include "daemon/daemon.h"
+#include "daemon/grow_task.h"
+#include "daemon/readiness.h"
+#include "daemon/single.h"
+#include "daemon/sweep_task.h"
+#include "process/daemon_link.h"
+#include "segment/url.h"
+
+namespace {
+
+using namespace shoal;
+using namespace shoal::daemon;
+
+constexpr int kFailed = 1, kWrongUsage = 2, kOtherDaemon = 3;
+constexpr int kRivalTries = 1000, kRivalPauseUs = 5000;
+
+int fail(const Status& status) {
+  std::fprintf(stderr, "shoald: %s\n", describe(status).c_str());
+  return status.code() == Code::kBusy ? kOtherDaemon : kFailed;
+}
+
+Status open_log(const Config& config, const SegmentName& name) {
+  const bool own_file = config.log_file.empty() && config.background;
+  const std::string file = own_file ? name.runtime_dir() + "/shoald.log" : config.log_file;
+  try {
+    spdlog::set_default_logger(file.empty() ? spdlog::stderr_logger_st("shoald")
+                                            : spdlog::basic_logger_st("shoald", file));
+  } catch (const spdlog::spdlog_ex& error) {
+    std::fprintf(stderr, "shoald: %s\n", error.what());
+    return {Code::kSystem, "cannot write the log"};
+  }
+  spdlog::set_pattern("%Y-%m-%d %H:%M:%S.%e %l %v");
+  spdlog::set_level(spdlog::level::from_str(config.log_level));
+  spdlog::flush_on(spdlog::level::trace);
+  return {};
+}
+
+// Somebody was faster: whoever started us wants a daemon that serves.
+int wait_for_rival(const SegmentName& name) {
+  for (int i = 0; i < kRivalTries; ++i) {
+    if (DaemonLink::connect(name).ok()) return 0;
+    ::usleep(kRivalPauseUs);
+  }
+  return fail({Code::kSystem, "another daemon has the segment's lock but does not serve"});
+}
+
+int serve(const Config& config, const SegmentName& name, Readiness& readiness) {
+  if (config.background && ::access(name.shm_path().c_str(), F_OK) != 0) {
+    return fail({Code::kNotFound, "there is no segment of this name"});
+  }
+  if (Status status = name.make_runtime_dir(); !status.ok()) return fail(status);
+  auto single = SingleDaemon::claim(name);
+  if (!single.ok() && single.status().code() == Code::kBusy && config.background) return wait_for_rival(name);
+  if (!single.ok()) return fail(single.status());
+  auto segment = Segment::open(name, config.background ? OpenMode::kAttach : OpenMode::kAttachOrCreate, config.shape);
+  if (!segment.ok()) return fail(segment.status());
+  auto process = Process::attach(std::move(segment).value(), shm::SlotRole::kDaemon);
+  if (!process.ok()) return fail(process.status());
+  if (Status status = open_log(config, name); !status.ok()) return fail(status);
+
+  Daemon daemon(*process.value(), config.idle_exit_s);
+  daemon.add(std::make_unique<SweepTask>(*process.value()));
+  daemon.add(std::make_unique<GrowTask>(*process.value()));
+  if (Status status = daemon.listen(name); !status.ok()) return fail(status);
+  spdlog::info("shoald {} serves {} (pid {})", SHOAL_VERSION, name.name(), ::getpid());
+  readiness.say(0);
+  daemon.run();
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const ParsedConfig parsed = parse_config(argc, argv);
+  if (!parsed.config) return parsed.exit_code;
+  auto url = SegmentUrl::parse(parsed.config->segment);
+  if (!url.ok()) {
+    fail(url.status());
+    return kWrongUsage;
+  }
+  std::signal(SIGPIPE, SIG_IGN);
+  ::umask(0077);
+  Readiness readiness;
+  if (parsed.config->background) readiness.go_to_background();
+  return readiness.say(serve(*parsed.config, url.value().name, readiness));
+}

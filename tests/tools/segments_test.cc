@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: MIT
+// What the tool says about real segments and does to them, and that looking changes nothing.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "process/process.h"
+#include "tools/actions.h"
+#include "tools/views.h"
+#include "transaction/transaction.h"
+
+namespace shoal::tool {
+namespace {
+
+class ToolTest : public ::testing::Test {
+ protected:
+  ToolTest() : name_(SegmentName::parse("tool_test-" + std::to_string(::getpid())).value()) {}
+  ~ToolTest() override {
+    ::unlink(name_.shm_path().c_str());
+    std::filesystem::remove_all(name_.runtime_dir());
+  }
+  std::shared_ptr<Segment> make() const {
+    SegmentOptions shape;
+    shape.max_size = 8 * kMiB;
+    shape.shard_count = 4;
+    shape.context_count = 32;
+    shape.slot_count = 8;
+    auto segment = Segment::open(name_, OpenMode::kAttachOrCreate, shape);
+    EXPECT_TRUE(segment.ok()) << describe(segment.status());
+    return std::shared_ptr<Segment>(std::move(segment).value());
+  }
+  std::unique_ptr<Process> attach() const {
+    auto process = Process::attach(make(), shm::SlotRole::kClient);
+    EXPECT_TRUE(process.ok()) << describe(process.status());
+    return std::move(process).value();
+  }
+  // A process that attached and was killed.
+  void leave_a_dead_process() const {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      auto process = attach();
+      if (process->context().ok()) ::raise(SIGKILL);
+      ::_exit(1);
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFSIGNALED(status));
+  }
+  Json listed() const {
+    for (const Json& row : list_segments()) {
+      if (row["name"] == name_.name()) return row;
+    }
+    return nullptr;
+  }
+  SegmentView view() const { return SegmentView::open(name_).value(); }
+  std::string bytes() const {
+    std::ifstream file(name_.shm_path(), std::ios::binary);
+    std::stringstream all;
+    all << file.rdbuf();
+    return all.str();
+  }
+  void overwrite(uint64_t offset, uint64_t value) const {
+    const int fd = ::open(name_.shm_path().c_str(), O_RDWR);
+    EXPECT_EQ(::pwrite(fd, &value, sizeof value, static_cast<off_t>(offset)), 8);
+    ::close(fd);
+  }
+  // Runs the program itself; its output and exit code.
+  static std::pair<std::string, int> run(const std::string& arguments) {
+    FILE* pipe = ::popen((std::string(SHOAL_PROGRAM) + " " + arguments + " 2>&1").c_str(), "r");
+    std::string text;
+    char buffer[4096];
+    for (size_t n; (n = std::fread(buffer, 1, sizeof buffer, pipe)) > 0;) text.append(buffer, n);
+    const int status = ::pclose(pipe);
+    return {text, WEXITSTATUS(status)};
+  }
+
+  SegmentName name_;
+};
+
+TEST_F(ToolTest, SegmentIsListedWithThoseWhoLiveInIt) {
+  auto process = attach();
+  const Json row = listed();
+  EXPECT_EQ(row["state"], "ready");
+  EXPECT_EQ(row["processes"], 1);
+  EXPECT_EQ(row["daemon"], false);
+  EXPECT_EQ(row["max_size_bytes"], 8 * kMiB);
+}
+
+TEST_F(ToolTest, LookingAtASegmentChangesNoByteOfIt) {
+  make();
+  const std::string before = bytes();
+  listed();
+  inspect_view(view(), "");
+  EXPECT_TRUE(bytes() == before);
+}
+
+TEST_F(ToolTest, ProcessesShowTheirThreadsAndWhoIsDead) {
+  auto process = attach();
+  ASSERT_TRUE(process->context().ok());
+  leave_a_dead_process();
+  const Json rows = processes_view(view());
+  ASSERT_EQ(rows.size(), 2u);
+  EXPECT_EQ(rows[0]["pid"], ::getpid());
+  EXPECT_EQ(rows[0]["alive"], true);
+  EXPECT_EQ(rows[0]["threads"], 1);
+  EXPECT_EQ(rows[1]["alive"], false);
+  EXPECT_EQ(rows[1]["dead_threads"], 1);
+}
+
+TEST_F(ToolTest, ShardNamesTheProcessThatHoldsItsLock) {
+  auto process = attach();
+  EXPECT_TRUE(shards_view(view())[2]["holder"].is_null());
+  Transaction tx(*process, *process->context().value());
+  ASSERT_TRUE(tx.begin(0b100, kLockBudgetNs).ok());
+  EXPECT_EQ(shards_view(view())[2]["holder"], std::to_string(::getpid()));
+}
+
+TEST_F(ToolTest, MemoryIsCountedByClassAndEveryPageOnce) {
+  auto process = attach();
+  Transaction tx(*process, *process->context().value());
+  ASSERT_TRUE(tx.begin(1, kLockBudgetNs).ok());
+  for (int i = 0; i < 5; ++i) ASSERT_NE(tx.create<std::byte>(100), nullptr);
+  ASSERT_NE(tx.create<std::byte>(20'000), nullptr);
+  ASSERT_TRUE(tx.commit().ok());
+  const Json memory = memory_view(view());
+  ASSERT_EQ(memory["classes"].size(), 1u);
+  EXPECT_EQ(memory["classes"][0]["block_bytes"], 104);
+  EXPECT_EQ(memory["classes"][0]["blocks"], 5);
+  EXPECT_EQ(memory["large_block_count"], 1);
+  EXPECT_EQ(memory["large_blocks_bytes"], 20480);
+  EXPECT_EQ(memory["damaged_pages"], 0);
+  uint64_t sum = 0;
+  for (const char* part : {"page_tables_bytes", "free_bytes", "journals_bytes", "in_transit_bytes", "shards_bytes"}) {
+    sum += memory[part].get<uint64_t>();
+  }
+  EXPECT_EQ(sum, memory["extents_bytes"].get<uint64_t>());
+}
+
+TEST_F(ToolTest, DamagedHeaderIsSaidAndNotFollowed) {
+  make();
+  overwrite(offsetof(shm::Header, shards_offset), 1ull << 60);
+  EXPECT_EQ(listed()["state"], "the header is damaged");
+  EXPECT_EQ(inspect_view(view(), "")["segment"]["problem"], "the header is damaged");
+}
+
+TEST_F(ToolTest, ForeignFileIsSaidAndNotFollowed) {
+  std::ofstream(name_.shm_path()) << std::string(8192, 'x');
+  EXPECT_EQ(listed()["state"], "not a Shoal segment");
+  std::ofstream(name_.shm_path()) << "short";
+  EXPECT_EQ(listed()["state"], "unfinished: its creator died, or is at work");
+}
+
+TEST_F(ToolTest, SegmentInUseIsRemovedOnlyByForce) {
+  auto process = attach();
+  auto refused = remove_segment(name_, false);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.status().code(), Code::kBusy);
+  EXPECT_EQ(refused.status().number(), 1);
+  EXPECT_TRUE(std::filesystem::exists(name_.shm_path()));
+  auto forced = remove_segment(name_, true);
+  ASSERT_TRUE(forced.ok());
+  EXPECT_EQ(forced.value()["runtime_dir_removed"], false);
+  EXPECT_FALSE(std::filesystem::exists(name_.shm_path()));
+}
+
+TEST_F(ToolTest, UnusedSegmentIsRemovedWithItsRuntimeDirectory) {
+  make();
+  ASSERT_TRUE(remove_segment(name_, false).ok());
+  EXPECT_FALSE(std::filesystem::exists(name_.shm_path()));
+  EXPECT_FALSE(std::filesystem::exists(name_.runtime_dir()));
+  EXPECT_EQ(remove_segment(name_, false).status().code(), Code::kNotFound);
+}
+
+TEST_F(ToolTest, RemovingLeavesFilesThatAreNotOurs) {
+  make();
+  std::ofstream(name_.runtime_dir() + "/mine") << "x";
+  ASSERT_TRUE(remove_segment(name_, false).ok());
+  EXPECT_TRUE(std::filesystem::exists(name_.runtime_dir() + "/mine"));
+}
+
+TEST_F(ToolTest, GarbageIsWhatTheDeadLeftAndNothingElse) {
+  auto process = attach();
+  leave_a_dead_process();
+  const std::string stale = name_.runtime_dir() + "/wake.9.77";
+  ASSERT_EQ(::mkfifo(stale.c_str(), 0600), 0);
+  collect_garbage(true, name_.name());
+  EXPECT_EQ(processes_view(view()).size(), 2u);
+  EXPECT_TRUE(std::filesystem::exists(stale));
+  collect_garbage(false, name_.name());
+  EXPECT_EQ(processes_view(view()).size(), 1u);
+  EXPECT_FALSE(std::filesystem::exists(stale));
+  EXPECT_TRUE(std::filesystem::exists(name_.shm_path()));
+}
+
+TEST_F(ToolTest, ProgramAnswersProgramsInJsonAndSaysMissingSegmentsByItsExitCode) {
+  make();
+  const auto [text, code] = run("--json inspect " + name_.name() + " segment");
+  EXPECT_EQ(code, 0);
+  EXPECT_EQ(Json::parse(text)["segment"]["name"], name_.name());
+  EXPECT_EQ(run("inspect shoal://" + name_.name() + "/3 memory --json").second, 0);
+  EXPECT_EQ(run("inspect no-such-segment-here").second, 3);
+  EXPECT_EQ(run("inspect " + name_.name() + " nonsense").second, 2);
+  EXPECT_EQ(run("").second, 2);
+}
+
+}  // namespace
+}  // namespace shoal::tool

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+// views.h: what the tool can say about segments. Each view reads a SegmentView and fills a document; none changes anything.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "tools/report.h"
+#include "tools/view.h"
+
+namespace shoal::tool {
+
+// One row a segment of this host.
+Json list_segments();
+
+// `shoal inspect NAME [PART]`; an empty part is all of them. A segment with a problem shows what can still be read.
+Json inspect_view(const SegmentView& view, const std::string& part);
+std::vector<std::string> inspect_parts();
+
+Json segment_view(const SegmentView& view);
+Json processes_view(const SegmentView& view);
+Json shards_view(const SegmentView& view);
+Json memory_view(const SegmentView& view);
+
+// Where the regions of this segment lie.
+Json regions_view(const Segment& segment);
+
+// The map of a segment and of every fixed record, from the constants of segment/layout.h and nothing else.
+Json layout_document();
+std::string layout_text();
+
+}  // namespace shoal::tool
