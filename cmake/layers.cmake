@@ -64,8 +64,8 @@ function(shoal_add_layer name)
   endif()
 endfunction()
 
-# shoal_link_all_layers(TARGET): every layer there is, and all of each, for programs and the extension: a layer may hand an
-# interface to a lower one when it is loaded, and the linker must not leave out a file that nobody calls by name.
+# shoal_link_all_layers(TARGET): every layer there is, and all of each, for programs and the extension: a layer may hand
+# an interface to a lower one when it is loaded, and the linker must not leave out a file that nobody calls by name.
 function(shoal_link_all_layers target)
   foreach(layer IN LISTS SHOAL_LAYERS)
     if(TARGET shoal_${layer})

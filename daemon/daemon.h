@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-// daemon.h: the loop of shoald: a socket whose only message is that it is open, signals, and tasks at their own pace. One
-// thread, one context. Ends on SIGTERM, SIGINT or SIGHUP, when the segment was removed, or after long enough alone.
+// daemon.h: the loop of shoald: a socket whose only message is that it is open, signals, and tasks at their own pace.
+// One thread, one context. Ends on SIGTERM, SIGINT or SIGHUP, when the segment was removed, or after long enough alone.
 //
-// Dies at any line: workers see their sockets end and sweep themselves; the next daemon finds everything in the segment.
+// Dies at any line: workers see their sockets end and sweep themselves; the next daemon finds everything in the
+// segment.
 #pragma once
 
 #include <utility>  // Boost 1.74 forgets it

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// grow_task.h: makes memory physical before anybody needs it, so that a worker does not have to do it in its own call. Asks
-// the page tables for a reserve of free pages; they are read without a lock, a wrong count only grows too early or late.
+// grow_task.h: makes memory physical before anybody needs it, so that a worker does not have to do it in its own call.
+// Asks the page tables for a reserve of free pages; they are read without a lock, a wrong count only grows too early or
+// late.
 #pragma once
 
 #include "daemon/task.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// single.h: at most one daemon a segment: a lock on daemon.lock in the runtime directory, held for the daemon's life. The
-// kernel frees it with the process, so a killed daemon is followed at once; the file stays.
+// single.h: at most one daemon a segment: a lock on daemon.lock in the runtime directory, held for the daemon's life.
+// The kernel frees it with the process, so a killed daemon is followed at once; the file stays.
 #pragma once
 
 #include "base/status.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// sweep_task.h: after the dead: recovers contexts whose thread is gone and reaps slots whose process is gone. Every quarter
-// of a second; after a client's connection ended, every ten milliseconds for a while, because the kernel may need up to a
-// second to take a large process down and only then frees its life byte.
+// sweep_task.h: after the dead: recovers contexts whose thread is gone and reaps slots whose process is gone. Every
+// quarter of a second; after a client's connection ended, every ten milliseconds for a while, because the kernel may
+// need up to a second to take a large process down and only then frees its life byte.
 #pragma once
 
 #include "daemon/task.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// task.h: a piece of the daemon's work. The daemon has one thread; a turn is short (a few milliseconds at most), so that no
-// task keeps another waiting, and says itself when it wants the next one.
+// task.h: a piece of the daemon's work. The daemon has one thread; a turn is short (a few milliseconds at most), so
+// that no task keeps another waiting, and says itself when it wants the next one.
 #pragma once
 
 #include <chrono>

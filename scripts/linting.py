@@ -16,7 +16,7 @@ def tracked(*patterns: str) -> list:
 
 def rules(fix: bool = False) -> list:
     ruff = [machine.python(), "-m", "ruff", "check", "--quiet", "--output-format=concise"]
-    return [[machine.python(), "tests/tidy.py"], [*ruff, *(["--fix"] if fix else []), "."]]
+    return [[machine.python(), "tests/tidy.py", *(["--fix"] if fix else [])], [*ruff, *(["--fix"] if fix else []), "."]]
 
 
 def layout(fix: bool) -> list:

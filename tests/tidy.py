@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Rules that no compiler checks: includes point down the layer order, every file says its licence first, lines have at
-most 120 characters and no tabs. Prints each offence; exit code 1 if there is one."""
+most 120 characters and no tabs. Prints each offence; exit code 1 if there is one. --fix rewraps
+comments; files or folders may be named."""
 
 import re
 import subprocess
@@ -38,13 +39,38 @@ def offences(name: str, lines: list):
             yield number, "an include that points up the layers: " + line
 
 
+PROSE = re.compile(r"(\s*(?://|#) )(\S.*)$")
+
+
+def rewrapped(lines: list) -> list:
+    """Moves what stands beyond column 120 of a comment to the next line: into it, if it goes on in prose."""
+    result, rest = [], lines[::-1]
+    while rest:
+        line = rest.pop()
+        match = PROSE.match(line)
+        if len(line) <= 120 or not match or line.endswith("-----"):
+            result.append(line[:120] if line.endswith("-----") else line)
+            continue
+        cut = line.rfind(" ", 0, 121)
+        result.append(line[:cut])
+        below = PROSE.match(rest[-1]) if rest else None
+        goes_on = below and below.group(1) == match.group(1) and not re.match(r"[A-Z(\d|+-]", below.group(2))
+        rest.append(match.group(1) + line[cut + 1 :] + (" " + below.group(2) if goes_on else ""))
+        if goes_on:
+            del rest[-2]
+    return result
+
+
 def main() -> int:
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    fix, only = "--fix" in sys.argv[1:], [name for name in sys.argv[1:] if name != "--fix"]
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", *only]
     names = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
     count = 0
     for name in names:
         path = ROOT / name
         if path.is_file() and (path.suffix in CHECKED or path.name in ("CMakeLists.txt", "dev", "run")):
+            if fix:
+                path.write_text("\n".join(rewrapped(path.read_text().splitlines())) + "\n")
             for number, text in offences(name, path.read_text().splitlines()):
                 print(f"{name}:{number}: {text}")
                 count += 1

@@ -10,12 +10,12 @@
 
 namespace shoal::tool {
 
-// Removes the segment's file and what lies in its runtime directory. Without `force` refused (kBusy) while a process other
-// than its daemon lives; the daemon notices and ends.
+// Removes the segment's file and what lies in its runtime directory. Without `force` refused (kBusy) while a process
+// other than its daemon lives; the daemon notices and ends.
 Result<Json> remove_segment(const SegmentName& name, bool force);
 
-// Removes what only the dead left: runtime directories without segment and without life, FIFOs that nobody reads. Never a
-// segment: it outlives its processes by intent. `only` names one segment; empty: all of this host.
+// Removes what only the dead left: runtime directories without segment and without life, FIFOs that nobody reads. Never
+// a segment: it outlives its processes by intent. `only` names one segment; empty: all of this host.
 Json collect_garbage(bool dry_run, const std::string& only);
 
 }  // namespace shoal::tool

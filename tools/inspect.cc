@@ -13,10 +13,8 @@ using Part = std::pair<const char*, std::function<Json(const SegmentView&)>>;
 
 const std::vector<Part>& parts() {
   static const std::vector<Part> kParts{
-      {"segment", segment_view},
-      {"layout", [](const SegmentView& view) { return regions_view(view.segment()); }},
-      {"processes", processes_view},
-      {"shards", shards_view},
+      {"segment", segment_view},     {"layout", [](const SegmentView& view) { return regions_view(view.segment()); }},
+      {"processes", processes_view}, {"shards", shards_view},
       {"memory", memory_view},
   };
   return kParts;

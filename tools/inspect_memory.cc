@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Memory by class, from the page tables alone: they are in the fixed part of each extent and need no lock to be counted.
+// Memory by class, from the page tables alone: they are in the fixed part of each extent and need no lock to be
+// counted.
 #include <map>
 
 #include "tools/views.h"
@@ -41,12 +42,22 @@ Census take_census(const Segment& segment) {
     for (uint32_t i = shm::kExtentHeadPages; i < kPagesPerExtent; ++i) {
       const shm::Page& page = segment.page(static_cast<uint32_t>(extent / kPageBytes) + i);
       switch (shm::page_kind(page.owner.load(std::memory_order_relaxed))) {
-        case shm::PageKind::kFree: census.free += 1; break;
-        case shm::PageKind::kClaimed: census.claimed += page.use.span; break;
-        case shm::PageKind::kJournal: census.journal += page.use.span; break;
-        case shm::PageKind::kOwned: count_owned(page, census); break;
-        case shm::PageKind::kTail: break;
-        default: census.strange += 1;
+        case shm::PageKind::kFree:
+          census.free += 1;
+          break;
+        case shm::PageKind::kClaimed:
+          census.claimed += page.use.span;
+          break;
+        case shm::PageKind::kJournal:
+          census.journal += page.use.span;
+          break;
+        case shm::PageKind::kOwned:
+          count_owned(page, census);
+          break;
+        case shm::PageKind::kTail:
+          break;
+        default:
+          census.strange += 1;
       }
     }
   }

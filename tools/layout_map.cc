@@ -52,7 +52,8 @@ Json regions_view(const Segment& segment) {
   const shm::Header& h = segment.header();
   Json rows = Json::array();
   const auto add = [&](const char* region, uint64_t from, uint64_t to, Json count, const char* holds) {
-    rows.push_back({{"region", region}, {"offset", from}, {"end", to}, {"records", std::move(count)}, {"holds", holds}});
+    rows.push_back(
+        {{"region", region}, {"offset", from}, {"end", to}, {"records", std::move(count)}, {"holds", holds}});
   };
   add("header", 0, sizeof(shm::Header), 1, "identity, shape, global words");
   add("slots", h.slots_offset, h.contexts_offset, h.slot_count, "a process each");

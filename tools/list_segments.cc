@@ -8,8 +8,9 @@ namespace shoal::tool {
 namespace {
 
 Json row(const SegmentName& name) {
-  Json row = {{"name", name.name()},     {"state", "ready"},    {"processes", nullptr},    {"daemon", nullptr},
-              {"keys", nullptr},         {"memory_bytes", nullptr}, {"max_size_bytes", nullptr}, {"created_time_ms", nullptr}};
+  Json row = {{"name", name.name()},       {"state", "ready"},          {"processes", nullptr},
+              {"daemon", nullptr},         {"keys", nullptr},           {"memory_bytes", nullptr},
+              {"max_size_bytes", nullptr}, {"created_time_ms", nullptr}};
   auto view = SegmentView::open(name);
   if (!view.ok()) {
     row["state"] = describe(view.status());

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// shoal: what there is to see and to tidy up on this host. Exit codes: 0 done, 1 a check failed or the action was refused,
+// shoal: what there is to see and to tidy up on this host. Exit codes: 0 done, 1 a check failed or the action was
+// refused,
 // 2 wrong usage, 3 there is no such segment or it cannot be read.
 #include <CLI/CLI.hpp>
 #include <cstdio>
@@ -63,7 +64,8 @@ int collect(const Arguments& arguments) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Shoal's tool: looks into segments, checks them, tidies up. NAME may also be a URL shoal://NAME.", "shoal");
+  CLI::App app("Shoal's tool: looks into segments, checks them, tidies up. NAME may also be a URL shoal://NAME.",
+               "shoal");
   app.set_version_flag("--version", SHOAL_VERSION);
   app.require_subcommand(1);
   app.fallthrough();
@@ -71,7 +73,8 @@ int main(int argc, char** argv) {
   app.add_flag("--json", arguments.json, "print a document for programs");
 
   auto* ls = app.add_subcommand("ls", "list the segments of this host");
-  auto* inspect_verb = app.add_subcommand("inspect", "show what is in a segment; `inspect layout` prints the map of any segment");
+  auto* inspect_verb =
+      app.add_subcommand("inspect", "show what is in a segment; `inspect layout` prints the map of any segment");
   inspect_verb->add_option("NAME", arguments.name, "the segment")->required();
   inspect_verb->add_option("PART", arguments.part, "only this part")->check(CLI::IsMember(inspect_parts()));
   auto* gc = app.add_subcommand("gc", "remove what the dead left: slots of dead processes, FIFOs, runtime directories");

@@ -105,7 +105,8 @@ Json collect_garbage(bool dry_run, const std::string& only) {
   }
   for (const SegmentName& name : runtime_directories()) {
     if (!wanted(name) || ::access(name.shm_path().c_str(), F_OK) == 0 || anybody_alive(name)) continue;
-    if (dry_run || remove_runtime_dir(name)) done.push_back(found("runtime directory without segment", name.runtime_dir()));
+    if (dry_run || remove_runtime_dir(name))
+      done.push_back(found("runtime directory without segment", name.runtime_dir()));
   }
   return done;
 }

@@ -92,7 +92,8 @@ size_t width(const std::string& text) {
 std::string aligned(const std::vector<Row>& rows, const std::vector<bool>& right, const std::string& indent) {
   std::vector<size_t> widths(right.size(), 0);
   for (const Row& row : rows) {
-    for (size_t column = 0; column < row.size(); ++column) widths[column] = std::max(widths[column], width(row[column]));
+    for (size_t column = 0; column < row.size(); ++column)
+      widths[column] = std::max(widths[column], width(row[column]));
   }
   std::string text;
   for (const Row& row : rows) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// report.h: one document, two faces. A view fills a JSON document; a program gets it as it is, a person gets tables made
-// from it by the shapes alone: an array of objects is a table, an object of plain values a list, anything nested a section.
+// report.h: one document, two faces. A view fills a JSON document; a program gets it as it is, a person gets tables
+// made from it by the shapes alone: an array of objects is a table, an object of plain values a list, anything nested a
+// section.
 // The end of a key says its unit: `_bytes` and `_ms` are scaled for people, `_time_ms` is a wall-clock date.
 #pragma once
 

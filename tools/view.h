@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// view.h: a segment mapped read-only, without joining it: no slot, no life byte, no lock, nothing created. It works on a
-// segment that is damaged, of another layout, or whose processes hang; what is read may be in the middle of a change.
+// view.h: a segment mapped read-only, without joining it: no slot, no life byte, no lock, nothing created. It works on
+// a segment that is damaged, of another layout, or whose processes hang; what is read may be in the middle of a change.
 // Only `open` says whether the map can be trusted: with a `problem` the header is all that may be looked at.
 #pragma once
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// views.h: what the tool can say about segments. Each view reads a SegmentView and fills a document; none changes anything.
+// views.h: what the tool can say about segments. Each view reads a SegmentView and fills a document; none changes
+// anything.
 #pragma once
 
 #include <string>

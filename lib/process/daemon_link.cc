@@ -25,7 +25,8 @@ Result<DaemonLink> DaemonLink::connect(const SegmentName& name) {
   address.sun_family = AF_UNIX;
   const std::string path = daemon_socket_path(name);
   if (path.size() >= sizeof address.sun_path) {
-    return Status{Code::kInvalidArgument, "the runtime directory's path is too long for a socket; set SHOAL_RUNTIME_DIR"};
+    return Status{Code::kInvalidArgument,
+                  "the runtime directory's path is too long for a socket; set SHOAL_RUNTIME_DIR"};
   }
   std::memcpy(address.sun_path, path.c_str(), path.size());
   const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -54,8 +55,8 @@ bool DaemonLink::lost() const noexcept {
 
 namespace {
 
-// Default signals and an empty mask for the daemon, whatever the application blocks or ignores; a session of its own, so
-// that the terminal's Ctrl-C does not end it with the application.
+// Default signals and an empty mask for the daemon, whatever the application blocks or ignores; a session of its own,
+// so that the terminal's Ctrl-C does not end it with the application.
 struct SpawnSettings {
   posix_spawnattr_t attributes;
   posix_spawn_file_actions_t files;

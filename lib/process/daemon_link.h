@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // daemon_link.h: a process's connection to the segment's daemon, and how the first process starts one.
 //
-// The connection is a hint and nothing else: while it is open somebody else sweeps; once it reports the end, processes sweep
-// themselves every kSelfSweepMs until it is back. No decision about life or locks rests on it (daemonizers close descriptors).
+// The connection is a hint and nothing else: while it is open somebody else sweeps; once it reports the end, processes
+// sweep themselves every kSelfSweepMs until it is back. No decision about life or locks rests on it (daemonizers close
+// descriptors).
 // Nothing is ever sent over it. Thread-safe apart from moves. Dies at any line: the kernel closes the socket.
 #pragma once
 
@@ -34,8 +35,8 @@ class DaemonLink {
   int fd_;
 };
 
-// Runs `program --background NAME` and waits until that says that a daemon serves (its own or one that was faster) or that it
-// failed. Blocks for as long as a program start takes; call it outside locks and without the GIL.
+// Runs `program --background NAME` and waits until that says that a daemon serves (its own or one that was faster) or
+// that it failed. Blocks for as long as a program start takes; call it outside locks and without the GIL.
 Status start_daemon(const SegmentName& name, const std::string& program);
 
 // The program `shoald`: $SHOAL_DAEMON, else beside `near` (a directory, may be empty), else on PATH. Empty if nowhere.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// url.h: the one grammar of `shoal://NAME[/DB][?option=value&...]`, for C++ programs, the daemon and the tool. `shoal:///NAME`
-// is the same, a plain NAME too; the case of NAME is kept. What an option means is its reader's business.
+// url.h: the one grammar of `shoal://NAME[/DB][?option=value&...]`, for C++ programs, the daemon and the tool.
+// `shoal:///NAME` is the same, a plain NAME too; the case of NAME is kept. What an option means is its reader's
+// business.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A small segment with a daemon of its own: a real shoald, started and ended by the test. Waiting is for a condition, with
-// a watchdog that fails the test; nothing here says how fast anything must be.
+// A small segment with a daemon of its own: a real shoald, started and ended by the test. Waiting is for a condition,
+// with a watchdog that fails the test; nothing here says how fast anything must be.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -20,7 +20,8 @@
 
 namespace shoal {
 
-inline bool eventually(const std::function<bool()>& condition, std::chrono::seconds watchdog = std::chrono::seconds(30)) {
+inline bool eventually(const std::function<bool()>& condition,
+                       std::chrono::seconds watchdog = std::chrono::seconds(30)) {
   const auto end = std::chrono::steady_clock::now() + watchdog;
   while (!condition()) {
     if (std::chrono::steady_clock::now() > end) return false;
