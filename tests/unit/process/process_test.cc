@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "process/process.h"
 
-#include <sys/mman.h>
-
 #include <set>
 #include <thread>
 #include <vector>
 
-#include "support.h"
+#include "support/process_fixture.h"
 
 namespace shoal {
 namespace {
@@ -174,26 +172,28 @@ TEST_F(ProcessLife, AChildThatExitsItsThreadOrDestroysTheProcessLeavesTheParents
 TEST_F(ProcessLife, AKilledProcessIsADeadContextAtOnceAndADeadSlotOnceItIsGone) {
   auto process = attach();
   Signal ready;
-  static uint32_t* shared = static_cast<uint32_t*>(
-      ::mmap(nullptr, kPageBytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+  struct Seen {
+    uint32_t id, slot;
+  };
+  Shared<Seen> shared;
   Child child([&] {
-    shared[0] = context_id_of(*process);
-    shared[1] = process->slot_index();
+    shared->id = context_id_of(*process);
+    shared->slot = process->slot_index();
     ready.send();
     ::pause();
     return 0;
   });
   ready.receive();
-  EXPECT_FALSE(dead(process->segment(), shared[0]));
-  EXPECT_TRUE(process->slot_alive(shared[1]));
+  EXPECT_FALSE(dead(process->segment(), shared->id));
+  EXPECT_TRUE(process->slot_alive(shared->slot));
   EXPECT_TRUE(process->dead_slots().empty());
   child.kill();
-  EXPECT_TRUE(dead(process->segment(), shared[0]));
-  EXPECT_FALSE(process->slot_alive(shared[1]));
-  EXPECT_EQ(process->dead_slots(), std::vector<uint32_t>{shared[1]});
+  EXPECT_TRUE(dead(process->segment(), shared->id));
+  EXPECT_FALSE(process->slot_alive(shared->slot));
+  EXPECT_EQ(process->dead_slots(), std::vector<uint32_t>{shared->slot});
   EXPECT_EQ(process->reap_dead_slots(), 1u);
   EXPECT_TRUE(process->dead_slots().empty());
-  const shm::Context& context = process->segment().context(shm::context_index(shared[0]));
+  const shm::Context& context = process->segment().context(shm::context_index(shared->id));
   EXPECT_EQ(context.claim.load(), 0u);
   EXPECT_EQ(context.id.load(), 0u);
 }

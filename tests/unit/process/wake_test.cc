@@ -5,7 +5,7 @@
 
 #include <thread>
 
-#include "support.h"
+#include "support/process_fixture.h"
 
 namespace shoal {
 namespace {

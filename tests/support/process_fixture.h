@@ -5,12 +5,14 @@
 
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <new>
 #include <string>
 
 #include "process/process.h"
@@ -94,6 +96,21 @@ class Child {
   pid_t pid_;
 };
 
+// A T that this process and its children see alike.
+template <typename T>
+class Shared {
+ public:
+  Shared() : value_(new (::mmap(nullptr, sizeof(T), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)) T{}) {}
+  ~Shared() { ::munmap(value_, sizeof(T)); }
+  Shared(const Shared&) = delete;
+  Shared& operator=(const Shared&) = delete;
+  T* operator->() const { return value_; }
+  T& operator*() const { return *value_; }
+
+ private:
+  T* value_;
+};
+
 // A pipe for "I am ready" and "go on": no sleeping as synchronisation.
 class Signal {
  public:
@@ -110,6 +127,8 @@ class Signal {
     EXPECT_EQ(::read(ends_[0], &byte, 1), 1);
     return byte;
   }
+  // Whoever forks more children keeps the ends to himself.
+  int sender() const { return ends_[1]; }
 
  private:
   int ends_[2];
