@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -72,6 +73,7 @@ class Child {
   explicit Child(const std::function<int()>& body) : pid_(::fork()) {
     if (pid_ == 0) {
       ::alarm(60);
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // nobody stays behind when the test itself is killed
       ::_exit(body());
     }
   }
