@@ -23,10 +23,19 @@ constexpr int64_t kMillisecondNs = 1'000'000;
 constexpr uint32_t kMailboxCount = 4;
 enum class Kind { kThread, kLoop };
 
-// A sleeper's mailbox. `published` is what a publisher stores before it wakes, `woken` what it counts when the wake is over.
+constexpr uint32_t kPublisherCount = 2;
+
+// A sleeper's mailbox. `messages` is what a publisher stores before it wakes (each his own word, by a plain store: the fence
+// between store and wake must be wake_context's), `woken` what it counts when the wake is over.
 struct alignas(64) Mailbox {
   std::atomic<uint32_t> context_id;
-  std::atomic<uint64_t> published, woken, read, sleeps, lost;
+  alignas(64) std::atomic<uint64_t> messages[kPublisherCount];
+  alignas(64) std::atomic<uint64_t> woken;
+  alignas(64) std::atomic<uint64_t> read, sleeps, lost;
+
+  uint64_t published() const {
+    return messages[0].load(std::memory_order_acquire) + messages[1].load(std::memory_order_acquire);
+  }
 };
 struct Board {
   std::array<Mailbox, kMailboxCount> boxes;
@@ -39,9 +48,9 @@ template <typename Sleep>
 void read_for_ever(Board& board, Mailbox& box, Sleep&& sleep) {
   uint64_t read = box.read;
   while (!board.stop.load(std::memory_order_relaxed)) {
-    const uint64_t published = box.published.load(std::memory_order_acquire);
-    if (published != read) {
-      box.read = read = published;
+    if (const uint64_t published = box.published(); published != read) {
+      read = published;
+      box.read.store(read, std::memory_order_release);
       continue;
     }
     const bool timed_out = !sleep(read);
@@ -56,7 +65,7 @@ void read_as_thread(Process& process, Board& board, Mailbox& box) {
   read_for_ever(board, box, [&](uint64_t read) {
     ThreadSleep sleep(context);
     sleep.prepare();
-    if (box.published.load(std::memory_order_acquire) != read) return true;
+    if (box.published() != read) return true;
     return sleep.wait(200 * kMillisecondNs);
   });
 }
@@ -69,7 +78,7 @@ void read_as_loop(Process& process, Board& board, Mailbox& box) {
   read_for_ever(board, box, [&](uint64_t read) {
     loop.arm();
     int ready = 1;
-    if (box.published.load(std::memory_order_acquire) == read) {
+    if (box.published() == read) {
       pollfd poll{loop.fd(), POLLIN, 0};
       ready = ::poll(&poll, 1, 200);
     }
@@ -82,18 +91,26 @@ void read_as(Kind kind, Process& process, Board& board, Mailbox& box) {
   kind == Kind::kLoop ? read_as_loop(process, board, box) : read_as_thread(process, board, box);
 }
 
-// Publishes to all, at random distances, so that publications hit every phase of a sleep.
-void publish_for_ever(Process& process, Board& board, uint32_t seed) {
+void spin(uint32_t rounds) {
+  for (; rounds != 0; --rounds) std::atomic_signal_fence(std::memory_order_seq_cst);
+}
+
+// Publishes to `count` boxes. Waits a little until the last message was read, then a random while: so publications hit every
+// phase of going to sleep.
+void publish_for_ever(Process& process, Board& board, uint32_t publisher, uint32_t seed, uint32_t count = kMailboxCount) {
   std::minstd_rand random(seed);
   (void)context_id_of(process);
   while (!board.stop.load(std::memory_order_relaxed)) {
-    Mailbox& box = board.boxes[random() % kMailboxCount];
+    Mailbox& box = board.boxes[random() % count];
     const uint32_t id = box.context_id.load();
     if (id == 0) continue;
-    box.published.fetch_add(1, std::memory_order_release);
+    for (int patience = 2'000; patience != 0 && box.read.load(std::memory_order_acquire) != box.published(); --patience) {
+    }
+    spin(random() % 1'500);
+    std::atomic<uint64_t>& messages = box.messages[publisher];
+    messages.store(messages.load(std::memory_order_relaxed) + 1, std::memory_order_release);
     wake_context(process, id);
     box.woken.fetch_add(1);
-    for (uint32_t spin = random() % 2000; spin != 0; --spin) std::atomic_signal_fence(std::memory_order_seq_cst);
   }
 }
 
@@ -116,22 +133,23 @@ class WakeStress : public ProcessTest {
     EXPECT_GE(total(&Mailbox::sleeps), sleeps) << "too few sleeps to prove anything";
     EXPECT_EQ(total(&Mailbox::lost), 0u) << "of " << total(&Mailbox::sleeps) << " sleeps";
     RecordProperty("sleeps", std::to_string(total(&Mailbox::sleeps)));
-    std::printf("             %lu sleeps, %lu messages, %lu lost wakes\n", total(&Mailbox::sleeps), total(&Mailbox::published),
+    std::printf("             %lu sleeps, %lu messages, %lu lost wakes\n", total(&Mailbox::sleeps), total(&Mailbox::woken),
                 total(&Mailbox::lost));
   }
-  void stress(Kind kind, uint64_t sleeps) {
+  void stress(Kind kind, uint32_t boxes, uint32_t publishers, uint64_t sleeps) {
+    tiny_.slot_count = 16;
     std::vector<std::unique_ptr<Child>> children;
-    for (Mailbox& box : board_->boxes) {
+    for (uint32_t box = 0; box < boxes; ++box) {
       children.push_back(std::make_unique<Child>([&] {
         auto process = attach();
-        read_as(kind, *process, *board_, box);
+        read_as(kind, *process, *board_, board_->boxes[box]);
         return 0;
       }));
     }
-    for (uint32_t publisher = 0; publisher < 2; ++publisher) {
+    for (uint32_t publisher = 0; publisher < publishers; ++publisher) {
       children.push_back(std::make_unique<Child>([&] {
         auto process = attach();
-        publish_for_ever(*process, *board_, publisher + 1);
+        publish_for_ever(*process, *board_, publisher, publisher + 1, boxes);
         return 0;
       }));
     }
@@ -141,15 +159,10 @@ class WakeStress : public ProcessTest {
   }
 };
 
-TEST_F(WakeStress, NoThreadSleepsThroughAWake) {
-  tiny_.slot_count = 16;
-  stress(Kind::kThread, 30'000);
-}
-
-TEST_F(WakeStress, NoEventLoopSleepsThroughAWake) {  // D1
-  tiny_.slot_count = 16;
-  stress(Kind::kLoop, 30'000);
-}
+TEST_F(WakeStress, NoThreadSleepsThroughAWake) { stress(Kind::kThread, 1, 1, 40'000); }
+TEST_F(WakeStress, NoThreadSleepsThroughAWakeOfManyPublishers) { stress(Kind::kThread, kMailboxCount, 2, 20'000); }
+TEST_F(WakeStress, NoEventLoopSleepsThroughAWake) { stress(Kind::kLoop, 1, 1, 20'000); }  // D1
+TEST_F(WakeStress, NoEventLoopSleepsThroughAWakeOfManyPublishers) { stress(Kind::kLoop, kMailboxCount, 2, 20'000); }
 
 TEST_F(WakeStress, EventLoopsInThreadsOfOneProcessHaveFifosOfTheirOwn) {  // D2
   auto segment = open_segment();
@@ -162,7 +175,7 @@ TEST_F(WakeStress, EventLoopsInThreadsOfOneProcessHaveFifosOfTheirOwn) {  // D2
   });
   Child publisher([&] {
     auto process = attach(segment);
-    publish_for_ever(*process, *board_, 7);
+    publish_for_ever(*process, *board_, 0, 7);
     return 0;
   });
   run_until(10'000);
@@ -181,7 +194,7 @@ TEST_F(WakeStress, DeathsOfSleepersAndPublishersLoseNoWakeAndLeaveNothing) {
       if (place < kMailboxCount) {
         read_as(place % 2 != 0 ? Kind::kLoop : Kind::kThread, *own, *board_, board_->boxes[place]);
       } else {
-        publish_for_ever(*own, *board_, seed);
+        publish_for_ever(*own, *board_, place - kMailboxCount, seed);
       }
       return 0;
     });
@@ -308,10 +321,12 @@ TEST_F(WakeStress, AForkedChildClosesTheFifosItInheritedAndNothingElse) {
     process->fifos().ring(process->segment(), id);
     const int again = fifo_descriptor(path, -1);
     if (::fcntl(file, F_GETFD) < 0) return 1;
-    return again >= 0 && fifo_descriptor(path, again) < 0 ? 0 : 2;  // one of its own, the inherited one is gone
+    if (again < 0 || fifo_descriptor(path, again) >= 0) return 2;
+    return ::fcntl(again, F_SETFL, 0) == 0 ? 0 : 3;  // would change the parent's, if this were the inherited one
   });
   EXPECT_EQ(child.wait(), 0);
   EXPECT_EQ(fifo_descriptor(path, -1), kept) << "the parent's stays";
+  EXPECT_TRUE(::fcntl(kept, F_GETFL) & O_NONBLOCK) << "the child used what it had inherited";
   end.send();
   EXPECT_EQ(sleeper.wait(), 0);
 }

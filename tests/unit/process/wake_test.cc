@@ -91,6 +91,21 @@ TEST_F(Wake, TheNextLoopOfAThreadIsReachedByTheSameFifo) {
   EXPECT_TRUE(readable(second.value()->fd()));
 }
 
+TEST_F(Wake, TheNextOwnerOfAContextIsReachedByItsOwnFifo) {
+  tiny_.context_count = kReservedContextCount + 1;  // there is but one to be had
+  auto process = attach();
+  auto waker_of_all = attach();
+  for (int round = 0; round < 3; ++round) {
+    std::thread([&] {
+      auto loop = LoopWaker::create(*process);
+      ASSERT_TRUE(loop.ok()) << describe(loop.status());
+      loop.value()->arm();
+      wake_context(*waker_of_all, loop.value()->context_id());
+      EXPECT_TRUE(readable(loop.value()->fd())) << "round " << round;
+    }).join();
+  }
+}
+
 TEST_F(Wake, AFifoGoesWithItsContext) {
   auto process = attach();
   std::string path;
