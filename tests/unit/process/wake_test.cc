@@ -5,6 +5,7 @@
 
 #include <thread>
 
+#include "base/clock.h"
 #include "support/process_fixture.h"
 
 namespace shoal {
@@ -26,6 +27,45 @@ TEST_F(Wake, AThreadThatPreparedIsWokenEvenIfItDoesNotWaitYet) {
   const uint32_t id = context_id_of(*process);
   std::thread([&] { wake_context(*process, id); }).join();
   EXPECT_TRUE(sleep.wait(kSecondNs));
+}
+
+// The fences alone, round after round: the sleeper must see the message or the waker must see the sleeper.
+TEST_F(Wake, NeverDoBothSidesMissEachOther) {
+  auto process = attach();
+  shm::Context& context = *process->context().value();
+  const uint32_t id = context.id.load();
+  alignas(64) std::atomic<uint64_t> message{0};
+  alignas(64) std::atomic<uint64_t> start{0};
+  alignas(64) std::atomic<uint64_t> finished{0};
+  constexpr uint64_t kEnd = ~uint64_t{0};
+  std::thread publisher([&] {
+    for (uint64_t round = 1;; ++round) {
+      uint64_t at;
+      while ((at = start.load(std::memory_order_acquire)) < round) {
+      }
+      if (at == kEnd) return;
+      for (uint64_t spin = round % 64; spin != 0; --spin) std::atomic_signal_fence(std::memory_order_seq_cst);
+      message.store(round, std::memory_order_relaxed);
+      wake_context(*process, id);
+      finished.store(round, std::memory_order_release);
+    }
+  });
+  uint64_t rounds = 0, missed = 0;
+  const int64_t end = monotonic_ns() + 3 * kSecondNs;
+  while (rounds < 300'000 && monotonic_ns() < end) {
+    start.store(++rounds, std::memory_order_release);
+    for (uint64_t spin = rounds / 64 % 128; spin != 0; --spin) std::atomic_signal_fence(std::memory_order_seq_cst);
+    ThreadSleep sleep(context);
+    sleep.prepare();
+    const bool seen = message.load(std::memory_order_relaxed) == rounds;
+    while (finished.load(std::memory_order_acquire) != rounds) {
+    }
+    missed += !seen && context.asleep.load() % 2 != 0;
+  }
+  start = kEnd;
+  publisher.join();
+  EXPECT_GT(rounds, 100u);
+  EXPECT_EQ(missed, 0u) << "of " << rounds;
 }
 
 TEST_F(Wake, ASleepThatNobodyEndsLastsItsTimeOut) {
