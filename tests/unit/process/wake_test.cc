@@ -42,9 +42,10 @@ TEST_F(Wake, NeverDoBothSidesMissEachOther) {
     for (uint64_t round = 1;; ++round) {
       uint64_t at;
       while ((at = start.load(std::memory_order_acquire)) < round) {
+        (void)context.asleep.load(std::memory_order_relaxed);  // keeps a stale copy near
       }
       if (at == kEnd) return;
-      for (uint64_t spin = round % 64; spin != 0; --spin) std::atomic_signal_fence(std::memory_order_seq_cst);
+      for (uint64_t spin = round % 61; spin != 0; --spin) std::atomic_signal_fence(std::memory_order_seq_cst);
       message.store(round, std::memory_order_relaxed);
       wake_context(*process, id);
       finished.store(round, std::memory_order_release);
@@ -54,7 +55,7 @@ TEST_F(Wake, NeverDoBothSidesMissEachOther) {
   const int64_t end = monotonic_ns() + 3 * kSecondNs;
   while (rounds < 300'000 && monotonic_ns() < end) {
     start.store(++rounds, std::memory_order_release);
-    for (uint64_t spin = rounds / 64 % 128; spin != 0; --spin) std::atomic_signal_fence(std::memory_order_seq_cst);
+    for (uint64_t spin = rounds * 7 % 1'009; spin != 0; --spin) std::atomic_signal_fence(std::memory_order_seq_cst);
     ThreadSleep sleep(context);
     sleep.prepare();
     const bool seen = message.load(std::memory_order_relaxed) == rounds;
