@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: MIT
+#include "shoal/client.h"
+
+#include <map>
+#include <mutex>
+
+#include "client/url.h"
+#include "commands/call.h"
+#include "commands/session.h"
+#include "keyspace/read_string.h"
+
+namespace shoal {
+
+namespace {
+
+// One membership for each name and process: clients of any thread share it.
+Result<std::shared_ptr<Process>> attach(const Url& url) {
+  static std::mutex mutex;
+  static std::map<std::string, std::weak_ptr<Process>> known;
+  const std::lock_guard lock(mutex);
+  if (auto process = known[url.name].lock(); process != nullptr && !process->segment().removed()) return process;
+  auto name = SegmentName::parse(url.name);
+  if (!name.ok()) return name.status();
+  auto segment = Segment::open(name.value(), url.create ? OpenMode::kAttachOrCreate : OpenMode::kAttach, url.options);
+  if (!segment.ok()) return segment.status();
+  auto process = Process::attach(std::move(segment).value(), shm::SlotRole::kClient);
+  if (!process.ok()) return process.status();
+  std::shared_ptr<Process> shared = std::move(process).value();
+  known[url.name] = shared;
+  return shared;
+}
+
+Value to_value(ReplyReader& reader) {
+  using Tag = Reply::Tag;
+  using Kind = Value::Kind;
+  Value value;
+  auto read_items = [&](Kind kind, uint32_t count) {
+    value.kind = kind;
+    value.items.reserve(count);
+    for (uint32_t i = 0; i < count; ++i) value.items.push_back(to_value(reader));
+  };
+  switch (reader.tag()) {
+    case Tag::kNull:
+    case Tag::kNullArray: break;
+    case Tag::kInteger:
+      value.kind = Kind::kInteger;
+      value.integer = reader.integer();
+      break;
+    case Tag::kDouble:
+      value.kind = Kind::kDouble;
+      value.number = reader.number();
+      break;
+    case Tag::kTrue: value.integer = 1; [[fallthrough]];
+    case Tag::kFalse: value.kind = Kind::kBoolean; break;
+    case Tag::kBulk:
+    case Tag::kSimple:
+      value.kind = Kind::kText;
+      value.text = reader.text();
+      break;
+    case Tag::kError:
+      value.kind = Kind::kError;
+      value.text = reader.text();
+      break;
+    case Tag::kArray: read_items(Kind::kArray, reader.count()); break;
+    case Tag::kSet: read_items(Kind::kSet, reader.count()); break;
+    case Tag::kMap: read_items(Kind::kMap, 2 * reader.count()); break;
+  }
+  return value;
+}
+
+}  // namespace
+
+struct Client::State {
+  explicit State(std::shared_ptr<Process> process, uint32_t database) : session(std::move(process), database) {}
+
+  Session session;
+  std::string error_text;
+
+  // Runs words and hands the reply's reader to `read`; a Redis error becomes a Status with its text kept.
+  template <typename Read>
+  Status run(std::initializer_list<Bytes> words, Read&& read) {
+    const Outcome outcome = session.execute({words.begin(), words.size()});
+    if (outcome != Outcome::kReplied) return session.status();
+    ReplyReader reader(session.reply());
+    const Reply::Tag tag = reader.tag();
+    if (tag == Reply::Tag::kError) {
+      error_text = reader.text();
+      return {Code::kRedisError, error_text.c_str()};
+    }
+    read(tag, reader);
+    return {};
+  }
+};
+
+Client::Client(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Client::Client(Client&&) noexcept = default;
+Client& Client::operator=(Client&&) noexcept = default;
+Client::~Client() = default;
+
+Result<Client> Client::connect(std::string_view url) {
+  auto parsed = Url::parse(url);
+  if (!parsed.ok()) return parsed.status();
+  auto process = attach(parsed.value());
+  if (!process.ok()) return process.status();
+  return Client(std::make_unique<State>(std::move(process).value(), parsed.value().database));
+}
+
+const std::string& Client::error_text() const noexcept { return state_->error_text; }
+
+Result<bool> Client::get(std::string_view key, std::string& value) {
+  using keyspace::ReadString;
+  Session& session = state_->session;
+#ifndef SHOAL_LOCKED_READS
+  if (key.size() <= kKeyBytesMax) {
+    const Segment& segment = session.process().segment();
+    const auto read = keyspace::read_string(segment, keyspace::make_key(segment, session.database(), key), [&](uint32_t bytes) {
+      value.resize(bytes);
+      return value.data();
+    });
+    if (read != ReadString::kUseLock) return read == ReadString::kValue;
+  }
+#endif
+  bool found = false;
+  Status status = state_->run({"GET", key}, [&](Reply::Tag tag, ReplyReader& reader) {
+    found = tag == Reply::Tag::kBulk;
+    if (found) value = reader.text();
+  });
+  if (!status.ok()) return status;
+  return found;
+}
+
+Result<std::optional<std::string>> Client::get(std::string_view key) {
+  std::string value;
+  auto found = get(key, value);
+  if (!found.ok()) return found.status();
+  return found.value() ? std::optional<std::string>(std::move(value)) : std::nullopt;
+}
+
+Status Client::set(std::string_view key, std::string_view value) {
+  return state_->run({"SET", key, value}, [](Reply::Tag, ReplyReader&) {});
+}
+
+Status Client::set_for(std::string_view key, std::string_view value, int64_t ttl_ms) {
+  const std::string ttl = std::to_string(ttl_ms);
+  return state_->run({"SET", key, value, "PX", ttl}, [](Reply::Tag, ReplyReader&) {});
+}
+
+Result<int64_t> Client::del(std::string_view key) {
+  int64_t removed = 0;
+  Status status = state_->run({"DEL", key}, [&](Reply::Tag, ReplyReader& reader) { removed = reader.integer(); });
+  if (!status.ok()) return status;
+  return removed;
+}
+
+Result<int64_t> Client::incr_by(std::string_view key, int64_t by) {
+  int64_t result = 0;
+  const NumberText text = format_integer(by);
+  Status status = state_->run({"INCRBY", key, text}, [&](Reply::Tag, ReplyReader& reader) { result = reader.integer(); });
+  if (!status.ok()) return status;
+  return result;
+}
+
+Result<Value> Client::command(std::initializer_list<std::string_view> words) { return command({words.begin(), words.size()}); }
+
+Result<Value> Client::command(std::span<const std::string_view> words) {
+  if (state_->session.execute(words) != Outcome::kReplied) return state_->session.status();
+  ReplyReader reader(state_->session.reply());
+  return to_value(reader);
+}
+
+Result<Value> Client::transaction(const std::vector<std::vector<std::string_view>>& commands) {
+  if (state_->session.execute_atomically(commands) != Outcome::kReplied) return state_->session.status();
+  ReplyReader reader(state_->session.reply());
+  return to_value(reader);
+}
+
+}  // namespace shoal

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+// client.h: the typed C++ face. Everything goes through the one path of commands; nothing here knows a data structure.
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "shoal/status.h"
+
+namespace shoal {
+
+// A reply of any command.
+struct Value {
+  enum class Kind : uint8_t { kNull, kInteger, kDouble, kBoolean, kText, kError, kArray, kMap, kSet };
+  Kind kind = Kind::kNull;
+  int64_t integer = 0;         // kInteger, kBoolean
+  double number = 0;           // kDouble
+  std::string text;            // kText: bytes; kError: Redis's text
+  std::vector<Value> items;    // kArray, kSet; kMap: key, value, key, value ...
+};
+
+class Client {
+ public:
+  // "shoal://NAME[/DB][?max_size=..&shards=..&contexts=..&slots=..&mode=..&create=..]"; options shape a segment that does not
+  // exist yet. Errors: kInvalidArgument (what is wrong with the URL), kNotFound (create=false), and those of attaching.
+  static Result<Client> connect(std::string_view url);
+  Client(Client&&) noexcept;
+  Client& operator=(Client&&) noexcept;
+  ~Client();
+
+  // Status kRedisError: the command itself failed; error_text() is what Redis would have said.
+  Result<std::optional<std::string>> get(std::string_view key);
+  // The same into memory that is used again: false if there is no such key.
+  Result<bool> get(std::string_view key, std::string& value);
+  Status set(std::string_view key, std::string_view value);
+  Status set_for(std::string_view key, std::string_view value, int64_t ttl_ms);
+  Result<int64_t> del(std::string_view key);
+  Result<int64_t> incr_by(std::string_view key, int64_t by = 1);
+
+  // Any command. A Redis error is a Value of kind kError; a Status says that the segment could not be used.
+  Result<Value> command(std::initializer_list<std::string_view> words);
+  Result<Value> command(std::span<const std::string_view> words);
+  // MULTI/EXEC: all of them as one, kArray of replies; kNull if a WATCHed key changed.
+  Result<Value> transaction(const std::vector<std::vector<std::string_view>>& commands);
+
+  const std::string& error_text() const noexcept;
+
+ private:
+  struct State;
+  explicit Client(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace shoal

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+#include <gtest/gtest.h>
+#include <shoal/shoal.h>
+#include <unistd.h>
+
+#include "client/url.h"
+#include "segment/segment.h"
+
+namespace shoal {
+namespace {
+
+class ClientTest : public ::testing::Test {
+ protected:
+  std::string name_ = "client_test-" + std::to_string(::getpid());
+  std::string url_ = "shoal://" + name_ + "/2?max_size=16MiB&shards=4&contexts=64&slots=8";
+  ~ClientTest() override { (void)Segment::remove(SegmentName::parse(name_).value()); }
+};
+
+TEST_F(ClientTest, TypedCallsAndCommandsSeeTheSameKeys) {
+  auto connected = Client::connect(url_);
+  ASSERT_TRUE(connected.ok()) << describe(connected.status());
+  Client& r = connected.value();
+  EXPECT_EQ(r.get("a").value(), std::nullopt);
+  ASSERT_TRUE(r.set("a", "1").ok());
+  EXPECT_EQ(r.get("a").value(), "1");
+  EXPECT_EQ(r.incr_by("a", 41).value(), 42);
+  EXPECT_EQ(r.command({"GET", "a"}).value().text, "42");
+  EXPECT_EQ(r.command({"DBSIZE"}).value().integer, 1);
+  EXPECT_EQ(r.transaction({{"SET", "b", "x"}, {"GET", "b"}}).value().items[1].text, "x");
+  EXPECT_EQ(r.del("a").value(), 1);
+}
+
+TEST_F(ClientTest, CommandErrorsKeepRedissText) {
+  auto connected = Client::connect(url_);
+  ASSERT_TRUE(connected.ok());
+  ASSERT_TRUE(connected.value().set("a", "text").ok());
+  EXPECT_EQ(connected.value().incr_by("a").status().code(), Code::kRedisError);
+  EXPECT_EQ(connected.value().error_text(), "ERR value is not an integer or out of range");
+}
+
+TEST(ClientUrl, PartsAreReadAndBadOnesNamed) {
+  auto url = Url::parse("shoal:///App/3?max_size=2g&shards=8");
+  ASSERT_TRUE(url.ok()) << describe(url.status());
+  EXPECT_EQ(url.value().name, "App");
+  EXPECT_EQ(url.value().database, 3u);
+  EXPECT_EQ(url.value().options.max_size, 2 * kGiB);
+  for (const char* bad : {"redis://x", "shoal://", "shoal://a/16", "shoal://a?x=1", "shoal://a?max_size=lots", "shoal://a/b"}) {
+    EXPECT_EQ(Url::parse(bad).status().code(), Code::kInvalidArgument) << bad;
+  }
+}
+
+}  // namespace
+}  // namespace shoal
