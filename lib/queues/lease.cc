@@ -236,16 +236,16 @@ struct Held {
   bool found = false, fits = true;
 };
 
-// The name of a queue of this shard in which the dead process holds something.
-Status find_held(Process& process, uint32_t shard, Owner owner, Held& held) {
-  const auto owns = [owner](const Holder& holder) { return owner.owns(holder); };
+// The name of a queue of this shard in which somebody dead holds something.
+template <typename Dead>
+Status find_held(Process& process, uint32_t shard, const Dead& dead, Held& held) {
   return run(process, shard, [&](Transaction& tx, Wakes&) {
     held.found = false;
     Dict::for_each(tx.segment(), tx.shard(shard).queues, [&](uint64_t item) {
       const auto& head = tx.view<shm::Named>(item);
       if (held.found || head.kind != NamedKind::kQueue) return;
       const auto& queue = tx.view<Queue>(item);
-      if (find_in(tx, queue.consumers, owns) == nullptr && find_in(tx, queue.helpers, owns) == nullptr) return;
+      if (find_in(tx, queue.consumers, dead) == nullptr && find_in(tx, queue.helpers, dead) == nullptr) return;
       const Bytes name = name_of(head, sizeof(Queue));
       held.found = true;
       held.database = head.database;
@@ -256,39 +256,53 @@ Status find_held(Process& process, uint32_t shard, Owner owner, Held& held) {
   });
 }
 
-Status release_held(Process& process, const Held& held, Owner owner) {
+template <typename Dead>
+Status release_held(Process& process, const Held& held, const Dead& dead) {
   const Name name(process.segment(), NamedKind::kQueue, held.database, held.queue);
-  const auto owns = [owner](const Holder& holder) { return owner.owns(holder); };
   return run(process, name.shard, [&](Transaction& tx, Wakes& wakes) {
     Core core{tx, wakes, name};
     const Queue* queue = core.find();
     if (queue == nullptr) return Step::kAbandon;
-    const Holder* holder = find_in(tx, queue->consumers, owns);
-    if (holder == nullptr) holder = find_in(tx, queue->helpers, owns);
+    const Holder* holder = find_in(tx, queue->consumers, dead);
+    if (holder == nullptr) holder = find_in(tx, queue->helpers, dead);
     if (holder == nullptr) return Step::kAbandon;
     Leases{core, *queue}.release_some(*holder, false);
     return Step::kCommit;
   });
 }
 
-}  // namespace
-
-Status release_slot(Process& process, uint32_t slot, uint64_t generation) {
-  const Owner owner{slot, generation};
+template <typename Dead>
+Status release_all(Process& process, const Dead& dead) {
   Held held;
   held.queue.reserve(256);
   for (uint32_t shard = 0; shard < process.segment().shard_count(); ++shard) {
     while (process.segment().shard(shard).queues.count.load() != 0) {
-      if (Status status = find_held(process, shard, owner, held); !status.ok()) return status;
+      if (Status status = find_held(process, shard, dead, held); !status.ok()) return status;
       if (!held.found) break;
       if (!held.fits) {
         held.queue.reserve(held.queue.capacity() * 4);
         continue;
       }
-      if (Status status = release_held(process, held, owner); !status.ok()) return status;
+      if (Status status = release_held(process, held, dead); !status.ok()) return status;
     }
   }
   return {};
+}
+
+}  // namespace
+
+Status release_slot(Process& process, uint32_t slot, uint64_t generation) {
+  const Owner owner{slot, generation};
+  return release_all(process, [owner](const Holder& holder) { return owner.owns(holder); });
+}
+
+Status release_stale(Process& process) {
+  const Segment& segment = process.segment();
+  return release_all(process, [&segment](const Holder& holder) {
+    const shm::Slot& slot = segment.slot(holder.slot);
+    return slot.generation.load(std::memory_order_acquire) != holder.slot_generation ||
+           slot.state.load(std::memory_order_acquire) == static_cast<uint32_t>(shm::SlotState::kFree);
+  });
 }
 
 }  // namespace shoal::queues

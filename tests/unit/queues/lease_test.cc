@@ -146,6 +146,24 @@ TEST_F(Lease, AnAutoDeleteQueueGoesWithItsLastConsumerHoweverMuchIsInIt) {
   EXPECT_FALSE(queues_->stats("mail").value());
 }
 
+TEST_F(Lease, WhatAReaperHadToLeaveIsFoundByTheGenerationOfItsSlot) {
+  auto dying = std::make_unique<Worker>(attach());
+  ASSERT_TRUE(dying->consumer->add("q", false).ok());
+  push("job");
+  ASSERT_TRUE(take(*dying->consumer));
+  Worker alive(attach());
+  ASSERT_TRUE(alive.consumer->add("q", false).ok());
+  push("other");
+  ASSERT_TRUE(take(*alive.consumer));
+  Process::set_reap(nullptr);
+  // Its slot falls free, and nobody gave back what it held.
+  segment_->control_slot(dying->process->slot_index()).generation += 1;
+  ASSERT_TRUE(release_stale(*process_).ok());
+  EXPECT_EQ(stats().ready, 1u);
+  EXPECT_EQ(stats().leased, 1u) << "the living keeps its own";
+  segment_->control_slot(dying->process->slot_index()).generation -= 1;
+}
+
 TEST_F(Lease, ASleepingConsumerIsWokenForWhatComesBack) {
   Worker dying(attach());
   ASSERT_TRUE(dying.consumer->add("q", false).ok());

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: MIT
+// reap.h: what a dead process held, given back layer by layer. Called for a slot whose process is gone (by the daemon, and by
+// any process when there is no daemon) and for the own slot when a Process is destroyed.
+//
+// Each part is a loop of transactions and idempotent: a reaper that dies is followed by another, who goes on.
+#pragma once
+
+#include "process/process.h"
+
+namespace shoal {
+
+// Tells process/ what to do with a slot between begin_reaping() and finish_reaping(). Once, before the first attach.
+void install_reaper() noexcept;
+
+// Recovers dead threads and reaps dead processes now; gives how many processes. What the daemon does at its own pace.
+uint32_t sweep(Process& process) noexcept;
+
+}  // namespace shoal
