@@ -90,7 +90,7 @@ class Redis(ClientBase, redis.asyncio.Redis):  # type: ignore[misc]
 
         async def get(self, name):
             hot = self._hot
-            if hot is not None:
+            if hot is not None and name is not None:
                 reply = hot.try_get(name)
                 if reply is not _BUSY:
                     return reply
@@ -98,7 +98,7 @@ class Redis(ClientBase, redis.asyncio.Redis):  # type: ignore[misc]
 
         async def set(self, name, value, *args, **options):
             hot = self._hot
-            if hot is not None and not args and not options:
+            if hot is not None and not args and not options and name is not None and value is not None:
                 reply = hot.try_set(name, value)
                 if reply is not _BUSY:
                     return reply

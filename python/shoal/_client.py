@@ -83,11 +83,13 @@ class Redis(ClientBase, redis.Redis):
 
         def get(self, name):
             hot = self._hot
-            return self.execute_command("GET", name) if hot is None else hot.get(name)
+            if hot is not None and name is not None:
+                return hot.get(name)
+            return self.execute_command("GET", name)
 
         def set(self, name, value, *args, **options):
             hot = self._hot
-            if hot is None or args or options:
+            if hot is None or args or options or name is None or value is None:
                 return super().set(name, value, *args, **options)
             return hot.set(name, value)
 

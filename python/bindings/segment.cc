@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT
+// segment.cc: _shoal.Segment, an attached segment.
+//
+// One for each name and process, kept until the process ends: sessions, subscriptions and queues of any client share the
+// process's slot. A segment that was removed and made anew under its name is attached anew by the next client. After fork
+// the child attaches by itself at its first command (process/process.h).
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/shared_ptr.h>
+#include <nanobind/stl/string.h>
+
+#include <map>
+#include <mutex>
+
+#include "bindings.h"
+#include "errors.h"
+
+namespace shoal::python {
+
+namespace {
+
+// Never destroyed: a thread that still runs when the interpreter ends may be in a command.
+struct Attached {
+  std::mutex mutex;
+  std::map<std::string, SegmentRef> by_name;
+};
+Attached& attached() {
+  static auto* all = new Attached;
+  return *all;
+}
+
+Result<SegmentRef> open(const std::string& name, OpenMode mode, const SegmentOptions& options) {
+  Result<SegmentName> parsed = SegmentName::parse(name);
+  if (!parsed.ok()) return parsed.status();
+  Attached& all = attached();
+  const std::lock_guard lock(all.mutex);
+  if (auto known = all.by_name.find(name); known != all.by_name.end()) {
+    if (!known->second->segment().removed()) return known->second;
+    all.by_name.erase(known);
+  }
+  Result<std::unique_ptr<Segment>> segment = Segment::open(parsed.value(), mode, options);
+  if (!segment.ok()) return segment.status();
+  Result<std::unique_ptr<Process>> process = Process::attach(std::move(segment).value(), shm::SlotRole::kClient);
+  if (!process.ok()) return process.status();
+  auto made = std::make_shared<PySegment>(name, std::shared_ptr<Process>(std::move(process).value()));
+  all.by_name.emplace(name, made);
+  return made;
+}
+
+SegmentRef attach(const std::string& name, bool create, uint64_t max_size, uint32_t shards, uint32_t contexts,
+                  uint32_t slots, uint32_t mode, bool daemon) {
+  SegmentOptions options;
+  if (max_size != 0) options.max_size = max_size;
+  if (shards != 0) options.shard_count = shards;
+  if (contexts != 0) options.context_count = contexts;
+  if (slots != 0) options.slot_count = slots;
+  options.mode = mode;
+  static_cast<void>(daemon);  // started by the first client once there is a daemon
+  Result<SegmentRef> result = SegmentRef{};
+  {
+    nb::gil_scoped_release released;  // creating waits for the creator's lock and for the kernel's memory
+    result = open(name, create ? OpenMode::kAttachOrCreate : OpenMode::kAttach, options);
+  }
+  if (!result.ok()) raise(result.status(), name);
+  return result.value();
+}
+
+}  // namespace
+
+void bind_segment(nb::module_& module) {
+  nb::class_<PySegment>(module, "Segment", "An attached segment: one for each name and process.")
+      .def_static("attach", &attach, nb::arg("name"), nb::kw_only(), nb::arg("create") = true, nb::arg("max_size") = 0,
+                  nb::arg("shards") = 0, nb::arg("contexts") = 0, nb::arg("slots") = 0, nb::arg("mode") = 0600,
+                  nb::arg("daemon") = true)
+      .def_prop_ro("name", [](PySegment& self) { return self.name(); })
+      .def_prop_ro("path", [](PySegment& self) { return self.segment().name().shm_path(); })
+      .def_prop_ro("runtime_dir", [](PySegment& self) { return self.segment().name().runtime_dir(); });
+}
+
+}  // namespace shoal::python
