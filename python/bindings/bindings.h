@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// bindings.h: what the files of this folder share. Each bind_x() puts one family into the extension; module.cc calls them.
+// bindings.h: what the files of this folder share. Each bind_x() puts one family into the extension; module.cc calls
+// them.
 //
 // The GIL is never taken while a segment lock is held: a command fills its session's arena under the locks, and Python
 // objects are made of it after they fell. Whatever can wait longer than an event loop may releases the GIL first.
@@ -19,7 +20,8 @@ namespace nb = nanobind;
 // A segment that this process has attached. One for each name and process; it lives as long as the process does.
 class PySegment {
  public:
-  PySegment(std::string name, std::shared_ptr<Process> process) : name_(std::move(name)), process_(std::move(process)) {}
+  PySegment(std::string name, std::shared_ptr<Process> process)
+      : name_(std::move(name)), process_(std::move(process)) {}
 
   const std::string& name() const noexcept { return name_; }
   const std::shared_ptr<Process>& process() const noexcept { return process_; }

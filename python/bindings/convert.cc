@@ -38,7 +38,8 @@ Bytes own(PyObject* made, std::vector<nb::object>& owned) {
 
 nb::object text_object(Bytes text, bool decode) {
   const auto size = static_cast<Py_ssize_t>(text.size());
-  PyObject* made = decode ? PyUnicode_DecodeUTF8(text.data(), size, "strict") : PyBytes_FromStringAndSize(text.data(), size);
+  PyObject* made =
+      decode ? PyUnicode_DecodeUTF8(text.data(), size, "strict") : PyBytes_FromStringAndSize(text.data(), size);
   if (made == nullptr) throw nb::python_error();
   return nb::steal(made);
 }

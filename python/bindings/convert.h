@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// convert.h: Python arguments to bytes as redis-py encodes them, and a reply's tape to the Python objects that redis-py's
-// parser would make. The GIL is held.
+// convert.h: Python arguments to bytes as redis-py encodes them, and a reply's tape to the Python objects that
+// redis-py's parser would make. The GIL is held.
 #pragma once
 
 #include <nanobind/nanobind.h>
@@ -16,8 +16,8 @@ namespace shoal::python {
 
 namespace nb = nanobind;
 
-// A command's name and arguments as bytes. The bytes lie in the Python objects, which the caller keeps alive, or in objects
-// that this one owns. A name with blanks ("CONFIG GET") becomes several.
+// A command's name and arguments as bytes. The bytes lie in the Python objects, which the caller keeps alive, or in
+// objects that this one owns. A name with blanks ("CONFIG GET") becomes several.
 class Arguments {
  public:
   explicit Arguments(nb::handle tuple);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // segment.cc: _shoal.Segment, an attached segment.
 //
-// One for each name and process, kept until the process ends: sessions, subscriptions and queues of any client share the
-// process's slot. A segment that was removed and made anew under its name is attached anew by the next client. After fork
-// the child attaches by itself at its first command (process/process.h).
+// One for each name and process, kept until the process ends: sessions, subscriptions and queues of any client share
+// the process's slot. A segment that was removed and made anew under its name is attached anew by the next client.
+// After fork the child attaches by itself at its first command (process/process.h).
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // session.cc: _shoal.Session, what a connection is to a server; and the signs BUSY and PENDING.
 //
-// A command first runs with the GIL held and the event loop's budget for locks: it is done within a microsecond, and giving
-// the GIL up would cost more. Only if a lock is held longer does execute() let the GIL go and wait as long as a thread may.
+// A command first runs with the GIL held and the event loop's budget for locks: it is done within a microsecond, and
+// giving the GIL up would cost more. Only if a lock is held longer does execute() let the GIL go and wait as long as a
+// thread may.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/shared_ptr.h>
 
@@ -39,6 +40,7 @@ class PySession {
  private:
   using Wait = Outcome (PySession::*)(std::span<const Bytes>);
 
+  bool answered(Reply::Tag tag) const noexcept { return *session_.reply().data() == static_cast<char>(tag); }
   Shape bytes_shape() const noexcept { return {false, shape_.resp3}; }
 
   Outcome wait_for_locks(std::span<const Bytes> arguments) {
@@ -72,9 +74,7 @@ class PySession {
     const std::span<const Bytes> arguments(words.data(), value.is_valid() ? 3 : 2);
     Outcome outcome = session_.execute(arguments, kLoopLockBudgetNs);
     if (outcome == Outcome::kBusy && wait != nullptr) outcome = (this->*wait)(arguments);
-    if (value.is_valid() && outcome == Outcome::kReplied && *session_.reply().data() == static_cast<char>(Reply::Tag::kSimple)) {
-      return nb::bool_(true);
-    }
+    if (value.is_valid() && outcome == Outcome::kReplied && answered(Reply::Tag::kSimple)) return nb::bool_(true);
     return answer(outcome, shape_);
   }
 
@@ -127,7 +127,7 @@ bool PySession::run_atomically(nb::list commands, int64_t budget_ns, bool may_wa
     outcome = session_.execute_atomically(batch.words, kLockBudgetNs);
   }
   if (outcome == Outcome::kBusy) return false;
-  if (outcome == Outcome::kReplied && *session_.reply().data() == static_cast<char>(Reply::Tag::kError)) {
+  if (outcome == Outcome::kReplied && answered(Reply::Tag::kError)) {
     raise_refused(batch, session_.reply(), shape_);
   }
   result = answer(outcome, shape_);
