@@ -68,7 +68,7 @@ Journal::FreeRecord Journal::read_free(uint64_t place) const noexcept {
   uint64_t chunk = chunk_of(segment_, self_, place);
   const shm::ChunkHeader* header = &chunk_at(segment_, chunk);
   const uint64_t* words = chunk_words(segment_, chunk) + (place - header->first_word);
-  if (words[1] >> 62 != static_cast<uint64_t>(Kind::kFree)) {  // it did not fit there and opened the next chunk
+  if (place + 2 > header->first_word + header->words) {  // it did not fit there and opened the next chunk
     chunk = header->next;
     words = chunk_words(segment_, chunk);
   }
