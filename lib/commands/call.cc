@@ -85,7 +85,11 @@ uint64_t shards_of(const Segment& segment, const Command& command, std::span<con
   return mask == 0 ? 1 : mask;  // malformed: any shard; the handler will say what is wrong
 }
 
-void CallRunner::after_commit(Transaction&) noexcept {}
+void CallRunner::after_commit(Transaction& tx) noexcept {
+  if (session_.wakes_.empty()) return;
+  waiters::ring(session_.process(), session_.wakes_);
+  tx.settle_wakes();
+}
 
 template <typename Body>
 Outcome CallRunner::transact(uint64_t shards, int64_t budget_ns, Body&& body) {
@@ -101,6 +105,7 @@ Outcome CallRunner::transact(uint64_t shards, int64_t budget_ns, Body&& body) {
       if (Status status = tx.begin(shards, budget_ns); !status.ok()) {
         return status.code() == Code::kBusy ? Outcome::kBusy : session_.fail(status);
       }
+      session_.wakes_.clear();
       const Outcome outcome = body(tx);
       if (!reply.overflow()) {
         wanted = tx.bytes_wanted();
@@ -150,13 +155,17 @@ Outcome CallRunner::run(const Command& command, std::span<const Bytes> arguments
     reply.error(kKeyTooLong);
     return Outcome::kReplied;
   }
-  return transact(shards, budget_ns, [&](Transaction& tx) {
+  const bool blocks = (command.flags & kBlocking) != 0;
+  if (blocks) blocking::before(session_, arguments);
+  const Outcome result = transact(shards, budget_ns, [&](Transaction& tx) {
     Call call(session_, command, arguments, &tx, reply);
     command.handler(call);
     if (call.failed() && !reply.overflow()) tx.rollback_to({0, 0});
     if ((command.flags & kWrite) != 0 && tx.shard(tx.home()).lazy_free != 0) keyspace::free_lazily(tx, tx.home(), kLazyFreeBudget);
     return call.blocked() ? Outcome::kPending : Outcome::kReplied;
   });
+  if (blocks) blocking::after(session_, result, arguments);
+  return result;
 }
 
 Outcome CallRunner::run_all(std::span<const std::vector<Bytes>> commands, int64_t budget_ns) {

@@ -85,7 +85,7 @@ uint64_t Call::random() noexcept {  // xorshift64*: Marsaglia 2003, Vigna 2016
   return state * 0x2545f4914f6cdd1dULL;
 }
 
-void Call::ready(const Key&) noexcept {}
+void Call::ready(const Key& key) noexcept { waiters::offer(*tx_, key, session_.wakes()); }
 
 bool Call::may_block() const noexcept { return !session_.in_multi() && !session_.runs_atomically(); }
 

@@ -19,9 +19,10 @@ uint64_t next_session_id() {
 Session::Session(std::shared_ptr<Process> process, uint32_t database, int protocol)
     : process_(std::move(process)), database_(database), protocol_(protocol), id_(next_session_id()) {}
 
-Session::~Session() = default;
+Session::~Session() { blocking::cancel(*this); }
 
 Outcome Session::execute(std::span<const Bytes> arguments, int64_t budget_ns) {
+  if (__builtin_expect(blocked_.registered, 0)) blocking::cancel(*this);
   reply_.shrink_to(kArenaKeptBytes);
   reply_.clear();
   if (arguments.empty()) {
@@ -43,6 +44,12 @@ Outcome Session::execute(std::span<const Bytes> arguments, int64_t budget_ns) {
   if (in_multi_ && name != "EXEC" && name != "DISCARD" && name != "MULTI" && name != "WATCH") return queue(*command, arguments);
   if (name == "EXEC" && in_multi_) return execute_queued(budget_ns);
   return CallRunner(*this).run(*command, arguments, budget_ns);
+}
+
+Outcome Session::run_again(int64_t budget_ns) {
+  reply_.clear();
+  const std::vector<Bytes> arguments(blocked_.arguments.begin(), blocked_.arguments.end());
+  return CallRunner(*this).run(*find_command(arguments[0]), arguments, budget_ns);
 }
 
 Outcome Session::queue(const Command& command, std::span<const Bytes> arguments) {

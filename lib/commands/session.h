@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "commands/blocking.h"
 #include "commands/command.h"
 #include "process/process.h"
 
@@ -38,6 +39,9 @@ class Session {
   // an array, null if a watch fired, EXECABORT if a command is not even well-formed.
   Outcome execute_atomically(std::span<const std::vector<Bytes>> commands, int64_t budget_ns = kLockBudgetNs);
 
+  // Runs the blocking command that waits again: blocking::resume() is what to call.
+  Outcome run_again(int64_t budget_ns);
+
   const Reply& reply() const noexcept { return reply_; }
   const Status& status() const noexcept { return status_; }
 
@@ -62,6 +66,10 @@ class Session {
   void watch(const Key& key, uint64_t version);
   std::vector<Watch>& watches() noexcept { return watches_; }
 
+  BlockedCall& blocked_call() noexcept { return blocked_; }
+  const BlockedCall& blocked_call() const noexcept { return blocked_; }
+  Wakes& wakes() noexcept { return wakes_; }   // who is to be woken after this commit
+
   Outcome fail(Status status) noexcept {
     status_ = status;
     return Outcome::kFailed;
@@ -82,6 +90,8 @@ class Session {
   bool in_multi_ = false, multi_broken_ = false, runs_atomically_ = false;
   std::vector<std::vector<std::string>> queued_;
   std::vector<Watch> watches_;
+  BlockedCall blocked_;
+  Wakes wakes_;
 };
 
 }  // namespace shoal

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // table.cc: everything that Shoal can do, a row a command. docs/COMMANDS.md and `shoal commands` are printed from it.
 #include "commands/cmd_generic.h"
+#include "commands/cmd_list.h"
 #include "commands/cmd_server.h"
 #include "commands/cmd_string.h"
 #include "commands/command.h"
@@ -38,6 +39,30 @@ constexpr Command kTable[] = {
     {"SETRANGE", cmd_setrange, kString, exactly(4), kWrite, kFirstKey, "Overwrites a part of a string.", "O(N), N = bytes written"},
     {"STRLEN", cmd_strlen, kString, exactly(2), kReadOnly | kFast, kFirstKey, "Returns the length of a string.", "O(1)"},
     {"SUBSTR", cmd_getrange, kString, exactly(4), kReadOnly, kFirstKey, "The old name of GETRANGE.", "O(N), N = bytes returned"},
+
+    // Lists
+    {"BLMOVE", cmd_blmove, kList, exactly(6), kWrite | kBlocking, kTwoKeys, "Moves an element between lists; waits for one.", "O(1)"},
+    {"BLMPOP", cmd_blmpop, kList, at_least(5), kWrite | kBlocking | kNumKeys, {2, 0, 1}, "Pops elements from the first list that has some; waits.", "O(N), N = keys + elements"},
+    {"BLPOP", cmd_blpop, kList, at_least(3), kWrite | kBlocking, {1, -2, 1}, "Pops the first element of the first list that has one; waits.", "O(N), N = keys"},
+    {"BRPOP", cmd_brpop, kList, at_least(3), kWrite | kBlocking, {1, -2, 1}, "Pops the last element of the first list that has one; waits.", "O(N), N = keys"},
+    {"BRPOPLPUSH", cmd_brpoplpush, kList, exactly(4), kWrite | kBlocking, kTwoKeys, "Moves the last element to the front of a list; waits.", "O(1)"},
+    {"LINDEX", cmd_lindex, kList, exactly(3), kReadOnly, kFirstKey, "Returns an element by its index.", "O(N), N = nodes to the nearer end"},
+    {"LINSERT", cmd_linsert, kList, exactly(5), kWrite, kFirstKey, "Inserts an element before or after another.", "O(N), N = elements before it"},
+    {"LLEN", cmd_llen, kList, exactly(2), kReadOnly | kFast, kFirstKey, "Returns the length of a list.", "O(1)"},
+    {"LMOVE", cmd_lmove, kList, exactly(5), kWrite, kTwoKeys, "Moves an element between lists.", "O(1)"},
+    {"LMPOP", cmd_lmpop, kList, at_least(4), kWrite | kNumKeys, {1, 0, 1}, "Pops elements from the first list that has some.", "O(N), N = keys + elements"},
+    {"LPOP", cmd_lpop, kList, between(2, 3), kWrite | kFast, kFirstKey, "Pops the first elements of a list.", "O(N), N = elements"},
+    {"LPOS", cmd_lpos, kList, at_least(3), kReadOnly, kFirstKey, "Finds the index of an element.", "O(N), N = length"},
+    {"LPUSH", cmd_lpush, kList, at_least(3), kWrite | kFast, kFirstKey, "Pushes elements to the front of a list.", "O(N), N = elements"},
+    {"LPUSHX", cmd_lpushx, kList, at_least(3), kWrite | kFast, kFirstKey, "The same, only if the list exists.", "O(N), N = elements"},
+    {"LRANGE", cmd_lrange, kList, exactly(4), kReadOnly, kFirstKey, "Returns elements by their indexes.", "O(N), N = nodes to the start + elements"},
+    {"LREM", cmd_lrem, kList, exactly(4), kWrite, kFirstKey, "Removes elements that equal a value.", "O(N), N = length"},
+    {"LSET", cmd_lset, kList, exactly(4), kWrite, kFirstKey, "Replaces an element by its index.", "O(N), N = nodes to the nearer end"},
+    {"LTRIM", cmd_ltrim, kList, exactly(4), kWrite, kFirstKey, "Keeps only a range of a list.", "O(N), N = elements removed"},
+    {"RPOP", cmd_rpop, kList, between(2, 3), kWrite | kFast, kFirstKey, "Pops the last elements of a list.", "O(N), N = elements"},
+    {"RPOPLPUSH", cmd_rpoplpush, kList, exactly(3), kWrite, kTwoKeys, "Moves the last element of a list to the front of one.", "O(1)"},
+    {"RPUSH", cmd_rpush, kList, at_least(3), kWrite | kFast, kFirstKey, "Pushes elements to the end of a list.", "O(N), N = elements"},
+    {"RPUSHX", cmd_rpushx, kList, at_least(3), kWrite | kFast, kFirstKey, "The same, only if the list exists.", "O(N), N = elements"},
 
     // Keys of any type
     {"DBSIZE", cmd_dbsize, kServer, exactly(1), kReadOnly | kAllShards | kFast, kNoKeys, "Counts the keys of the database.", "O(1)"},

@@ -326,10 +326,32 @@ StoredBytes pop(Transaction& tx, const ListRoot& root, End end) noexcept {
   return stored;
 }
 
+// Whole nodes go at once; the last one is cut.
 void drop(Transaction& tx, const ListRoot& root, End end, uint64_t count) noexcept {
   while (count > 0 && !tx.failed()) {
-    pop(tx, root, end).release(tx);
-    --count;
+    const uint64_t offset = end == End::kHead ? root.head : root.tail;
+    const auto& node = tx.view<ListNode>(offset);
+    const uint8_t* data = bytes_of(node);
+    ListFill fill = node.fill;
+    const auto dropped = static_cast<uint32_t>(std::min<uint64_t>(count, fill.count));
+    uint64_t pieces = 0;
+    for (uint32_t i = 0; i < dropped; ++i) {
+      const uint32_t total =
+          (end == End::kHead ? read_forward(data + fill.begin) : read_backward(data + fill.end)).total();
+      const StoredBytes stored = stored_at(data + (end == End::kHead ? fill.begin : fill.end - total));
+      stored.release(tx);
+      pieces += stored.blocks();
+      (end == End::kHead ? fill.begin : fill.end) += end == End::kHead ? total : 0 - total;
+    }
+    if (pieces > 0) tx.edit(root.blocks) -= pieces;
+    tx.edit(root.count) -= dropped;
+    count -= dropped;
+    fill.count -= dropped;
+    if (fill.count == 0) {
+      unlink(tx, root, offset);
+    } else {
+      tx.edit(node.fill) = fill;
+    }
   }
 }
 
