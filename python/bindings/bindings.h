@@ -9,8 +9,11 @@
 #include <nanobind/nanobind.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 
+#include "process/daemon_link.h"
+#include "process/fork_guard.h"
 #include "process/process.h"
 
 namespace shoal::python {
@@ -27,9 +30,20 @@ class PySegment {
   const std::shared_ptr<Process>& process() const noexcept { return process_; }
   Segment& segment() noexcept { return process_->segment(); }
 
+  // A descriptor of the caller's own that becomes readable when the daemon is gone. -1: there is no daemon.
+  int watch_daemon();
+  // Connects; if there is nobody and `program` is one, starts it. The GIL need not be held.
+  Status find_daemon(const std::string& program);
+  // Recovers dead threads and reaps dead processes; true: a daemon does that from now on.
+  bool sweep();
+
  private:
   std::string name_;
   std::shared_ptr<Process> process_;
+  bool linked();
+
+  ForkLock link_lock_;
+  std::optional<DaemonLink> link_;
 };
 
 using SegmentRef = std::shared_ptr<PySegment>;

@@ -4,6 +4,7 @@
 // One for each name and process, kept until the process ends: sessions, subscriptions and queues of any client share
 // the process's slot. A segment that was removed and made anew under its name is attached anew by the next client.
 // After fork the child attaches by itself at its first command (process/process.h).
+#include <fcntl.h>
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
@@ -12,6 +13,7 @@
 #include <mutex>
 
 #include "bindings.h"
+#include "commands/reap.h"
 #include "errors.h"
 
 namespace shoal::python {
@@ -20,7 +22,7 @@ namespace {
 
 // Never destroyed: a thread that still runs when the interpreter ends may be in a command.
 struct Attached {
-  std::mutex mutex;
+  ForkLock lock;
   std::map<std::string, SegmentRef> by_name;
 };
 Attached& attached() {
@@ -32,7 +34,7 @@ Result<SegmentRef> open(const std::string& name, OpenMode mode, const SegmentOpt
   Result<SegmentName> parsed = SegmentName::parse(name);
   if (!parsed.ok()) return parsed.status();
   Attached& all = attached();
-  const std::lock_guard lock(all.mutex);
+  const std::lock_guard lock(all.lock);
   if (auto known = all.by_name.find(name); known != all.by_name.end()) {
     if (!known->second->segment().removed()) return known->second;
     all.by_name.erase(known);
@@ -46,6 +48,16 @@ Result<SegmentRef> open(const std::string& name, OpenMode mode, const SegmentOpt
   return made;
 }
 
+// `shoald` of this installation: beside the interpreter's scripts, or on PATH. Empty: there is none.
+std::string daemon_program() {
+  const nb::object scripts = nb::module_::import_("sysconfig").attr("get_path")("scripts");
+  return find_daemon_program(nb::cast<std::string>(scripts));
+}
+
+void warn(const std::string& text) {
+  nb::module_::import_("logging").attr("getLogger")("shoal").attr("warning")("%s", text);
+}
+
 SegmentRef attach(const std::string& name, bool create, uint64_t max_size, uint32_t shards, uint32_t contexts,
                   uint32_t slots, uint32_t mode, bool daemon) {
   SegmentOptions options;
@@ -54,26 +66,65 @@ SegmentRef attach(const std::string& name, bool create, uint64_t max_size, uint3
   if (contexts != 0) options.context_count = contexts;
   if (slots != 0) options.slot_count = slots;
   options.mode = mode;
-  static_cast<void>(daemon);  // started by the first client once there is a daemon
+  const std::string program = daemon ? daemon_program() : "";
   Result<SegmentRef> result = SegmentRef{};
+  Status found;
   {
     nb::gil_scoped_release released;  // creating waits for the creator's lock and for the kernel's memory
     result = open(name, create ? OpenMode::kAttachOrCreate : OpenMode::kAttach, options);
+    if (result.ok()) found = result.value()->find_daemon(program);
   }
   if (!result.ok()) raise(result.status(), name);
+  if (!found.ok()) warn("segment \"" + name + "\": " + describe(found) + "; this process sweeps by itself");
   return result.value();
 }
 
 }  // namespace
 
+bool PySegment::linked() {
+  const std::lock_guard lock(link_lock_);
+  if (link_ && link_->lost()) link_.reset();
+  return link_.has_value();
+}
+
+int PySegment::watch_daemon() {
+  if (!linked()) return -1;
+  const std::lock_guard lock(link_lock_);
+  return link_ ? ::fcntl(link_->fd(), F_DUPFD_CLOEXEC, 0) : -1;
+}
+
+Status PySegment::find_daemon(const std::string& program) {
+  if (linked()) return {};
+  Result<DaemonLink> link = DaemonLink::connect(segment().name());
+  if (!link.ok() && !program.empty()) {
+    if (Status status = start_daemon(segment().name(), program); !status.ok()) return status;
+    link = DaemonLink::connect(segment().name());
+  }
+  if (!link.ok()) return {};
+  const std::lock_guard lock(link_lock_);
+  link_ = std::move(link).value();
+  return {};
+}
+
+bool PySegment::sweep() {
+  shoal::sweep(*process_);
+  static_cast<void>(find_daemon(""));
+  return linked();
+}
+
 void bind_segment(nb::module_& module) {
+  install_reaper();
   nb::class_<PySegment>(module, "Segment", "An attached segment: one for each name and process.")
       .def_static("attach", &attach, nb::arg("name"), nb::kw_only(), nb::arg("create") = true, nb::arg("max_size") = 0,
                   nb::arg("shards") = 0, nb::arg("contexts") = 0, nb::arg("slots") = 0, nb::arg("mode") = 0600,
                   nb::arg("daemon") = true)
       .def_prop_ro("name", [](PySegment& self) { return self.name(); })
       .def_prop_ro("path", [](PySegment& self) { return self.segment().name().shm_path(); })
-      .def_prop_ro("runtime_dir", [](PySegment& self) { return self.segment().name().runtime_dir(); });
+      .def_prop_ro("runtime_dir", [](PySegment& self) { return self.segment().name().runtime_dir(); })
+      .def("watch_daemon", &PySegment::watch_daemon,
+           "A new descriptor, readable once the daemon is gone; -1: no daemon, call sweep() now and then.")
+      .def("sweep", &PySegment::sweep, nb::call_guard<nb::gil_scoped_release>(),
+           "Repair and give back what dead processes held; True: a daemon does that again.");
 }
 
 }  // namespace shoal::python

@@ -18,6 +18,9 @@ loop wakes zero times. A waker (any process) writes a byte only while the thread
 When the FIFO becomes readable the thread is marked awake, and every sleeper polls again; a sleeper with a cheap `ready`
 callback is left alone while that says False. Cancelling at the await leaves nothing behind but what poll() registered.
 
+While the daemon's connection is open, the daemon sweeps up after dead processes; from the moment that it ends, the loop
+itself does so every 250 ms until there is a daemon again.
+
 A command that finds a shard's lock held too long (BUSY) has stored nothing; it is tried again by a timer, so that
 neither the loop freezes nor a cancelled task loses the reply of a command that ran in another thread.
 """
@@ -40,6 +43,8 @@ _FIRST_PAUSE = 0.0005
 _LONGEST_PAUSE = 0.016
 _LOCK_BUDGET = 5.0  # seconds, as long as a thread waits for a lock
 
+_SWEEP_PAUSE = 0.25
+
 _wakers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[_shoal.Segment, LoopWaker]] = WeakKeyDictionary()
 _wakers_lock = threading.Lock()
 
@@ -48,10 +53,12 @@ class LoopWaker:
     """The sleepers of one event loop on one segment. Everything here runs in the loop's thread."""
 
     def __init__(self, segment: _shoal.Segment) -> None:
+        self._segment = segment
         self._waker = _shoal.Waker(segment)
         self._home = (os.getpid(), threading.get_ident())
         self._sleepers: dict[Sleeper, None] = {}
         self._asleep = False
+        self._daemon_fd = -1
         self.wakes = 0  # how often the FIFO was readable; for tests and metrics
 
     @classmethod
@@ -73,9 +80,34 @@ class LoopWaker:
         stale = of_loop.pop(segment, None)
         if stale is not None:  # the loop moved to another thread, or this is a forked child that kept its parent's loop
             loop.remove_reader(stale._waker.fileno())
+            if stale._daemon_fd >= 0:
+                loop.remove_reader(stale._daemon_fd)
         waker = of_loop[segment] = cls(segment)
         loop.add_reader(waker._waker.fileno(), waker._on_readable)
+        waker._watch_daemon(loop)
         return waker
+
+    def _watch_daemon(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._daemon_fd = self._segment.watch_daemon()
+        if self._daemon_fd >= 0:
+            loop.add_reader(self._daemon_fd, self._on_daemon_gone, loop)
+        else:
+            loop.call_later(_SWEEP_PAUSE, self._sweep, loop)
+
+    def _on_daemon_gone(self, loop: asyncio.AbstractEventLoop) -> None:
+        loop.remove_reader(self._daemon_fd)
+        os.close(self._daemon_fd)
+        self._daemon_fd = -1
+        self._sweep(loop)
+
+    def __del__(self) -> None:
+        if self._daemon_fd >= 0:
+            os.close(self._daemon_fd)
+
+    def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._home == (os.getpid(), threading.get_ident()):
+            self._segment.sweep()
+            self._watch_daemon(loop)
 
     def sleeper(self, ready: Callable[[], bool] | None = None) -> Sleeper:
         """A new sleeper; `ready` tells cheaply whether its poll would find something."""

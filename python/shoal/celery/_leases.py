@@ -13,8 +13,9 @@ import functools
 import os
 from typing import Any
 
-from celery import signals
 from celery.utils.log import get_logger
+
+from celery import signals
 
 from .. import _shoal
 

@@ -16,7 +16,6 @@ import select
 import threading
 from fnmatch import fnmatchcase
 from queue import Empty
-from socket import timeout as socket_timeout
 from time import monotonic, time
 from typing import Any
 
@@ -306,7 +305,7 @@ class Transport(virtual.Transport):
         while not self.deliver_one():
             left = None if deadline is None else deadline - monotonic()
             if left is not None and left <= 0:
-                raise socket_timeout
+                raise TimeoutError
             _sleep(self.listening(), left)
 
     def register_with_event_loop(self, connection: Any, loop: Any) -> None:
