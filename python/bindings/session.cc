@@ -8,6 +8,7 @@
 #include <nanobind/stl/shared_ptr.h>
 
 #include "bindings.h"
+#include "commands/blocking.h"
 #include "commands/call.h"
 #include "commands/session.h"
 #include "convert.h"
@@ -28,6 +29,20 @@ class PySession {
   nb::object execute_bytes(nb::handle args) { return run(args, bytes_shape()); }
   nb::object try_execute(nb::handle args) { return attempt(args, shape_); }
   nb::object try_execute_bytes(nb::handle args) { return attempt(args, bytes_shape()); }
+
+  nb::object resume() {
+    if (!blocking::pending(session_)) throw nb::value_error("no command of this session waits");
+    return answer(blocking::resume(session_, kLoopLockBudgetNs), pending_shape_);
+  }
+  // Seconds until the waiting command's time is up; None: it waits for ever.
+  nb::object pending_timeout() {
+    const int64_t left_ns = blocking::timeout_ns(session_);
+    if (left_ns == blocking::kNoTimeout) return nb::none();
+    return nb::float_(static_cast<double>(left_ns) * 1e-9);
+  }
+  void cancel() {
+    if (blocking::pending(session_)) blocking::cancel(session_);
+  }
 
   nb::object get(nb::handle key) { return hot(&PySession::wait_for_locks, "GET", key, nb::handle()); }
   nb::object try_get(nb::handle key) { return hot(nullptr, "GET", key, nb::handle()); }
@@ -52,11 +67,29 @@ class PySession {
     const Arguments arguments(args);
     Outcome outcome = session_.execute(arguments.all(), kLoopLockBudgetNs);
     if (outcome == Outcome::kBusy) outcome = wait_for_locks(arguments.all());
+    if (outcome == Outcome::kPending) outcome = wait_for_turn();
     return answer(outcome, shape);
+  }
+
+  // Sleeps until the blocking command is answered; signal handlers run meanwhile, and may raise.
+  Outcome wait_for_turn() {
+    bool raised = false;
+    Outcome outcome;
+    {
+      nb::gil_scoped_release released;
+      outcome = blocking::wait(session_, [&raised] {
+        nb::gil_scoped_acquire held;
+        return raised = PyErr_CheckSignals() != 0;
+      });
+      if (raised) blocking::cancel(session_);
+    }
+    if (raised) throw nb::python_error();
+    return outcome;
   }
 
   nb::object attempt(nb::handle args, Shape shape) {
     const Arguments arguments(args);
+    pending_shape_ = shape;
     return answer(session_.execute(arguments.all(), kLoopLockBudgetNs), shape);
   }
 
@@ -83,6 +116,7 @@ class PySession {
   SegmentRef segment_;
   Session session_;
   Shape shape_;
+  Shape pending_shape_;
 };
 
 // All commands' arguments; the bytes lie in the Python objects.
@@ -203,6 +237,9 @@ void bind_session(nb::module_& module) {
            nb::sig("def try_execute(self, args: tuple[typing.Any, ...], /) -> typing.Any"))
       .def("try_execute_bytes", &PySession::try_execute_bytes,
            nb::sig("def try_execute_bytes(self, args: tuple[typing.Any, ...], /) -> typing.Any"))
+      .def("resume", &PySession::resume, nb::sig("def resume(self) -> typing.Any"))
+      .def("pending_timeout", &PySession::pending_timeout, nb::sig("def pending_timeout(self) -> float | None"))
+      .def("cancel", &PySession::cancel)
       .def("execute_many", &PySession::execute_many,
            nb::sig("def execute_many(self, commands: list[tuple[typing.Any, ...]], atomic: bool, /) "
                    "-> list[typing.Any] | None"))

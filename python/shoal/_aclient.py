@@ -89,20 +89,20 @@ class Redis(ClientBase, redis.asyncio.Redis):  # type: ignore[misc]
     if not TYPE_CHECKING:  # the signatures are redis-py's
 
         async def get(self, name):
-            hot = self._hot
-            if hot is not None and name is not None:
-                reply = hot.try_get(name)
-                if reply is not _BUSY:
-                    return reply
-            return await self.execute_command("GET", name)
+            try:
+                reply = self._hot[-1].try_get(name) if name is not None else _BUSY
+            except IndexError:
+                reply = _BUSY
+            return await self.execute_command("GET", name) if reply is _BUSY else reply
 
         async def set(self, name, value, *args, **options):
-            hot = self._hot
-            if hot is not None and not args and not options and name is not None and value is not None:
-                reply = hot.try_set(name, value)
-                if reply is not _BUSY:
-                    return reply
-            return await super().set(name, value, *args, **options)
+            if args or options or name is None or value is None:
+                return await super().set(name, value, *args, **options)
+            try:
+                reply = self._hot[-1].try_set(name, value)
+            except IndexError:
+                reply = _BUSY
+            return await super().set(name, value) if reply is _BUSY else reply
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> AsyncPipeline:
         """A pipeline: with `transaction` its commands are one MULTI/EXEC, else they run one after the other."""
@@ -116,7 +116,6 @@ class Redis(ClientBase, redis.asyncio.Redis):  # type: ignore[misc]
 
     async def aclose(self, close_connection_pool: bool | None = None) -> None:
         """Give the sessions up. A later command opens new ones, as in redis-py."""
-        self._hot = None
         if self._idle is not self.connection_pool.idle:
             self._idle.clear()
         await super().aclose(close_connection_pool)

@@ -7,7 +7,7 @@ parser would give, and the same response callbacks turn it into what its methods
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from redis.client import EMPTY_RESPONSE, NEVER_DECODE
@@ -37,20 +37,19 @@ def apply_callback(callbacks: Any, name: Any, reply: Any, options: dict[str, Any
 class ClientBase:
     """Sessions and callbacks of one client.
 
-    `_hot` is a session for GET and SET without options, which go straight into the extension. It is None until the
-    first command, and stays None when a callback was set for one of them or a subclass wants to see every command.
+    GET and SET without options go straight into the extension. They do not even take a session out of the list: such a
+    call neither waits nor lets the GIL go, so it may use one that lies there. `_hot` is that list, or empty for ever
+    once a callback was set for one of them, and if a subclass wants to see every command.
     """
 
     connection_pool: SegmentPool
     response_callbacks: Any
     _idle: list[Any]
-    _hot: _shoal.Session | None
-    _may_be_hot: bool
+    _hot: Sequence[Any]
 
     def _open(self, pool: SegmentPool, own_sessions: bool, may_be_hot: bool) -> None:
         self._idle = [] if own_sessions else pool.idle
-        self._hot = None
-        self._may_be_hot = may_be_hot
+        self._hot = self._idle if may_be_hot else ()
 
     @property
     def segment(self) -> _shoal.Segment:
@@ -58,16 +57,12 @@ class ClientBase:
         return self.connection_pool.segment
 
     def _new_session(self) -> Any:
-        pool = self.connection_pool
-        if self._hot is None and self._may_be_hot:
-            self._hot = pool.new_session()
-        return pool.new_session()
+        return self.connection_pool.new_session()
 
     def set_response_callback(self, command: str, callback: Callable[..., Any]) -> None:
         """Set a custom response callback, as in redis-py."""
         if command.upper() in ("GET", "SET"):
-            self._may_be_hot = False
-            self._hot = None
+            self._hot = ()
         self.response_callbacks[command] = callback
 
 

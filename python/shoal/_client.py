@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 import redis
 from redis.exceptions import ResponseError
 
-from . import _url
+from . import _shoal, _url
 from ._base import EMPTY_RESPONSE, NEVER_DECODE, ClientBase, apply_callback
 from ._lock import Lock
 from ._pipeline import Pipeline
 from ._pool import ConnectionPool, server_client
+
+_BUSY = _shoal.BUSY
 
 
 class Redis(ClientBase, redis.Redis):
@@ -82,16 +84,20 @@ class Redis(ClientBase, redis.Redis):
     if not TYPE_CHECKING:  # the signatures are redis-py's
 
         def get(self, name):
-            hot = self._hot
-            if hot is not None and name is not None:
-                return hot.get(name)
-            return self.execute_command("GET", name)
+            try:
+                reply = self._hot[-1].try_get(name) if name is not None else _BUSY
+            except IndexError:
+                reply = _BUSY
+            return self.execute_command("GET", name) if reply is _BUSY else reply
 
         def set(self, name, value, *args, **options):
-            hot = self._hot
-            if hot is None or args or options or name is None or value is None:
+            if args or options or name is None or value is None:
                 return super().set(name, value, *args, **options)
-            return hot.set(name, value)
+            try:
+                reply = self._hot[-1].try_set(name, value)
+            except IndexError:
+                reply = _BUSY
+            return super().set(name, value) if reply is _BUSY else reply
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
         """A pipeline: with `transaction` its commands are one MULTI/EXEC, else they run one after the other."""
@@ -105,10 +111,8 @@ class Redis(ClientBase, redis.Redis):
 
     def close(self) -> None:
         """Give the sessions up. A later command opens new ones, as in redis-py."""
-        if hasattr(self, "_idle"):
-            self._hot = None
-            if self._idle is not self.connection_pool.idle:
-                self._idle.clear()
+        if hasattr(self, "_idle") and self._idle is not self.connection_pool.idle:
+            self._idle.clear()
         super().close()
 
 

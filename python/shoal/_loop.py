@@ -87,6 +87,11 @@ class LoopWaker:
         waker._watch_daemon(loop)
         return waker
 
+    @property
+    def has_daemon(self) -> bool:
+        """Somebody else sweeps."""
+        return self._daemon_fd >= 0
+
     def _watch_daemon(self, loop: asyncio.AbstractEventLoop) -> None:
         self._daemon_fd = self._segment.watch_daemon()
         if self._daemon_fd >= 0:

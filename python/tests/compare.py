@@ -109,7 +109,32 @@ r.flushdb()
 r.dbsize()
 """.strip().splitlines()
 
-CALLS = KEY_CALLS
+LIST_CALLS = """
+r.lpush("l", 1, 2, 3)
+r.rpush("l", "x")
+r.lrange("l", 0, -1)
+r.llen("l")
+r.lindex("l", 0)
+r.lindex("l", 99)
+r.lset("l", 0, "s")
+r.lset("l", 99, "s")
+r.linsert("l", "BEFORE", "x", "w")
+r.lrem("l", 1, "w")
+r.ltrim("l", 0, 2)
+r.lpop("l")
+r.lpop("l", 2)
+r.rpop("missing")
+r.rpush("l2", "a", "b", "c")
+r.rpoplpush("l2", "l3")
+r.lmove("l2", "l3", "LEFT", "RIGHT")
+r.blpop("l3", 1)
+r.brpop(["missing", "l3"], 1)
+r.blpop("missing", 0.01)
+r.lpush("f", 1)
+r.get("l2")
+""".strip().splitlines()
+
+CALLS = KEY_CALLS + LIST_CALLS
 
 
 def function(line):

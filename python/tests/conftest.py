@@ -82,6 +82,28 @@ def r(name):
 
 
 @pytest.fixture
+def start_shoald(name):
+    """Starts a daemon for the test's segment, which must be there, and waits until it serves."""
+    program = shutil.which("shoald")
+    assert program, "shoald is not on PATH: ./dev test puts the build's there"
+    running = []
+
+    def start():
+        daemon = subprocess.Popen([program, name], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        running.append(daemon)
+        segment, deadline = shoal.Redis(name, **SMALL).segment, time.monotonic() + 30
+        while not segment.sweep():
+            assert daemon.poll() is None and time.monotonic() < deadline, "shoald does not serve"
+            time.sleep(0.01)
+        return daemon
+
+    yield start
+    for daemon in running:
+        daemon.kill()
+        daemon.wait()
+
+
+@pytest.fixture
 def server(redis_server):
     """redis-py's own client on an empty redis-server."""
     client = redis.Redis(unix_socket_path=redis_server)

@@ -202,7 +202,8 @@ def test_a_full_segment_is_a_clear_error_before_anything_changed(name):
     assert str(caught.value).startswith("OOM ")
     assert client.get(f"k{len(stored)}") is None
     assert all(client.get(f"k{i}") == value.encode() for i in stored)
-    client.delete(*(f"k{i}" for i in stored))
+    for i in stored:
+        client.delete(f"k{i}")
     assert client.set("k", value)
 
 
@@ -221,9 +222,9 @@ def test_a_foreign_file_is_not_taken_for_a_segment(name):
 
 
 def test_importing_takes_no_segment_and_starts_no_thread():
-    code = "import shoal, threading, os; r = shoal.Redis('never-used'); print(threading.active_count(), len(os.listdir('/proc/self/task')))"
+    code = "import shoal, os; r = shoal.Redis('never-used'); print(len(os.listdir('/proc/self/task')))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=SOON, check=True)
-    assert out.stdout.split() == ["1", "1"]
+    assert out.stdout.split() == ["1"]
     assert not os.path.exists("/dev/shm/shoal.never-used")
 
 
