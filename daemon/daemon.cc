@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: MIT
 #include "daemon/daemon.h"
 
-#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <csignal>
+#include <list>
+#include <string>
+#include <utility>  // Boost 1.74's Asio forgets it
+#include <vector>
 
+#include <boost/asio.hpp>
+
+#include "daemon/log.h"
 #include "process/daemon_link.h"
 
 namespace shoal::daemon {
@@ -19,14 +25,49 @@ constexpr milliseconds kWatchSegmentEvery{250};
 constexpr milliseconds kAcceptAgainAfter{100};
 }  // namespace
 
-Daemon::Daemon(Process& process, int idle_exit_s)
-    : process_(process), idle_exit_(idle_exit_s), last_seen_(std::chrono::steady_clock::now()) {}
+struct Daemon::Loop {
+  using Socket = asio::local::stream_protocol::socket;
+  struct Scheduled {
+    std::unique_ptr<Task> task;
+    asio::steady_timer timer;
+  };
 
-void Daemon::add(std::unique_ptr<Task> task) {
+  Loop(Process& of, int idle_exit_s) : process_(of), idle_exit_(idle_exit_s) {}
+
+  void add(std::unique_ptr<Task> task);
+  Status listen(const SegmentName& name);
+  void run();
+  void accept();
+  void watch(std::list<Socket>::iterator client);
+  void schedule(Scheduled& scheduled, milliseconds delay);
+  void watch_segment();
+  bool anybody_else();
+  void stop(const char* why);
+
+  Process& process_;
+  asio::io_context loop_{1};
+  asio::local::stream_protocol::acceptor acceptor_{loop_};
+  asio::signal_set signals_{loop_};
+  asio::steady_timer watch_timer_{loop_};
+  std::list<Socket> clients_;
+  std::vector<std::unique_ptr<Scheduled>> tasks_;
+  std::string socket_path_;
+  std::chrono::seconds idle_exit_;
+  std::chrono::steady_clock::time_point last_seen_ = std::chrono::steady_clock::now();
+  char ignored_[64];
+};
+
+Daemon::Daemon(Process& process, int idle_exit_s) : loop_(std::make_unique<Loop>(process, idle_exit_s)) {}
+Daemon::~Daemon() = default;
+void Daemon::add(std::unique_ptr<Task> task) { loop_->add(std::move(task)); }
+Status Daemon::listen(const SegmentName& name) { return loop_->listen(name); }
+void Daemon::run() { loop_->run(); }
+
+void Daemon::Loop::add(std::unique_ptr<Task> task) {
   tasks_.push_back(std::make_unique<Scheduled>(Scheduled{std::move(task), asio::steady_timer(loop_)}));
 }
 
-Status Daemon::listen(const SegmentName& name) {
+Status Daemon::Loop::listen(const SegmentName& name) {
   const std::string path = daemon_socket_path(name);
   ::unlink(path.c_str());  // of a predecessor that was killed: our lock says that it is gone
   try {
@@ -40,7 +81,7 @@ Status Daemon::listen(const SegmentName& name) {
   return {};
 }
 
-void Daemon::run() {
+void Daemon::Loop::run() {
   for (const int number : {SIGTERM, SIGINT, SIGHUP}) signals_.add(number);
   signals_.async_wait([this](const error_code& error, int number) {
     if (!error) stop(number == SIGTERM ? "SIGTERM" : number == SIGINT ? "SIGINT" : "SIGHUP");
@@ -51,7 +92,7 @@ void Daemon::run() {
   loop_.run();
 }
 
-void Daemon::accept() {
+void Daemon::Loop::accept() {
   acceptor_.async_accept([this](const error_code& error, Socket socket) {
     if (error == asio::error::operation_aborted) return;
     if (error) {  // most likely no descriptor is left
@@ -60,32 +101,32 @@ void Daemon::accept() {
     }
     clients_.push_front(std::move(socket));
     watch(clients_.begin());
-    spdlog::debug("a client connected, {} now", clients_.size());
+    log_debug("a client connected, " + std::to_string(clients_.size()) + " now");
     accept();
   });
 }
 
 // A client never speaks; what it sends all the same is dropped, until it ends.
-void Daemon::watch(std::list<Socket>::iterator client) {
+void Daemon::Loop::watch(std::list<Socket>::iterator client) {
   client->async_read_some(asio::buffer(ignored_), [this, client](const error_code& error, size_t) {
     if (error == asio::error::operation_aborted) return;
     if (!error) return watch(client);
     clients_.erase(client);
-    spdlog::debug("a client left, {} now", clients_.size());
+    log_debug("a client left, " + std::to_string(clients_.size()) + " now");
     for (auto& scheduled : tasks_) {
       if (scheduled->task->client_left()) schedule(*scheduled, milliseconds(0));
     }
   });
 }
 
-void Daemon::schedule(Scheduled& scheduled, milliseconds delay) {
+void Daemon::Loop::schedule(Scheduled& scheduled, milliseconds delay) {
   scheduled.timer.expires_after(delay);  // takes back the turn that was planned
   scheduled.timer.async_wait([this, &scheduled](const error_code& error) {
     if (!error) schedule(scheduled, scheduled.task->turn());
   });
 }
 
-void Daemon::watch_segment() {
+void Daemon::Loop::watch_segment() {
   if (process_.segment().removed()) return stop("the segment was removed");
   const auto now = std::chrono::steady_clock::now();
   if (idle_exit_.count() > 0) {
@@ -98,7 +139,7 @@ void Daemon::watch_segment() {
   });
 }
 
-bool Daemon::anybody_else() {
+bool Daemon::Loop::anybody_else() {
   const Segment& segment = process_.segment();
   for (uint32_t index = 0; index < segment.header().slot_count; ++index) {
     const auto state = segment.slot(index).state.load(std::memory_order_acquire);
@@ -107,8 +148,8 @@ bool Daemon::anybody_else() {
   return false;
 }
 
-void Daemon::stop(const char* why) {
-  spdlog::info("ending: {}", why);
+void Daemon::Loop::stop(const char* why) {
+  log_info(std::string("ending: ") + why);
   if (!socket_path_.empty()) ::unlink(socket_path_.c_str());
   loop_.stop();
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "daemon/grow_task.h"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
+
+#include "daemon/log.h"
 
 namespace shoal::daemon {
 
@@ -37,12 +37,12 @@ std::chrono::milliseconds GrowTask::turn() {
   const uint64_t wanted = reserve / kPageBytes * 15 / 16;  // a little less than what growing by the reserve gives
   if (free_pages(wanted) >= wanted) return 100ms;
   if (const Status status = segment.grow(reserve); !status.ok()) {
-    if (!refused_) spdlog::warn("cannot grow the segment: {}", describe(status));
+    if (!refused_) log_warning("cannot grow the segment: " + describe(status));
     refused_ = true;
     return 5000ms;
   }
   refused_ = false;
-  spdlog::debug("grew the segment from {} to {} MiB", committed / kMiB, segment.committed() / kMiB);
+  log_debug("grew the segment to " + std::to_string(segment.committed() / kMiB) + " MiB");
   return 10ms;
 }
 

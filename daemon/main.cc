@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: MIT
 // shoald: see daemon.h. Exit codes: 0 ended in good order (also: asked to the background while another daemon serves),
 // 1 failed, 2 wrong usage, 3 another daemon serves this segment.
-#include <spdlog/sinks/basic_file_sink.h>
-#include <spdlog/sinks/stdout_sinks.h>
-#include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -12,7 +9,9 @@
 
 #include "daemon/config.h"
 #include "daemon/daemon.h"
+#include "daemon/expire_task.h"
 #include "daemon/grow_task.h"
+#include "daemon/log.h"
 #include "daemon/readiness.h"
 #include "daemon/single.h"
 #include "daemon/sweep_task.h"
@@ -30,22 +29,6 @@ constexpr int kRivalTries = 1000, kRivalPauseUs = 5000;
 int fail(const Status& status) {
   std::fprintf(stderr, "shoald: %s\n", describe(status).c_str());
   return status.code() == Code::kBusy ? kOtherDaemon : kFailed;
-}
-
-Status open_log(const Config& config, const SegmentName& name) {
-  const bool own_file = config.log_file.empty() && config.background;
-  const std::string file = own_file ? name.runtime_dir() + "/shoald.log" : config.log_file;
-  try {
-    spdlog::set_default_logger(file.empty() ? spdlog::stderr_logger_st("shoald")
-                                            : spdlog::basic_logger_st("shoald", file));
-  } catch (const spdlog::spdlog_ex& error) {
-    std::fprintf(stderr, "shoald: %s\n", error.what());
-    return {Code::kSystem, "cannot write the log"};
-  }
-  spdlog::set_pattern("%Y-%m-%d %H:%M:%S.%e %l %v");
-  spdlog::set_level(spdlog::level::from_str(config.log_level));
-  spdlog::flush_on(spdlog::level::trace);
-  return {};
 }
 
 // Somebody was faster: whoever started us wants a daemon that serves.
@@ -69,13 +52,16 @@ int serve(const Config& config, const SegmentName& name, Readiness& readiness) {
   if (!segment.ok()) return fail(segment.status());
   auto process = Process::attach(std::move(segment).value(), shm::SlotRole::kDaemon);
   if (!process.ok()) return fail(process.status());
-  if (Status status = open_log(config, name); !status.ok()) return fail(status);
+  const bool own_file = config.log_file.empty() && config.background;
+  const std::string log = own_file ? name.runtime_dir() + "/shoald.log" : config.log_file;
+  if (Status status = open_log(config.log_level, log); !status.ok()) return fail(status);
 
   Daemon daemon(*process.value(), config.idle_exit_s);
   daemon.add(std::make_unique<SweepTask>(*process.value()));
   daemon.add(std::make_unique<GrowTask>(*process.value()));
+  daemon.add(std::make_unique<ExpireTask>(*process.value()));
   if (Status status = daemon.listen(name); !status.ok()) return fail(status);
-  spdlog::info("shoald {} serves {} (pid {})", SHOAL_VERSION, name.name(), ::getpid());
+  log_info("shoald " SHOAL_VERSION " serves " + name.name() + ", pid " + std::to_string(::getpid()));
   readiness.say(0);
   daemon.run();
   return 0;
