@@ -11,7 +11,7 @@ namespace shoal::daemon {
 
 class SweepTask : public Task {
  public:
-  explicit SweepTask(Process& process) : process_(process) {}
+  explicit SweepTask(Process& process);
   std::chrono::milliseconds turn() override;
   bool client_left() noexcept override;
 

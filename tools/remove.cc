@@ -6,11 +6,11 @@
 #include <filesystem>
 #include <optional>
 
+#include "commands/reap.h"
 #include "process/process.h"
 #include "tools/actions.h"
 #include "tools/runtime_dir.h"
 #include "tools/view.h"
-#include "transaction/recovery.h"
 
 namespace shoal::tool {
 
@@ -64,14 +64,12 @@ void collect_slots(const SegmentView& view, bool dry_run, Json& done) {
   if (dead == 0) return;
   const std::string what = "slots of " + std::to_string(dead) + " dead processes";
   if (!dry_run) {
+    install_reaper();
     auto segment = Segment::open(view.name(), OpenMode::kAttach);
     if (!segment.ok()) return done.push_back(found(describe(segment.status()).c_str(), view.name().shm_path()));
     auto process = Process::attach(std::move(segment).value(), shm::SlotRole::kTool);
     if (!process.ok()) return done.push_back(found(describe(process.status()).c_str(), view.name().shm_path()));
-    if (auto context = process.value()->context(); context.ok()) {
-      recover_all(*process.value(), context.value()->id.load(std::memory_order_relaxed));
-    }
-    process.value()->reap_dead_slots();
+    sweep(*process.value());
   }
   done.push_back(found(what.c_str(), view.name().shm_path()));
 }
