@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <span>
 
+#include "base/glob.h"
 #include "base/status.h"
 #include "commands/reply.h"
 #include "keyspace/keyspace.h"
@@ -178,7 +179,5 @@ struct NumberText {
 };
 NumberText format_integer(int64_t value) noexcept;
 NumberText format_float(double value) noexcept;            // shortest that reads back, %.17g like Redis where it differs
-// KEYS, SCAN MATCH, PSUBSCRIBE: * ? [abc] [^a-z] \x
-bool glob_match(Bytes pattern, Bytes text, bool ignore_case = false) noexcept;
 
 }  // namespace shoal
