@@ -73,6 +73,8 @@ SHOAL_SHM_RECORD(Slot, 64);
 enum class SlotState : uint32_t { kFree = 0, kUsed = 1, kReaping = 2 };
 enum class SlotRole : uint32_t { kClient = 0, kDaemon = 1, kTool = 2 };
 
+inline constexpr uint32_t kReadyWords = 8;
+
 // ---- Context: a thread -------------------------------------------------------------------------------------------------
 //
 // Written by its own thread, except: `id` is retired and `recoverer` claimed by whoever recovers it, the epochs are moved on
@@ -95,11 +97,14 @@ struct Context {
   uint64_t journal_words;        // THE commit word: words of journal that undo would apply; 0 = nothing to undo
   uint64_t first_chunk;          // offset of the first journal chunk; 0 = none yet
   uint32_t claim_low, claim_high;  // extents [low, high) in which this context may hold CLAIMED or JOURNAL pages
-  uint64_t outbox;               // offset of the first message to publish after the commit (channels), 0 = none
+  uint64_t outbox;               // offset of the first message to publish after the commit (channels/outbox.h), 0 = none
   Atomic<uint64_t> pin;          // offset of a blob being copied without a lock, 0 = none
-  uint8_t padding[128];
+  Atomic<uint64_t> ready[kReadyWords];  // publishers set the bit of a subscription, the listener clears it (channels/)
+  uint64_t outbox_tail;          // offset of the last one
+  uint8_t padding[56];
 };
 SHOAL_SHM_RECORD(Context, 256);
+static_assert(offsetof(Context, ready) == 128);
 static_assert(sizeof(pthread_mutex_t) == 40);
 static_assert(offsetof(Context, alive) == 8 && offsetof(Context, id) == 52 && offsetof(Context, asleep) == 64);
 static_assert(offsetof(Context, journal_words) == 88);
@@ -171,7 +176,8 @@ struct alignas(64) Shard {
   uint32_t reserved0;
   Atomic<uint64_t> sequence;     // odd while a reader could see a half-done change; never goes back
   DictRoot keys;                 // all databases of this shard; the database is part of an entry's key
-  uint64_t reserved1[3];
+  Cell<uint64_t> ring_epoch;     // changes whenever a channel or the block of its ring is freed (channels/)
+  uint64_t reserved1[2];
 
   // Under the lock, through the journal.
   uint32_t class_pages[kClassCount];  // per size class: first span with room
@@ -215,7 +221,8 @@ struct Header {
   Atomic<uint32_t> sleepers;       // a hint: contexts that ever registered to sleep
   Atomic<uint32_t> kill_script;    // a running script's hook reads it
   Atomic<uint64_t> log_ticket;     // global order of log records
-  DictRoot patterns;               // reserved for channels/
+  Cell<uint64_t> patterns;         // first of the patterns that are subscribed to (channels/); under the lock of shard 0
+  uint64_t reserved_channels[2];
   uint8_t padding[4096 - 176];
 };
 SHOAL_SHM_RECORD(Header, 4096);
