@@ -53,6 +53,11 @@ void undo_and_unlock(Segment& segment, shm::Context& context, uint32_t id) noexc
   });
 }
 
+bool finish_outbox(Process& process, uint32_t self, shm::Context& context) noexcept {
+  if (context.outbox == 0 || publish_outbox == nullptr) return true;
+  return publish_outbox(process, self, context);
+}
+
 }  // namespace
 
 void set_publish_outbox(PublishOutbox publish) noexcept { publish_outbox = publish; }
@@ -67,11 +72,13 @@ void recover(Process& process, uint32_t self, uint32_t dead_id, bool slot_is_dea
     release_claims(segment, context, dead_id, shm::PageKind::kClaimed);
     release_claims(segment, context, dead_id, shm::PageKind::kJournal);
     context.pin.store(0, std::memory_order_relaxed);
-    if (context.outbox != 0 && publish_outbox != nullptr) publish_outbox(process, context);
+    const bool published = finish_outbox(process, self, context);
     if (context.wake_debt.load(std::memory_order_acquire) != 0) wake_everybody(process);
     context.wake_debt.store(0, std::memory_order_relaxed);
-    context.outbox = 0;
-    process.retire(context, dead_id);
+    if (published) {
+      context.outbox = 0;
+      process.retire(context, dead_id);
+    }
   }
   context.recoverer.store(0, std::memory_order_release);
 }

@@ -26,8 +26,9 @@ void recover(Process& process, uint32_t self, uint32_t dead_id, bool slot_is_dea
 // Looks at every context and recovers those whose thread is gone. Returns how many.
 uint32_t recover_all(Process& process, uint32_t self) noexcept;
 
-// What R(D) calls to publish the messages that D had committed but not yet published; set by channels/.
-using PublishOutbox = void (*)(Process& process, shm::Context& dead);
+// What R(D) calls to publish the messages that D had committed but not yet published; set by channels/. It needs locks: false
+// if `self` holds some itself or did not get one, and then D stays dead for a later sweep to finish.
+using PublishOutbox = bool (*)(Process& process, uint32_t self, shm::Context& dead);
 void set_publish_outbox(PublishOutbox publish) noexcept;
 
 }  // namespace shoal

@@ -76,7 +76,6 @@ void Transaction::rollback() noexcept {
   claimed_ = journal_full_ = memory_full_ = false;
   given_up_ = 0;
   self_.wake_debt.store(0, std::memory_order_relaxed);
-  self_.outbox = 0;
   release_locks();
 }
 
