@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: MIT
+#include "channels/outbox.h"
+
+#include <cstring>
+
+#include "base/glob.h"
+#include "channels/subscription.h"
+#include "process/wake.h"
+#include "transaction/owner_lock.h"
+#include "transaction/recovery.h"
+
+namespace shoal::channels {
+
+namespace {
+
+constexpr auto relaxed = std::memory_order_relaxed;
+
+[[maybe_unused]] const bool known_to_recovery = (set_publish_outbox(finish_outbox), true);
+
+shm::Posting& posting_at(Segment& segment, uint64_t offset) noexcept {
+  return *reinterpret_cast<shm::Posting*>(segment.control_base() + offset);
+}
+
+uint32_t outbox_shard(const Segment& segment, const shm::Context& owner) noexcept {
+  const auto index = static_cast<uint32_t>(&owner - &segment.context(0));
+  return index % segment.shard_count();
+}
+
+void append(char*& place, Bytes bytes) noexcept {
+  std::memcpy(place, bytes.data(), bytes.size());
+  place += round_up(bytes.size(), 8);
+}
+
+// Adds a posting to the outbox of the transaction's own context.
+void add(Transaction& tx, const Name& target, const Message& message) noexcept {
+  const uint64_t bytes = sizeof(shm::Posting) + round_up(target.text.size(), 8) + round_up(message.channel.size(), 8) +
+                         message.data.size();
+  auto* posting = tx.create<shm::Posting>(round_up(bytes, 8));
+  if (posting == nullptr) return;
+  posting->next = 0;
+  posting->sequence.store(0, relaxed);
+  posting->done.store(0, relaxed);
+  posting->kind = static_cast<uint32_t>(target.kind);
+  posting->target_bytes = static_cast<uint32_t>(target.text.size());
+  posting->channel_bytes = static_cast<uint32_t>(message.channel.size());
+  posting->data_bytes = static_cast<uint32_t>(message.data.size());
+  posting->reserved = 0;
+  char* place = reinterpret_cast<char*>(posting + 1);
+  append(place, target.text);
+  append(place, message.channel);
+  std::memcpy(place, message.data.data(), message.data.size());
+
+  const shm::Context& self = tx.context();
+  const uint64_t offset = tx.offset_of(posting);
+  if (has_outbox(self)) {
+    tx.edit(tx.view<shm::Posting>(self.outbox_tail).next) = offset;
+  } else {
+    tx.edit(self.outbox) = offset;
+  }
+  tx.edit(self.outbox_tail) = offset;
+}
+
+uint64_t post_to(Transaction& tx, const Name& target, const Message& message) noexcept {
+  const shm::Channel* channel = tx.holds(target.shard) ? find(tx.segment(), target) : nullptr;
+  if (channel == nullptr && tx.holds(target.shard)) return 0;
+  add(tx, target, message);
+  return channel == nullptr ? 0 : count_subscribers(tx.segment(), *channel);
+}
+
+}  // namespace
+
+uint64_t outbox_shards(const Segment& segment, Bytes channel) noexcept {
+  if (segment.header().patterns.load() != 0) return ~uint64_t{0} >> (64 - segment.shard_count());
+  return uint64_t{1} << name_of(segment, ChannelKind::kChannel, channel).shard | 1;
+}
+
+Status post(Transaction& tx, Bytes channel, Bytes data, uint64_t& receivers) noexcept {
+  const Segment& segment = tx.segment();
+  if (channel.size() > kKeyBytesMax) return kNameTooLong;
+  if (shm::message_bytes(channel.size(), data.size()) > message_bytes_max(segment)) return message_too_large(segment);
+  receivers = post_to(tx, name_of(segment, ChannelKind::kChannel, channel), {{}, data});
+  for (uint64_t next = segment.header().patterns; next != 0 && !tx.failed();) {
+    const auto& pattern = tx.view<shm::Channel>(next);
+    next = pattern.next_pattern;
+    if (!glob_match(pattern.name(), channel)) continue;
+    receivers += post_to(tx, name_of(segment, ChannelKind::kPattern, pattern.name()), {channel, data});
+  }
+  return {};
+}
+
+// ---- After the commit ------------------------------------------------------------------------------------------------------
+
+namespace {
+
+class PostingHook final : public PublishHook {
+ public:
+  PostingHook(shm::Posting& posting, uint32_t owner_id) noexcept : posting_(posting), owner_id_(owner_id) {}
+
+  bool before(shm::Ring& ring) noexcept override {
+    if (posting_.done.load(relaxed) != 0) return false;  // settled just now
+    posting_.sequence.store(ring.next.load(relaxed), relaxed);
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    ring.pending.store(owner_id_, relaxed);
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    return true;
+  }
+  void after(shm::Ring& ring) noexcept override {
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    posting_.done.store(1, relaxed);
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    ring.pending.store(0, relaxed);
+  }
+
+ private:
+  shm::Posting& posting_;
+  uint32_t owner_id_;
+};
+
+// The first posting, read under the lock that guards the outbox.
+Status first_of(Process& process, shm::Context& self, const shm::Context& owner, int64_t budget_ns, uint64_t& first) noexcept {
+  ShardLock lock(process, self, outbox_shard(process.segment(), owner), budget_ns);
+  if (!lock.ok()) return lock.status();
+  first = has_outbox(owner) ? owner.outbox : 0;
+  return {};
+}
+
+Status drop_first(Process& process, shm::Context& self, shm::Context& owner, uint64_t first, int64_t budget_ns) noexcept {
+  return transact(process, self, uint64_t{1} << outbox_shard(process.segment(), owner), budget_ns, [&](Transaction& tx) {
+    if (owner.outbox != first) return;
+    tx.edit(owner.outbox) = tx.view<shm::Posting>(first).next;
+    tx.free(first);
+  });
+}
+
+}  // namespace
+
+void settle_pending(Segment& segment, shm::Ring& ring) noexcept {
+  const auto id = static_cast<uint32_t>(ring.pending.load(relaxed));
+  const shm::Context& owner = segment.context(shm::context_index(id));
+  if (owner.id.load(std::memory_order_acquire) == id && has_outbox(owner)) {
+    shm::Posting& posting = posting_at(segment, owner.outbox);
+    if (ring.next.load(relaxed) != posting.sequence.load(relaxed)) posting.done.store(1, relaxed);
+  }
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  ring.pending.store(0, relaxed);
+}
+
+Status flush(Process& process, shm::Context& self, shm::Context& owner, int64_t budget_ns) noexcept {
+  Segment& segment = process.segment();
+  const uint32_t owner_id = owner.id.load(relaxed);
+  for (;;) {
+    uint64_t first = 0;
+    if (Status status = first_of(process, self, owner, budget_ns, first); !status.ok()) return status;
+    if (first == 0) return {};
+    shm::Posting& posting = posting_at(segment, first);
+    if (posting.done.load(relaxed) == 0) {
+      const Name target = name_of(segment, static_cast<ChannelKind>(posting.kind), posting.target());
+      PostingHook hook(posting, owner_id);
+      Published published;
+      const Status status =
+          publish_to(process, self, target, {posting.channel(), posting.data()}, budget_ns, &hook, published);
+      if (!status.ok() && status.code() != Code::kFull) return status;  // no room for its ring: this message is dropped
+    }
+    if (Status status = drop_first(process, self, owner, first, budget_ns); !status.ok()) return status;
+  }
+}
+
+namespace {
+
+bool holds_a_lock(const Segment& segment, uint32_t id) noexcept {
+  for (uint32_t shard = 0; shard < segment.shard_count(); ++shard) {
+    if ((segment.shard(shard).owner.load(relaxed) & ~shm::kWaitersBit) == id) return true;
+  }
+  return false;
+}
+
+// The dead one may have published without telling: everybody looks at everything, once.
+void hint_everybody(Process& process) noexcept {
+  Segment& segment = process.segment();
+  const uint32_t high = segment.header().context_high.load(std::memory_order_acquire);
+  for (uint32_t index = 0; index < high; ++index) {
+    for (auto& word : segment.control_context(index).ready) word.store(~uint64_t{0});
+  }
+  wake_everybody(process);
+}
+
+}  // namespace
+
+bool finish_outbox(Process& process, uint32_t self, shm::Context& dead) noexcept {
+  Segment& segment = process.segment();
+  if (has_outbox(dead)) {
+    if (holds_a_lock(segment, self)) return false;
+    shm::Context& own = segment.control_context(shm::context_index(self));
+    if (!flush(process, own, dead, kLockBudgetNs).ok()) return false;
+  }
+  hint_everybody(process);
+  return true;
+}
+
+}  // namespace shoal::channels
