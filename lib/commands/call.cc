@@ -5,6 +5,7 @@
 #include <bit>
 
 #include "base/clock.h"
+#include "channels/outbox.h"
 
 namespace shoal {
 
@@ -86,6 +87,9 @@ uint64_t shards_of(const Segment& segment, const Command& command, std::span<con
 }
 
 void CallRunner::after_commit(Transaction& tx) noexcept {
+  if (shm::Context& self = tx.context(); channels::has_outbox(self)) {
+    (void)channels::flush(session_.process(), self, self, kLockBudgetNs);  // what stays goes with the next commit
+  }
   if (session_.wakes_.empty()) return;
   waiters::ring(session_.process(), session_.wakes_);
   tx.settle_wakes();
@@ -135,7 +139,12 @@ Outcome CallRunner::run(const Command& command, std::span<const Bytes> arguments
   for (;;) {
     if ((command.flags & kSession) != 0) {
       Call call(session_, command, arguments, nullptr, reply);
+      session_.budget_ns_ = budget_ns;
+      session_.status_ = {};
       command.handler(call);
+      if (const Status status = session_.status_; !status.ok()) {
+        return status.code() == Code::kBusy ? Outcome::kBusy : session_.fail(status);
+      }
       if (!reply.overflow()) return Outcome::kReplied;
     } else if (command.optimistic != nullptr) {
 #ifndef SHOAL_LOCKED_READS
@@ -182,7 +191,7 @@ Outcome CallRunner::run_all(std::span<const std::vector<Bytes>> commands, int64_
     if (std::string_view(command->name) == "SELECT" && parse_integer(arguments[1], selected) && selected >= 0 && selected < kDatabaseCount) {
       database = static_cast<uint32_t>(selected);
     }
-    if ((command->flags & kSession) != 0) continue;
+    if ((command->flags & kSession) != 0 && command->shards == nullptr) continue;
     const uint64_t own = shards_of(segment, *command, arguments, database);
     if (own == 0) {
       reply.error(kKeyTooLong);

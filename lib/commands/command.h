@@ -42,7 +42,8 @@ enum CommandFlag : uint32_t {
   kFast = 1u << 2,           // O(1) or O(log n)
   kBlocking = 1u << 3,       // may answer "not yet" (Call::block)
   kAllShards = 1u << 4,      // works on the whole keyspace at once
-  kSession = 1u << 5,        // works on the session, without locks or transaction (SELECT, PING, MULTI ...)
+  kSession = 1u << 5,        // works on the session, without locks or transaction (SELECT, PING, MULTI ...); it may lock by
+                             // itself for session.budget_ns() and session.fail(), and inside EXEC has what Command::shards says
   kNotInMulti = 1u << 6,     // refused inside MULTI
   kNumKeys = 1u << 7,        // the argument at keys.first counts the keys that follow it (ZUNION numkeys ...); keys before it
                              // are given by keys.last (a destination at position keys.last, 0 = none)

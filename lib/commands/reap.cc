@@ -3,6 +3,8 @@
 
 #include <atomic>
 
+#include "base/clock.h"
+#include "channels/subscription.h"
 #include "queues/lease.h"
 #include "transaction/recovery.h"
 
@@ -13,7 +15,12 @@ namespace {
 // Something may have been left behind: by a reaper of this process that met a lock of a stopped holder, or before our time.
 std::atomic<bool> leftovers{true};
 
+// Subscriptions of threads that ended while their process lives on: publishers pass over them, so there is no hurry.
+constexpr int64_t kStaleSubscriptionsNs = 10'000'000'000;
+std::atomic<int64_t> next_stale_look{0};
+
 void reap(Process& process, uint32_t slot) {
+  if (const Result<shm::Context*> self = process.context(); self.ok()) channels::remove_all_stale(process, *self.value());
   const uint64_t generation = process.segment().slot(slot).generation.load(std::memory_order_acquire);
   if (!queues::release_slot(process, slot, generation).ok()) leftovers = true;
 }
@@ -27,6 +34,10 @@ uint32_t sweep(Process& process) noexcept {
   if (!context.ok()) return 0;
   recover_all(process, context.value()->id.load(std::memory_order_relaxed));
   const uint32_t reaped = process.reap_dead_slots();
+  if (const int64_t now = monotonic_ns(); now >= next_stale_look) {
+    next_stale_look = now + kStaleSubscriptionsNs;
+    channels::remove_all_stale(process, *context.value());
+  }
   if (leftovers.exchange(false) && !queues::release_stale(process).ok()) leftovers = true;
   return reaped;
 }

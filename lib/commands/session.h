@@ -70,6 +70,8 @@ class Session {
   const BlockedCall& blocked_call() const noexcept { return blocked_; }
   Wakes& wakes() noexcept { return wakes_; }   // who is to be woken after this commit
 
+  int64_t budget_ns() const noexcept { return budget_ns_; }           // of the call that runs, for what locks by itself
+
   Outcome fail(Status status) noexcept {
     status_ = status;
     return Outcome::kFailed;
@@ -87,6 +89,7 @@ class Session {
   int protocol_;
   uint64_t id_;
   std::string name_;
+  int64_t budget_ns_ = kLockBudgetNs;
   bool in_multi_ = false, multi_broken_ = false, runs_atomically_ = false;
   std::vector<std::vector<std::string>> queued_;
   std::vector<Watch> watches_;

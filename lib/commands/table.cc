@@ -2,6 +2,7 @@
 // table.cc: everything that Shoal can do, a row a command. docs/COMMANDS.md and `shoal commands` are printed from it.
 #include "commands/cmd_generic.h"
 #include "commands/cmd_list.h"
+#include "commands/cmd_pubsub.h"
 #include "commands/cmd_server.h"
 #include "commands/cmd_string.h"
 #include "commands/command.h"
@@ -97,6 +98,13 @@ constexpr Command kTable[] = {
     {"MULTI", cmd_multi, kTransactions, exactly(1), kSession | kFast, kNoKeys, "Starts to queue commands.", "O(1)"},
     {"UNWATCH", cmd_unwatch, kTransactions, exactly(1), kSession | kFast, kNoKeys, "Forgets the watched keys.", "O(1)"},
     {"WATCH", cmd_watch, kTransactions, at_least(2), kReadOnly | kFast, kAllKeys, "Makes the next EXEC fail if a key changes.", "O(N), N = keys"},
+
+    // Channels
+    {"PUBLISH", cmd_publish, kPubSub, exactly(3), kSession | kFast, kNoKeys, "Publishes a message to a channel.", "O(N), N = subscribed threads", nullptr, publish_shards},
+    {"PUBSUB", nullptr, kPubSub, at_least(2), 0, kNoKeys, "Questions about channels.", "-"},
+    {"PUBSUB|CHANNELS", cmd_pubsub_channels, kPubSub, between(2, 3), kReadOnly | kAllShards, kNoKeys, "Lists the channels that have subscribers.", "O(N), N = channels"},
+    {"PUBSUB|NUMPAT", cmd_pubsub_numpat, kPubSub, exactly(2), kReadOnly, kNoKeys, "Counts the patterns that are subscribed to.", "O(N), N = patterns"},
+    {"PUBSUB|NUMSUB", cmd_pubsub_numsub, kPubSub, at_least(2), kReadOnly | kAllShards, kNoKeys, "Counts the subscribers of channels.", "O(N), N = channels asked for"},
 
     // Session and server
     {"AUTH", cmd_auth, kConnection, between(2, 3), kSession | kFast, kNoKeys, "Refused: no password is ever set.", "O(1)"},
