@@ -45,11 +45,16 @@ bool held(int fd, uint32_t index) noexcept {
   return ::fcntl(fd, F_OFD_GETLK, &probe) != 0 || probe.l_type != F_UNLCK;
 }
 
+bool is(const File& file, FileIdentity expected) noexcept {
+  return file.fd() >= 0 && (!expected || file_identity(file.fd()) == expected);
+}
+
 }  // namespace
 
-Result<LifeLock> LifeLock::take(const std::string& life_path, uint32_t index) {
-  File file(life_path, O_RDWR | O_CREAT);
+Result<LifeLock> LifeLock::take(const std::string& life_path, uint32_t index, FileIdentity expected) {
+  File file(life_path, O_RDWR | (expected ? 0 : O_CREAT));
   if (file.fd() < 0) return system_error("open the life file", errno);
+  if (!is(file, expected)) return Status{Code::kRemoved, "the life file of the segment was replaced"};
   struct flock lock = byte_lock(index);
   if (::fcntl(file.fd(), F_OFD_SETLK, &lock) != 0) {
     if (errno == EAGAIN || errno == EACCES) return Status{Code::kBusy, "somebody lives in this slot"};
@@ -63,7 +68,9 @@ Result<LifeLock> LifeLock::take(const std::string& life_path, uint32_t index) {
   result.page_ = page;
   result.nonce_ = fork_nonce();
   if (::madvise(page, kPageBytes, MADV_DONTFORK) != 0) return system_error("keep the life file from children", errno);
+  const FileIdentity identity = file_identity(file.fd());
   file.close();
+  if (file_identity(life_path) != identity) return Status{Code::kRemoved, "the life file was removed meanwhile"};
   if (!life_byte_held(life_path, index)) {
     return Status{Code::kUnsupported,
                   "the runtime directory lies on a filesystem (overlayfs?) that forgets locks; set SHOAL_RUNTIME_DIR to one "
@@ -86,15 +93,16 @@ void LifeLock::drop() noexcept {
   page_ = nullptr;
 }
 
-bool life_byte_held(const std::string& life_path, uint32_t index) noexcept {
+bool life_byte_held(const std::string& life_path, uint32_t index, FileIdentity expected) noexcept {
   const File file(life_path, O_RDWR);
-  return file.fd() < 0 || held(file.fd(), index);
+  return !is(file, expected) || held(file.fd(), index);
 }
 
-void keep_free_bytes(const std::string& life_path, std::vector<uint32_t>& indexes) noexcept {
+void keep_free_bytes(const std::string& life_path, std::vector<uint32_t>& indexes, FileIdentity expected) noexcept {
   if (indexes.empty()) return;
   const File file(life_path, O_RDWR);
-  std::erase_if(indexes, [&](uint32_t index) { return file.fd() < 0 || held(file.fd(), index); });
+  const bool right = is(file, expected);
+  std::erase_if(indexes, [&](uint32_t index) { return !right || held(file.fd(), index); });
 }
 
 }  // namespace shoal

@@ -13,13 +13,15 @@
 #include <vector>
 
 #include "base/status.h"
+#include "segment/life_file.h"
 
 namespace shoal {
 
 class LifeLock {
  public:
-  // Locks byte `index` + 1 (byte 0 is never used: other programs like it). kBusy if somebody lives there.
-  static Result<LifeLock> take(const std::string& life_path, uint32_t index);
+  // Locks byte `index` + 1 (byte 0 is never used: other programs like it). kBusy if somebody lives there; kRemoved if the
+  // file at `life_path` is not `expected`.
+  static Result<LifeLock> take(const std::string& life_path, uint32_t index, FileIdentity expected = {});
   LifeLock() = default;  // holds nothing
   LifeLock(LifeLock&& other) noexcept { *this = static_cast<LifeLock&&>(other); }
   LifeLock& operator=(LifeLock&& other) noexcept;
@@ -33,11 +35,11 @@ class LifeLock {
   uint64_t nonce_ = 0;  // of the process that took it
 };
 
-// Whether somebody, this process included, holds byte `index` + 1. True if that cannot be found out: nobody is declared
-// dead on a failed look.
-bool life_byte_held(const std::string& life_path, uint32_t index) noexcept;
+// Whether somebody, this process included, holds byte `index` + 1. True if that cannot be found out, or if the file is not
+// `expected`: nobody is declared dead on a failed look.
+bool life_byte_held(const std::string& life_path, uint32_t index, FileIdentity expected = {}) noexcept;
 
 // The same for many bytes at the cost of one open; keeps those of `indexes` that nobody holds.
-void keep_free_bytes(const std::string& life_path, std::vector<uint32_t>& indexes) noexcept;
+void keep_free_bytes(const std::string& life_path, std::vector<uint32_t>& indexes, FileIdentity expected = {}) noexcept;
 
 }  // namespace shoal

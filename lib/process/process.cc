@@ -279,13 +279,13 @@ std::vector<uint32_t> Process::dead_slots() noexcept {
   for (uint32_t index = 0; index < high; ++index) {
     if (slot_state(*segment_, index) != shm::SlotState::kFree) result.push_back(index);
   }
-  keep_free_bytes(segment_->name().life_path(), result);
+  keep_free_bytes(segment_->name().life_path(), result, segment_->life_file());
   return result;
 }
 
 bool Process::slot_alive(uint32_t index) noexcept {
   if (index >= segment_->header().slot_count || slot_state(*segment_, index) != shm::SlotState::kUsed) return false;
-  return segment_->in_memory() || life_byte_held(segment_->name().life_path(), index);
+  return segment_->in_memory() || life_byte_held(segment_->name().life_path(), index, segment_->life_file());
 }
 
 bool Process::slot_alive(uint32_t index, uint64_t generation) noexcept {

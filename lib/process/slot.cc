@@ -13,7 +13,7 @@ namespace {
 // A segment in private memory has no life file: its slots live until they are given back.
 Result<LifeLock> take_life(const Segment& segment, uint32_t index) {
   if (segment.in_memory()) return LifeLock();
-  return LifeLock::take(segment.name().life_path(), index);
+  return LifeLock::take(segment.name().life_path(), index, segment.life_file());
 }
 
 uint64_t move_in(Segment& segment, uint32_t index, shm::SlotRole role) noexcept {
@@ -22,6 +22,7 @@ uint64_t move_in(Segment& segment, uint32_t index, shm::SlotRole role) noexcept 
   const uint64_t generation = slot.generation.load(std::memory_order_relaxed) + 1;
   slot.generation.store(generation, std::memory_order_release);
   slot.pid = static_cast<uint32_t>(::getpid());
+  slot.pid_namespace = own_pid_namespace();
   slot.start_time_ms = static_cast<uint64_t>(wall_clock_ms());
   slot.role.store(static_cast<uint32_t>(role), std::memory_order_relaxed);
   slot.commands.store(0, std::memory_order_relaxed);

@@ -67,7 +67,8 @@ struct Slot {
   uint32_t reserved;
   Atomic<uint64_t> commands;     // counters of the process: relaxed, lost with nothing
   Atomic<uint64_t> recoveries;
-  uint8_t padding[16];
+  uint64_t pid_namespace;        // in which `pid` is one; to find out whether anybody is left when the life file is gone
+  uint8_t padding[8];
 };
 SHOAL_SHM_RECORD(Slot, 64);
 enum class SlotState : uint32_t { kFree = 0, kUsed = 1, kReaping = 2 };
@@ -223,7 +224,10 @@ struct Header {
   Atomic<uint64_t> log_ticket;     // global order of log records
   Cell<uint64_t> patterns;         // first of the patterns that are subscribed to (channels/); under the lock of shard 0
   uint64_t reserved_channels[2];
-  uint8_t padding[4096 - 176];
+  Atomic<uint64_t> life_device;    // which file the life file is, and where it was (segment/life_file.h)
+  Atomic<uint64_t> life_inode;
+  char runtime_dir[256];           // ends with a zero; empty = too long
+  uint8_t padding[4096 - 448];
 };
 SHOAL_SHM_RECORD(Header, 4096);
 

@@ -9,6 +9,8 @@
 #include <cerrno>
 #include <cstdlib>
 
+#include "segment/life_file.h"
+
 namespace shoal {
 
 namespace {
@@ -56,7 +58,8 @@ Result<SegmentName> SegmentName::parse(const std::string& name) {
   }
   SegmentName result;
   result.name_ = name;
-  result.runtime_dir_ = runtime_root() + "/" + name;
+  result.runtime_dir_ = recorded_runtime_dir(result.shm_path());
+  if (result.runtime_dir_.empty()) result.runtime_dir_ = runtime_root() + "/" + name;
   return result;
 }
 

@@ -16,6 +16,7 @@ namespace shoal {
 
 class SegmentName {
  public:
+  // The runtime directory is the one that an existing segment of this name has recorded, if its life file is still there.
   static Result<SegmentName> parse(const std::string& name);
 
   const std::string& name() const noexcept { return name_; }
@@ -23,6 +24,7 @@ class SegmentName {
   std::string shm_path() const { return "/dev/shm/" + shm_name(); }
   const std::string& runtime_dir() const noexcept { return runtime_dir_; }
   std::string life_path() const { return runtime_dir_ + "/life"; }
+  void use_runtime_dir(std::string directory) { runtime_dir_ = std::move(directory); }
 
   // Creates the runtime directory (and its parent) with mode 0700, or refuses one that belongs to somebody else.
   Status make_runtime_dir() const;

@@ -37,6 +37,7 @@ class CreationLock {
     } while (!is_still(life_path));  // the tool removed it, under this lock, while we waited
     return {};
   }
+  FileIdentity identity() const noexcept { return file_identity(fd_); }
   // Somebody lives: any byte of the life file is locked.
   bool anybody_alive() const noexcept {
     struct flock probe {};
@@ -221,6 +222,7 @@ Result<std::unique_ptr<Segment>> Segment::open(const SegmentName& name, OpenMode
         bip::shared_memory_object::remove(name.shm_name().c_str());
         return status;
       }
+      record_life_file(segment->control_header(), name.runtime_dir(), creation.identity());
       segment->format(options);
       break;
     }
@@ -244,7 +246,34 @@ Result<std::unique_ptr<Segment>> Segment::open(const SegmentName& name, OpenMode
   }
   segment->inode_ = info.st_ino;
   segment->bind();
+  segment->object_ = bip::shared_memory_object();  // a descriptor kept could be closed, and its number reused, behind our back
+  if (Status status = segment->agree_on_life_file(creation.identity()); !status.ok()) return status;
   return segment;
+}
+
+Status Segment::agree_on_life_file(FileIdentity own) {
+  if (life_file() == own) return {};
+  if (std::string recorded = recorded_runtime_dir(header()); !recorded.empty()) {
+    name_->use_runtime_dir(std::move(recorded));  // the segment appeared after our name was parsed
+    return {};
+  }
+  if (const uint32_t left = process_left(header(), slots_); left != 0) {
+    return {Code::kMismatch,
+            "the life file of the segment is gone, or in a place that this process does not see (set SHOAL_RUNTIME_DIR), and "
+            "a process may still use the segment; its pid is",
+            left};
+  }
+  record_life_file(control_header(), name_->runtime_dir(), own);
+  return {};
+}
+
+Status Segment::make_physical(uint64_t from, uint64_t to) const noexcept {
+  const int fd = ::open(name_->shm_path().c_str(), O_RDWR | O_CLOEXEC);
+  Status status = fd < 0 || file_identity(fd).inode != inode_
+                      ? Status{Code::kRemoved, "the segment cannot grow: its file was removed"}
+                      : allocate(fd, from, to - from);
+  if (fd >= 0) ::close(fd);
+  return status;
 }
 
 Result<std::unique_ptr<Segment>> Segment::format_memory(std::byte* memory, const SegmentOptions& options) {
@@ -272,7 +301,7 @@ Status Segment::grow(uint64_t bytes) noexcept {
     return {Code::kFull, "OOM the segment is full: max_size is reached; create it with a larger max_size"};
   }
   if (base_ != nullptr && region_.get_size() != 0) {
-    if (Status status = allocate(object_.get_mapping_handle().handle, from, to - from); !status.ok()) return status;
+    if (Status status = make_physical(from, to); !status.ok()) return status;
   }
   for (uint64_t extent = from; extent < to; extent += kExtentBytes) {
     control_extent(static_cast<uint32_t>(extent / kExtentBytes)).maybe_free.store(1, std::memory_order_relaxed);

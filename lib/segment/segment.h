@@ -18,6 +18,7 @@
 #include "base/bytes.h"
 #include "base/status.h"
 #include "segment/layout.h"
+#include "segment/life_file.h"
 #include "segment/name.h"
 
 namespace shoal {
@@ -48,6 +49,7 @@ class Segment {
   Segment& operator=(const Segment&) = delete;
 
   const SegmentName& name() const noexcept { return *name_; }          // not of a segment in memory
+  FileIdentity life_file() const noexcept { return recorded_life_file(header()); }
   bool in_memory() const noexcept { return name_ == nullptr; }         // made by format_memory or view_memory
   const shm::Header& header() const noexcept { return *reinterpret_cast<const shm::Header*>(base_); }
   uint32_t shard_count() const noexcept { return shard_count_; }
@@ -101,10 +103,12 @@ class Segment {
   Status map(uint64_t size);
   void bind() noexcept;                                // sets the cached pointers from the header
   Status validate() const noexcept;
+  Status agree_on_life_file(FileIdentity own);          // under the creation lock
+  Status make_physical(uint64_t from, uint64_t to) const noexcept;
   void format(const SegmentOptions& options) noexcept; // writes the header into zeroed memory
 
   std::unique_ptr<SegmentName> name_;
-  boost::interprocess::shared_memory_object object_;
+  boost::interprocess::shared_memory_object object_;  // only while it is opened
   boost::interprocess::mapped_region region_;
   std::byte* base_ = nullptr;
   shm::Shard* shards_ = nullptr;

@@ -387,6 +387,76 @@ TEST_F(Life, AForkedChildOfAProcessInARemovedSegmentIsTold) {  // H1
   EXPECT_EQ(child.wait(), 0);
 }
 
+// A login shell, a cron job: the environments differ, the segment is one.
+TEST_F(Life, AnotherEnvironmentFindsTheRuntimeDirectoryThatTheSegmentHasRecorded) {
+  auto process = attach();
+  const uint32_t slot = process->slot_index();
+  const std::string elsewhere = name_.runtime_dir() + "-elsewhere";
+  Child child([&] {
+    ::setenv("SHOAL_RUNTIME_DIR", elsewhere.c_str(), 1);
+    const SegmentName again = SegmentName::parse(name_.name()).value();
+    if (again.runtime_dir() != name_.runtime_dir()) return 1;
+    SegmentName stale = again;  // parsed before the segment was there
+    stale.use_runtime_dir(elsewhere + "/x");
+    std::filesystem::create_directories(elsewhere);
+    auto segment = Segment::open(stale, OpenMode::kAttachOrCreate, tiny_);
+    if (!segment.ok() || segment.value()->name().runtime_dir() != name_.runtime_dir()) return 2;
+    auto mine = attach(std::shared_ptr<Segment>(std::move(segment).value()));
+    return mine->slot_alive(slot) ? 0 : 3;
+  });
+  EXPECT_EQ(child.wait(), 0);
+  std::filesystem::remove_all(elsewhere);
+}
+
+TEST_F(Life, WhoSeesAnotherLifeFileTakesNobodyForDead) {
+  auto process = attach();
+  auto other = attach();
+  const std::string life = name_.life_path();
+  ASSERT_EQ(::unlink(life.c_str()), 0);
+  EXPECT_TRUE(process->dead_slots().empty());
+  EXPECT_TRUE(process->slot_alive(other->slot_index()));
+  std::ofstream(life).put('x');  // as a newcomer would
+  EXPECT_TRUE(process->dead_slots().empty());
+  EXPECT_TRUE(process->slot_alive(other->slot_index()));
+  EXPECT_FALSE(process->begin_reaping(other->slot_index()));
+  EXPECT_EQ(Process::attach(process->shared_segment(), shm::SlotRole::kClient).status().code(), Code::kRemoved);
+}
+
+TEST_F(Life, ALostLifeFileIsReplacedWhenNobodyIsLeftAndNotBefore) {
+  Shared<Seen> seen;
+  Signal ready;
+  Child child([&] {
+    auto process = attach();
+    report(*process, seen);
+    ready.send();
+    ::pause();
+    return 0;
+  });
+  ready.receive();
+  ASSERT_EQ(::unlink(name_.life_path().c_str()), 0);
+  auto refused = Segment::open(name_, OpenMode::kAttach, tiny_);
+  EXPECT_EQ(refused.status().code(), Code::kMismatch);
+  EXPECT_EQ(refused.status().number(), child.pid());
+  child.kill();
+  auto process = attach();
+  ASSERT_NE(process, nullptr);
+  EXPECT_EQ(process->dead_slots(), std::vector<uint32_t>{seen->slot});
+  EXPECT_EQ(process->reap_dead_slots(), 1u);
+}
+
+TEST_F(Life, ASegmentGrowsAfterAllDescriptorsWereClosedAndTouchesNobodysFile) {
+  auto process = attach();
+  const std::string victim = name_.runtime_dir() + "/somebodys_file";
+  Child child([&] {
+    for (int fd = 3; fd < 256; ++fd) ::close(fd);
+    for (int each = 0; each < 8; ++each) (void)::open(victim.c_str(), O_CREAT | O_RDWR, 0600);
+    const uint64_t before = process->segment().committed();
+    if (!process->segment().grow(1).ok() || process->segment().committed() == before) return 1;
+    return std::filesystem::file_size(victim) == 0 ? 0 : 2;
+  });
+  EXPECT_EQ(child.wait(), 0);
+}
+
 TEST_F(Life, AFilesystemThatForgetsTheLockIsRefused) {
   const std::string place = name_.runtime_dir() + "-overlay";
   std::filesystem::create_directories(place);

@@ -120,5 +120,23 @@ TEST_F(Namespaces, ADeathInAnotherNamespaceIsSeen) {
   EXPECT_TRUE(dead(watcher->segment(), seen->holder_id));
 }
 
+TEST_F(Namespaces, ALostLifeFileIsNotReplacedWhileAProcessOfAnotherNamespaceMayLive) {
+  Signal holding;
+  Child holder([&] {
+    return run_as_tid_one([&] {
+      auto process = attach();
+      holding.send();
+      ::pause();
+      return 0;
+    });
+  });
+  (void)holding.receive();
+  ASSERT_EQ(::unlink(name_.life_path().c_str()), 0);
+  EXPECT_EQ(Segment::open(name_, OpenMode::kAttach, tiny_).status().code(), Code::kMismatch);
+  kill_tree(holder);
+  EXPECT_EQ(Segment::open(name_, OpenMode::kAttach, tiny_).status().code(), Code::kMismatch)
+      << "its pid says nothing here, so it cannot be found out";
+}
+
 }  // namespace
 }  // namespace shoal
