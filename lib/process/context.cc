@@ -15,7 +15,8 @@ namespace shoal {
 namespace {
 
 constexpr uint32_t kUnknownOffset = 0xffff'ffff;
-constexpr uint32_t kSpreadContexts = 64;  // ids are spread over at least so many contexts, lest one wraps its generation soon
+constexpr uint32_t kSpreadContexts =
+    64;  // ids are spread over at least so many contexts, lest one wraps its generation soon
 
 std::atomic<uint32_t> lock_word_offset{kUnknownOffset};
 
@@ -30,11 +31,10 @@ bool write_note(pthread_mutex_t& note) noexcept {
   return done;
 }
 
-void* die_with_note(void* note) {
-  return write_note(*static_cast<pthread_mutex_t*>(note)) ? note : nullptr;
-}
+void* die_with_note(void* note) { return write_note(*static_cast<pthread_mutex_t*>(note)) ? note : nullptr; }
 
-// Everything of a former thread that must not reach the next one. Not the epochs and the generation: they never go back.
+// Everything of a former thread that must not reach the next one. Not the epochs and the generation: they never go
+// back.
 // Not `recoverer`: a slow recoverer of the former id may be about to find out that he is late.
 void reset(shm::Context& context) noexcept {
   SHOAL_ASSERT(context.id.load(std::memory_order_relaxed) == 0);
@@ -79,7 +79,8 @@ Status check_death_notes() noexcept {
   if (page == MAP_FAILED) return system_error("test the kernel's robust futexes", ENOMEM);
   pthread_t thread;
   void* locked = nullptr;
-  const bool ran = ::pthread_create(&thread, nullptr, &die_with_note, page) == 0 && ::pthread_join(thread, &locked) == 0;
+  const bool ran =
+      ::pthread_create(&thread, nullptr, &die_with_note, page) == 0 && ::pthread_join(thread, &locked) == 0;
   uint32_t found = kUnknownOffset;
   for (uint32_t offset = 0; ran && locked != nullptr && offset <= 4; offset += 4) {
     const auto* word = reinterpret_cast<const uint32_t*>(static_cast<const std::byte*>(page) + offset);
@@ -99,7 +100,8 @@ Result<shm::Context*> claim_context(Segment& segment, uint64_t claim, ContextRan
   const uint32_t regular = header.context_count - kReservedContextCount;
   const uint32_t first = range == ContextRange::kRegular ? 0 : regular;
   const uint32_t count = range == ContextRange::kRegular ? regular : kReservedContextCount;
-  const uint32_t window = std::min(count, std::max(header.context_high.load(std::memory_order_relaxed), kSpreadContexts));
+  const uint32_t window =
+      std::min(count, std::max(header.context_high.load(std::memory_order_relaxed), kSpreadContexts));
   for (uint32_t step = 0; step < count; ++step) {
     const uint32_t index = first + (hint % window + step) % count;
     shm::Context& context = segment.control_context(index);

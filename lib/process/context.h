@@ -6,10 +6,10 @@
 //   alive (note)   -      locked    locked      unlocked by its thread, or marked by the kernel and left as it is
 //   id             0      0         id          0
 //
-// A context belongs to one thread; only dead() and holder_pid() may be asked about others. Nobody but its claimer touches a
-// note, not even by trylock. Dies
+// A context belongs to one thread; only dead() and holder_pid() may be asked about others. Nobody but its claimer
+// touches a note, not even by trylock. Dies
 //   before `id` is published   `claim` names the slot: whoever reaps the slot sets it free
-//   after                      the kernel marks the note, dead() is true at once, transaction/recovery repairs and retires
+//   after                      the kernel marks the note, dead() is true at once, recovery repairs and retires
 //   between id = 0 and claim = 0, leaving or retiring: as before `id` is published
 #pragma once
 
@@ -27,7 +27,8 @@ inline constexpr uint32_t kFutexOwnerDied = 0x4000'0000u;
 inline bool dead(const Segment& segment, uint32_t id) noexcept {
   const shm::Context& context = segment.context(shm::context_index(id));
   if (context.id.load(std::memory_order_acquire) != id) return true;
-  const auto* note = reinterpret_cast<const std::byte*>(&context.alive) + context.alive_offset.load(std::memory_order_relaxed);
+  const auto* note =
+      reinterpret_cast<const std::byte*>(&context.alive) + context.alive_offset.load(std::memory_order_relaxed);
   const uint32_t word = __atomic_load_n(reinterpret_cast<const uint32_t*>(note), __ATOMIC_ACQUIRE);
   return (word & kFutexOwnerDied) != 0;
 }
@@ -35,7 +36,7 @@ inline bool dead(const Segment& segment, uint32_t id) noexcept {
 // The pid of the process behind a context, for messages: 0 if unknown. As its own PID namespace sees it.
 uint32_t holder_pid(const Segment& segment, uint32_t id) noexcept;
 
-// ---- For process/ and transaction/recovery only --------------------------------------------------------------------------
+// ---- For process/ and transaction/recovery only ---------------------------------------------------------------------
 
 // Context::claim of a slot's life: generation << 16 | index + 1.
 constexpr uint64_t claim_word(uint32_t slot_index, uint64_t slot_generation) noexcept {
@@ -48,13 +49,13 @@ Status check_death_notes() noexcept;
 
 enum class ContextRange { kRegular, kReserved };
 
-// Claims a free context for the calling thread and publishes its id; the search begins at `hint`. kTooManyThreads if all of
-// the range are taken. From the claim to the id: no allocation.
+// Claims a free context for the calling thread and publishes its id; the search begins at `hint`. kTooManyThreads if
+// all of the range are taken. From the claim to the id: no allocation.
 Result<shm::Context*> claim_context(Segment& segment, uint64_t claim, ContextRange range, uint32_t hint) noexcept;
 // The calling thread's own context becomes free. Its journal must be empty, its chunks given back.
 void leave_context(Segment& segment, shm::Context& context) noexcept;
-// The last step of R(D): the id is retired and the context free. `recoverer_claim` is the slot of who recovers: from the first
-// line here the context is his, so that the reaping of his slot finishes what he may not.
+// The last step of R(D): the id is retired and the context free. `recoverer_claim` is the slot of who recovers: from
+// the first line here the context is his, so that the reaping of his slot finishes what he may not.
 void retire_context(Segment& segment, shm::Context& context, uint32_t dead_id, uint64_t recoverer_claim) noexcept;
 // Frees a context whose claimer's slot is dead and which has no id (claimed, not published; or retired, not freed).
 void free_claim(Segment& segment, shm::Context& context, uint64_t claim) noexcept;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// fifo.h: the FIFOs on which event loops sleep: RUNTIME_DIR/wake.INDEX.GENERATION, one a context, opened O_RDWR|O_NONBLOCK by
-// both sides (O_WRONLY gives SIGPIPE or ENXIO when the reader is dead).
+// fifo.h: the FIFOs on which event loops sleep: RUNTIME_DIR/wake.INDEX.GENERATION, one a context, opened
+// O_RDWR|O_NONBLOCK by both sides (O_WRONLY gives SIGPIPE or ENXIO when the reader is dead).
 //
-// Made by the sleeping context, kept until the context is given back, removed by it, by its recovery, or by the next claimer
-// of the context. Dies at any line: at most one empty file a context is left behind.
+// Made by the sleeping context, kept until the context is given back, removed by it, by its recovery, or by the next
+// claimer of the context. Dies at any line: at most one empty file a context is left behind.
 #pragma once
 
 #include <sys/types.h>
@@ -28,8 +28,8 @@ struct FifoPath {  // no allocation
 int open_fifo(const Segment& segment, uint32_t context_id, bool create) noexcept;
 void remove_fifo(const Segment& segment, uint32_t context_id) noexcept;
 
-// A descriptor with the file that it stood for: somebody may have closed it behind our back (close_range) and the number may
-// be another file's by now.
+// A descriptor with the file that it stood for: somebody may have closed it behind our back (close_range) and the
+// number may be another file's by now.
 struct FifoHandle {
   int fd = -1;
   dev_t device = 0;
@@ -37,16 +37,17 @@ struct FifoHandle {
 
   bool remember(int opened) noexcept;  // false: no FIFO; closed
   bool still_ours() const noexcept;
-  void close() noexcept;               // only if still ours
+  void close() noexcept;  // only if still ours
 };
 
-// The FIFOs that this process wakes, kept open: one place a context. Thread-safe. A forked child closes what it inherited
-// when it first uses it.
+// The FIFOs that this process wakes, kept open: one place a context. Thread-safe. A forked child closes what it
+// inherited when it first uses it.
 class FifoCache {
  public:
   explicit FifoCache(uint32_t context_count);
   ~FifoCache();
-  // Puts a byte into the FIFO of `context_id`. A full FIFO is success: its owner is being woken. False if there is none.
+  // Puts a byte into the FIFO of `context_id`. A full FIFO is success: its owner is being woken. False if there is
+  // none.
   bool ring(const Segment& segment, uint32_t context_id) noexcept;
 
  private:

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // fork_guard.h: how this process notices that it is a forked child of the one that wrote a piece of private memory.
 //
-// A nonce lies in a page that the kernel wipes on fork (MADV_WIPEONFORK). Whatever belongs to one process only (a context, a
-// life lock, a descriptor) is remembered together with the nonce and counts only while the two agree: no getpid, no atfork.
+// A nonce lies in a page that the kernel wipes on fork (MADV_WIPEONFORK). Whatever belongs to one process only (a
+// context, a life lock, a descriptor) is remembered together with the nonce and counts only while the two agree: no
+// getpid, no atfork.
 // A child's nonce is larger than every nonce of its ancestors.
 #pragma once
 

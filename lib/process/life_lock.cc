@@ -72,9 +72,10 @@ Result<LifeLock> LifeLock::take(const std::string& life_path, uint32_t index, Fi
   file.close();
   if (file_identity(life_path) != identity) return Status{Code::kRemoved, "the life file was removed meanwhile"};
   if (!life_byte_held(life_path, index)) {
-    return Status{Code::kUnsupported,
-                  "the runtime directory lies on a filesystem (overlayfs?) that forgets locks; set SHOAL_RUNTIME_DIR to one "
-                  "on tmpfs or on a disk"};
+    return Status{
+        Code::kUnsupported,
+        "the runtime directory lies on a filesystem (overlayfs?) that forgets locks; set SHOAL_RUNTIME_DIR to one "
+        "on tmpfs or on a disk"};
   }
   return result;
 }

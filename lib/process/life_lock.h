@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-// life_lock.h: a process is alive while one byte of the life file is locked for it: an open-file-description lock, kept by
-// a mapping of the file with MADV_DONTFORK and the descriptor closed. close_range() of a daemonizer cannot drop it, a forked
-// child does not inherit it, PID namespaces do not matter.
+// life_lock.h: a process is alive while one byte of the life file is locked for it: an open-file-description lock, kept
+// by a mapping of the file with MADV_DONTFORK and the descriptor closed. close_range() of a daemonizer cannot drop it,
+// a forked child does not inherit it, PID namespaces do not matter.
 //
-// A filesystem whose mappings do not keep the open file (overlayfs: the writable layer of a container) drops the lock with
-// the descriptor. take() looks, and refuses with kUnsupported instead of handing out a lock that nobody sees.
+// A filesystem whose mappings do not keep the open file (overlayfs: the writable layer of a container) drops the lock
+// with the descriptor. take() looks, and refuses with kUnsupported instead of handing out a lock that nobody sees.
 // Dies at any line: the kernel drops mapping and descriptor, and the byte is free.
 #pragma once
 
@@ -19,8 +19,8 @@ namespace shoal {
 
 class LifeLock {
  public:
-  // Locks byte `index` + 1 (byte 0 is never used: other programs like it). kBusy if somebody lives there; kRemoved if the
-  // file at `life_path` is not `expected`.
+  // Locks byte `index` + 1 (byte 0 is never used: other programs like it). kBusy if somebody lives there; kRemoved if
+  // the file at `life_path` is not `expected`.
   static Result<LifeLock> take(const std::string& life_path, uint32_t index, FileIdentity expected = {});
   LifeLock() = default;  // holds nothing
   LifeLock(LifeLock&& other) noexcept { *this = static_cast<LifeLock&&>(other); }
@@ -35,8 +35,8 @@ class LifeLock {
   uint64_t nonce_ = 0;  // of the process that took it
 };
 
-// Whether somebody, this process included, holds byte `index` + 1. True if that cannot be found out, or if the file is not
-// `expected`: nobody is declared dead on a failed look.
+// Whether somebody, this process included, holds byte `index` + 1. True if that cannot be found out, or if the file is
+// not `expected`: nobody is declared dead on a failed look.
 bool life_byte_held(const std::string& life_path, uint32_t index, FileIdentity expected = {}) noexcept;
 
 // The same for many bytes at the cost of one open; keeps those of `indexes` that nobody holds.

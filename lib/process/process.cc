@@ -32,10 +32,10 @@ Status check_kernel() noexcept {
 
 }  // namespace
 
-// ---- Membership ---------------------------------------------------------------------------------------------------------
+// ---- Membership -----------------------------------------------------------------------------------------------------
 
-// Held by the Process and by each thread that has a context in it: the segment is not unmapped and the life byte not given
-// up before the last of them is gone.
+// Held by the Process and by each thread that has a context in it: the segment is not unmapped and the life byte not
+// given up before the last of them is gone.
 struct Process::Membership {
   std::shared_ptr<Segment> segment;
   SlotClaim slot;
@@ -76,7 +76,8 @@ Result<Process::Membership*> Process::membership() {
   if (known != nullptr && known->valid()) return known;
   join_lock_.lock();
   known = membership_.load(std::memory_order_acquire);
-  Result<Membership*> result = known != nullptr && known->valid() ? Result<Membership*>(known) : join(SlotRange::kRegular);
+  Result<Membership*> result =
+      known != nullptr && known->valid() ? Result<Membership*>(known) : join(SlotRange::kRegular);
   join_lock_.unlock();
   if (!result.ok() && result.status().code() == Code::kTooManyProcesses) return join_by_reaping();
   return result;
@@ -94,7 +95,8 @@ Result<Process::Membership*> Process::join(SlotRange range) {
   return member;
 }
 
-// All slots are taken, perhaps by the dead. Only a published context recovers: we live in the reserved slot while we reap.
+// All slots are taken, perhaps by the dead. Only a published context recovers: we live in the reserved slot while we
+// reap.
 Result<Process::Membership*> Process::join_by_reaping() {
   const Status full{Code::kTooManyProcesses, "too many processes use the segment; create it with more slots than",
                     segment_->header().slot_count};
@@ -137,7 +139,8 @@ Process::~Process() {
   }
 }
 
-// If threads other than this one still have contexts the slot is not given back: it is dead when the last of them exits.
+// If threads other than this one still have contexts the slot is not given back: it is dead when the last of them
+// exits.
 void Process::leave() noexcept {
   Membership& member = *membership_.load(std::memory_order_acquire);
   const Reap reap = reap_hook.load();
@@ -152,7 +155,7 @@ void Process::leave() noexcept {
   }
 }
 
-// ---- The contexts of a thread -------------------------------------------------------------------------------------------
+// ---- The contexts of a thread ---------------------------------------------------------------------------------------
 
 struct Process::ThreadContexts {
   struct Entry {
@@ -178,7 +181,8 @@ struct Process::ThreadContexts {
   }
 
   Entry* find(uint64_t serial) noexcept {
-    std::erase_if(entries, [](const Entry& entry) { return entry.nonce != fork_nonce(); });  // a parent's: not ours to touch
+    std::erase_if(entries,
+                  [](const Entry& entry) { return entry.nonce != fork_nonce(); });  // a parent's: not ours to touch
     for (Entry& entry : entries) {
       if (entry.serial == serial) return &entry;
     }
@@ -198,8 +202,10 @@ struct Process::ThreadContexts {
   }
 
   static void give_back(const Entry& entry) noexcept {
-    if (entry.context->id.load(std::memory_order_acquire) == entry.id) {  // else we were reaped alive: it is another's now
-      if (const Release release = release_hook.load(); release != nullptr) release(*entry.member->segment, *entry.context);
+    if (entry.context->id.load(std::memory_order_acquire) ==
+        entry.id) {  // else we were reaped alive: it is another's now
+      if (const Release release = release_hook.load(); release != nullptr)
+        release(*entry.member->segment, *entry.context);
       leave_context(*entry.member->segment, *entry.context);
     }
     if (detail::thread_cache.serial == entry.serial) detail::thread_cache = {};
@@ -240,7 +246,8 @@ Result<shm::Context*> Process::take_context() {
   return claim_by_recovering(mine, *member.value());
 }
 
-// All regular contexts are taken, perhaps by the dead. Only a published context recovers: we use a reserved one meanwhile.
+// All regular contexts are taken, perhaps by the dead. Only a published context recovers: we use a reserved one
+// meanwhile.
 Result<shm::Context*> Process::claim_by_recovering(ThreadContexts& mine, Membership& member) {
   const Recover recover = recover_hook.load();
   const Status full{Code::kTooManyThreads, "too many threads use the segment; create it with more contexts than",
@@ -270,7 +277,7 @@ void Process::retire(shm::Context& context, uint32_t dead_id) noexcept {
   retire_context(*segment_, context, dead_id, membership_.load(std::memory_order_acquire)->claim());
 }
 
-// ---- The dead ------------------------------------------------------------------------------------------------------------
+// ---- The dead -------------------------------------------------------------------------------------------------------
 
 std::vector<uint32_t> Process::dead_slots() noexcept {
   std::vector<uint32_t> result;

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: MIT
-// process.h: this process's membership of one segment: its slot, its life lock, and a context for each thread that calls.
+// process.h: this process's membership of one segment: its slot, its life lock, and a context for each thread that
+// calls.
 //
 // Thread-safe. `context()` is the hot path: a thread-local look-up, no system call. After fork the child finds itself
-// unattached (the nonce page reads zero) and attaches anew with a slot and life byte of its own; the parent's contexts stay
-// the parent's. A process whose slot was reaped although it lived finds its contexts retired and re-attaches.
+// unattached (the nonce page reads zero) and attaches anew with a slot and life byte of its own; the parent's contexts
+// stay the parent's. A process whose slot was reaped although it lived finds its contexts retired and re-attaches.
 //
-// A thread gives its context back when it exits, the process its slot when the Process is destroyed. While another thread
-// still has a context then, the segment stays mapped (its note lies there) and the slot stays used until that thread exits.
+// A thread gives its context back when it exits, the process its slot when the Process is destroyed. While another
+// thread still has a context then, the segment stays mapped (its note lies there) and the slot stays used until that
+// thread exits.
 //
-// Dies at any line: the life byte falls free; a slot that is marked used while its life byte is free is dead, and whoever
-// notices reaps it (`reap_dead_slots`).
+// Dies at any line: the life byte falls free; a slot that is marked used while its life byte is free is dead, and
+// whoever notices reaps it (`reap_dead_slots`).
 #pragma once
 
 #include <atomic>
@@ -57,7 +59,8 @@ class Process {
   Segment& segment() noexcept { return *segment_; }
   const std::shared_ptr<Segment>& shared_segment() const noexcept { return segment_; }
 
-  // This process's slot; in a forked child its own, taken on first use. kNoSlot (and generation 0) if it cannot have one.
+  // This process's slot; in a forked child its own, taken on first use. kNoSlot (and generation 0) if it cannot have
+  // one.
   static constexpr uint32_t kNoSlot = 0xffff'ffff;
   uint32_t slot_index() noexcept;
   uint64_t slot_generation() noexcept;
@@ -83,9 +86,10 @@ class Process {
   bool slot_alive(uint32_t index) noexcept;
   bool slot_alive(uint32_t index, uint64_t generation) noexcept;
 
-  // Reaping: begin takes the dead slot's life byte (so there is one reaper; if he dies, the slot is dead again) and recovers
-  // all its contexts whatever their notes say. Between the two the caller gives back what the slot held. finish frees the
-  // contexts and the slot; if a context is still in somebody else's recovery the slot stays dead for the next round.
+  // Reaping: begin takes the dead slot's life byte (so there is one reaper; if he dies, the slot is dead again) and
+  // recovers all its contexts whatever their notes say. Between the two the caller gives back what the slot held.
+  // finish frees the contexts and the slot; if a context is still in somebody else's recovery the slot stays dead for
+  // the next round.
   // One slot at a time in a process: begin is false while another thread reaps, and if the slot is not dead.
   bool begin_reaping(uint32_t index) noexcept;
   void finish_reaping(uint32_t index) noexcept;
@@ -93,14 +97,16 @@ class Process {
   uint32_t reap_dead_slots() noexcept;
 
   // What upper layers do for this one. Set once, before the first attach; null = nothing to do.
-  // R(D), by transaction/: `self` is the caller's published context; `slot_is_dead` overrides the note. It ends with retire().
+  // R(D), by transaction/: `self` is the caller's published context; `slot_is_dead` overrides the note. It ends with
+  // retire().
   using Recover = void (*)(Process& process, uint32_t self, uint32_t dead_id, bool slot_is_dead);
   static void set_recover(Recover recover) noexcept;
-  // By transaction/: a thread gives its context back; its journal chunks and CLAIMED pages go. `first_chunk` must be 0 then.
+  // By transaction/: a thread gives its context back; its journal chunks and CLAIMED pages go. `first_chunk` must be 0
+  // then.
   using Release = void (*)(Segment& segment, shm::Context& context);
   static void set_release(Release release) noexcept;
-  // By commands/: gives back what a slot held (subscriptions, leases, waiters). Also called for the own slot when a Process
-  // is destroyed: it must not take this thread's own context for a dead one.
+  // By commands/: gives back what a slot held (subscriptions, leases, waiters). Also called for the own slot when a
+  // Process is destroyed: it must not take this thread's own context for a dead one.
   using Reap = void (*)(Process& process, uint32_t slot_index);
   static void set_reap(Reap reap) noexcept;
 
@@ -110,8 +116,8 @@ class Process {
   FifoCache& fifos() noexcept { return fifos_; }
 
  private:
-  struct Membership;     // a slot and its life lock, of one OS process: a new one after fork
-  struct ThreadContexts; // what one thread has, of every Process
+  struct Membership;      // a slot and its life lock, of one OS process: a new one after fork
+  struct ThreadContexts;  // what one thread has, of every Process
   explicit Process(std::shared_ptr<Segment> segment, shm::SlotRole role);
   Result<Membership*> membership();
   Result<Membership*> join(SlotRange range);
@@ -124,12 +130,12 @@ class Process {
 
   std::shared_ptr<Segment> segment_;
   shm::SlotRole role_;
-  uint64_t serial_;                             // unique among the Process objects of this process and its ancestors
+  uint64_t serial_;  // unique among the Process objects of this process and its ancestors
   FifoCache fifos_;
   ForkLock join_lock_;
   std::atomic<Membership*> membership_{nullptr};  // newest first: older ones are a parent's, or were reaped
-  std::atomic<uint32_t> hint_{0};               // where to look for a free context
-  ForkLock reaping_;                            // held from begin to finish
+  std::atomic<uint32_t> hint_{0};                 // where to look for a free context
+  ForkLock reaping_;                              // held from begin to finish
   LifeLock reaped_life_;
 };
 

@@ -9,8 +9,8 @@
 //   reaping    held        somebody gives back what it held, under its life byte
 //   reaping    free        the reaper died as well: to be reaped
 //
-// Everything but the reading of `state` and `generation` happens under the slot's life byte, so there is one writer. Dies at
-// any line: one of the rows above.
+// Everything but the reading of `state` and `generation` happens under the slot's life byte, so there is one writer.
+// Dies at any line: one of the rows above.
 #pragma once
 
 #include <cstdint>
@@ -30,7 +30,8 @@ struct SlotClaim {
 // The last slot is kept for a newcomer who finds all others taken and must reap before he can move in.
 enum class SlotRange : int { kRegular, kReserved };
 
-// Moves in. kTooManyProcesses if all slots of the range are taken or dead; kRemoved if the segment's file has been removed.
+// Moves in. kTooManyProcesses if all slots of the range are taken or dead; kRemoved if the segment's file has been
+// removed.
 Result<SlotClaim> take_slot(Segment& segment, shm::SlotRole role, SlotRange range);
 
 // Takes a dead slot over for reaping: its life byte and SlotState::kReaping. kBusy if it is not dead.

@@ -17,7 +17,8 @@ namespace shoal {
 namespace {
 
 bool futex_wait(shm::Atomic<uint32_t>& word, uint32_t value, int64_t timeout_ns) noexcept {
-  const timespec timeout{static_cast<time_t>(timeout_ns / 1'000'000'000), static_cast<long>(timeout_ns % 1'000'000'000)};
+  const timespec timeout{static_cast<time_t>(timeout_ns / 1'000'000'000),
+                         static_cast<long>(timeout_ns % 1'000'000'000)};
   return ::syscall(SYS_futex, &word, FUTEX_WAIT, value, &timeout, nullptr, 0) == 0 || errno != ETIMEDOUT;
 }
 
@@ -102,7 +103,8 @@ Result<std::unique_ptr<LoopWaker>> LoopWaker::create(Process& process) {
   if (epoch.load(std::memory_order_relaxed) == 0) epoch.store(2, std::memory_order_relaxed);
   const int fd = open_fifo(process.segment(), waker->context_id_, true);
   if (fd < 0) return system_error("make the event loop's FIFO", errno);
-  if (!waker->fifo_.remember(fd)) return Status{Code::kCorrupt, "something that is no FIFO lies in the runtime directory"};
+  if (!waker->fifo_.remember(fd))
+    return Status{Code::kCorrupt, "something that is no FIFO lies in the runtime directory"};
   return waker;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// layout.h: THE map of a segment. Every fixed record is drawn, sized and asserted here; a change of any of them is a change
-// of kLayoutVersion. `shoal inspect layout` prints this map from these constants.
+// layout.h: THE map of a segment. Every fixed record is drawn, sized and asserted here; a change of any of them is a
+// change of kLayoutVersion. `shoal inspect layout` prints this map from these constants.
 //
 // Glossary
 //   segment   one mapped file /dev/shm/shoal.NAME: everything below
@@ -19,8 +19,8 @@
 //     +--------+----------+--------------+------------+ ... +----------------+----------------+ ... +
 //     committed: fixed part up to the gap, and extents [extents_offset, committed); the rest is a hole in the file
 //
-// Who dies where: the records below are written by compare-and-swap or by one store where the comment says so, and through
-// a transaction's journal everywhere else; see transaction/recovery.h for what a death leaves behind.
+// Who dies where: the records below are written by compare-and-swap or by one store where the comment says so, and
+// through a transaction's journal everywhere else; see transaction/recovery.h for what a death leaves behind.
 #pragma once
 
 #include <pthread.h>
@@ -42,9 +42,10 @@ template <typename T>
 using Atomic = std::atomic<T>;
 static_assert(Atomic<uint64_t>::is_always_lock_free && Atomic<uint32_t>::is_always_lock_free);
 
-// ---- Identities ------------------------------------------------------------------------------------------------------
+// ---- Identities -----------------------------------------------------------------------------------------------------
 
-// A context's id: generation:15 | index:16. 0 = retired. The same 31 bits are an owner in a lock word (bit 31 = waiters).
+// A context's id: generation:15 | index:16. 0 = retired. The same 31 bits are an owner in a lock word (bit 31 =
+// waiters).
 inline constexpr uint32_t kContextIndexBits = 16;
 inline constexpr uint32_t kContextGenerationMask = 0x7fff;
 inline constexpr uint32_t kWaitersBit = 0x8000'0000u;
@@ -54,7 +55,7 @@ constexpr uint32_t context_id(uint32_t generation, uint32_t index) noexcept {
   return (generation & kContextGenerationMask) << kContextIndexBits | index;
 }
 
-// ---- Slot: a process ---------------------------------------------------------------------------------------------------
+// ---- Slot: a process ------------------------------------------------------------------------------------------------
 //
 //   0        8            12    16         24        28
 //   | gen 8  | state 4    |pid 4| start 8  | flags 4 | ... counters |
@@ -76,11 +77,11 @@ enum class SlotRole : uint32_t { kClient = 0, kDaemon = 1, kTool = 2 };
 
 inline constexpr uint32_t kReadyWords = 8;
 
-// ---- Context: a thread -------------------------------------------------------------------------------------------------
+// ---- Context: a thread ----------------------------------------------------------------------------------------------
 //
-// Written by its own thread, except: `id` is retired and `recoverer` claimed by whoever recovers it, the epochs are moved on
-// by wakers. `alive` is touched by nobody but its claimer: a waiter that died inside a trylock of a foreign note, with an
-// equal tid in another PID namespace, would mark a living thread dead.
+// Written by its own thread, except: `id` is retired and `recoverer` claimed by whoever recovers it, the epochs are
+// moved on by wakers. `alive` is touched by nobody but its claimer: a waiter that died inside a trylock of a foreign
+// note, with an equal tid in another PID namespace, would mark a living thread dead.
 struct Context {
   Atomic<uint64_t> claim;        // 0 free, else slot index + 1 | slot generation << 16: CAS by the claimer, 0 again by R
   pthread_mutex_t alive;         // the death note: robust, process-shared, locked once for the thread's life
@@ -110,7 +111,7 @@ static_assert(sizeof(pthread_mutex_t) == 40);
 static_assert(offsetof(Context, alive) == 8 && offsetof(Context, id) == 52 && offsetof(Context, asleep) == 64);
 static_assert(offsetof(Context, journal_words) == 88);
 
-// ---- Journal chunk -----------------------------------------------------------------------------------------------------
+// ---- Journal chunk --------------------------------------------------------------------------------------------------
 // A span of pages with this head, then words. A record is its old bytes padded to words and then a trailer word
 // {kind:2, words:14, offset:48}; undo walks backwards. See transaction/journal.h.
 struct ChunkHeader {
@@ -121,12 +122,13 @@ struct ChunkHeader {
 };
 SHOAL_SHM_RECORD(ChunkHeader, 32);
 
-// ---- Page and extent ---------------------------------------------------------------------------------------------------
+// ---- Page and extent ------------------------------------------------------------------------------------------------
 //
-// owner: kind:8 | 0:24 | context id, shard or first page:32. FREE -> CLAIMED or JOURNAL by CAS, never journalled; CLAIMED -> OWNED
-// through the journal of the claimer; OWNED -> CLAIMED through the journal, CLAIMED -> FREE by a store after the commit.
-// A span is claimed by its first page; its other pages then become TAIL of that first page, without a journal: what they are
-// follows from what the first page is. A release frees the tails first and the first page last.
+// owner: kind:8 | 0:24 | context id, shard or first page:32. FREE -> CLAIMED or JOURNAL by CAS, never journalled;
+// CLAIMED -> OWNED through the journal of the claimer; OWNED -> CLAIMED through the journal, CLAIMED -> FREE by a store
+// after the commit.
+// A span is claimed by its first page; its other pages then become TAIL of that first page, without a journal: what
+// they are follows from what the first page is. A release frees the tails first and the first page last.
 enum class PageKind : uint8_t { kFree = 0, kClaimed = 1, kJournal = 2, kOwned = 3, kTail = 4 };
 constexpr uint64_t page_owner(PageKind kind, uint32_t id) noexcept { return uint64_t{static_cast<uint8_t>(kind)} << 56 | id; }
 constexpr PageKind page_kind(uint64_t owner) noexcept { return static_cast<PageKind>(owner >> 56); }
@@ -158,7 +160,7 @@ SHOAL_SHM_RECORD(Extent, 64 + kPagesPerExtent * 24);
 inline constexpr uint32_t kExtentHeadPages = (sizeof(Extent) + kPageBytes - 1) / kPageBytes;
 inline constexpr uint32_t kSpanPagesMax = kPagesPerExtent - kExtentHeadPages;
 
-// ---- Dict root: a hash table that grows by one bucket at a time (types/dict.h) --------------------------------------------
+// ---- Dict root: a hash table that grows by one bucket at a time (types/dict.h) --------------------------------------
 struct DictRoot {
   Cell<uint64_t> table;    // offset of the directory node or of the only bucket segment; 0 = no bucket yet
   Cell<uint64_t> count;    // items
@@ -167,7 +169,7 @@ struct DictRoot {
 };
 SHOAL_SHM_RECORD(DictRoot, 24);
 
-// ---- Shard -------------------------------------------------------------------------------------------------------------
+// ---- Shard ----------------------------------------------------------------------------------------------------------
 inline constexpr uint32_t kClassCount = 48;      // room; transaction/size_class.h says how many are in use
 inline constexpr uint32_t kDeletedCount = 256;
 
@@ -199,7 +201,7 @@ struct alignas(64) Shard {
 SHOAL_SHM_RECORD(Shard, 3136);
 static_assert(offsetof(Shard, class_pages) == 64);
 
-// ---- Header --------------------------------------------------------------------------------------------------------------
+// ---- Header ---------------------------------------------------------------------------------------------------------
 enum class SegmentState : uint32_t { kBuilding = 0, kReady = 1, kPoisoned = 2 };
 
 struct Header {

@@ -15,7 +15,8 @@ namespace shoal {
 
 namespace {
 
-// A mapping on overlayfs (a container's own layer) does not keep the open file, and so not the lock that says that we live.
+// A mapping on overlayfs (a container's own layer) does not keep the open file, and so not the lock that says that we
+// live.
 bool keeps_locks(const char* directory) {
   struct statfs info {};
   return ::statfs(directory, &info) != 0 || info.f_type != OVERLAYFS_SUPER_MAGIC;

@@ -3,8 +3,9 @@
 //
 //   NAME           1 to 64 of A-Z a-z 0-9 _ - . , not beginning with a dot; case counts
 //   segment        /dev/shm/shoal.NAME
-//   runtime dir    $SHOAL_RUNTIME_DIR/NAME, else $XDG_RUNTIME_DIR/shoal/NAME, else /tmp/shoal-UID/NAME, else (where /tmp is
-//                  on overlayfs, which forgets the locks of life: a container) /dev/shm/shoal-runtime-UID/NAME; mode 0700:
+//   runtime dir    the one that the segment has recorded, else $SHOAL_RUNTIME_DIR/NAME, else $XDG_RUNTIME_DIR/shoal/NAME,
+//                  else /tmp/shoal-UID/NAME, else (where /tmp is on overlayfs, which forgets the locks of life: in a
+//                  container) /dev/shm/shoal-runtime-UID/NAME; mode 0700:
 //                  the life file `life`, the FIFOs `wake.INDEX.GENERATION`, the daemon's socket `shoald.sock`
 #pragma once
 
@@ -16,7 +17,6 @@ namespace shoal {
 
 class SegmentName {
  public:
-  // The runtime directory is the one that an existing segment of this name has recorded, if its life file is still there.
   static Result<SegmentName> parse(const std::string& name);
 
   const std::string& name() const noexcept { return name_; }

@@ -48,14 +48,16 @@ class CreationLock {
 
  private:
   bool is_still(const std::string& path) const noexcept {
-    struct stat ours {}, there {};
+    struct stat ours {
+    }, there{};
     return ::fstat(fd_, &ours) == 0 && ::stat(path.c_str(), &there) == 0 && ours.st_ino == there.st_ino;
   }
   int fd_ = -1;
 };
 
 constexpr const char* kShmTooSmall =
-    "/dev/shm is too small for the segment; enlarge it (Docker: --shm-size=1g, Compose: shm_size: 1g, Kubernetes: an emptyDir "
+    "/dev/shm is too small for the segment; enlarge it (Docker: --shm-size=1g, Compose: shm_size: 1g, Kubernetes: an "
+    "emptyDir "
     "of medium Memory at /dev/shm)";
 
 Status allocate(int fd, uint64_t offset, uint64_t bytes) noexcept {
@@ -77,7 +79,8 @@ Status check_options(const SegmentOptions& options) {
   if (options.slot_count == 0 || options.slot_count > kContextCountMax) {
     return {Code::kInvalidArgument, "slots must be 1 to", kContextCountMax};
   }
-  if (options.max_size < kMinMaxSizeBytes || options.max_size > kMaxMaxSizeBytes || options.max_size % kExtentBytes != 0) {
+  if (options.max_size < kMinMaxSizeBytes || options.max_size > kMaxMaxSizeBytes ||
+      options.max_size % kExtentBytes != 0) {
     return {Code::kInvalidArgument, "max_size must be whole MiB, from 4 MiB to 256 GiB"};
   }
   return {};
@@ -159,10 +162,12 @@ Status Segment::validate() const noexcept {
   const shm::Header& h = header();
   if (h.magic != shm::kMagic) return {Code::kMismatch, "the file is not a Shoal segment"};
   if (h.layout_version > shm::kLayoutVersion) {
-    return {Code::kMismatch, "the segment was made by a newer Shoal; upgrade this one. Layout version", h.layout_version};
+    return {Code::kMismatch, "the segment was made by a newer Shoal; upgrade this one. Layout version",
+            h.layout_version};
   }
   if (h.layout_version < shm::kLayoutVersion) {
-    return {Code::kMismatch, "the segment was made by an older Shoal; stop its users and run `shoal rm`. Layout version",
+    return {Code::kMismatch,
+            "the segment was made by an older Shoal; stop its users and run `shoal rm`. Layout version",
             h.layout_version};
   }
   if (h.abi_hash != shm::abi_hash()) {
@@ -246,7 +251,8 @@ Result<std::unique_ptr<Segment>> Segment::open(const SegmentName& name, OpenMode
   }
   segment->inode_ = info.st_ino;
   segment->bind();
-  segment->object_ = bip::shared_memory_object();  // a descriptor kept could be closed, and its number reused, behind our back
+  segment->object_ =
+      bip::shared_memory_object();  // a descriptor kept could be closed, and its number reused, behind our back
   if (Status status = segment->agree_on_life_file(creation.identity()); !status.ok()) return status;
   return segment;
 }
@@ -259,7 +265,8 @@ Status Segment::agree_on_life_file(FileIdentity own) {
   }
   if (const uint32_t left = process_left(header(), slots_); left != 0) {
     return {Code::kMismatch,
-            "the life file of the segment is gone, or in a place that this process does not see (set SHOAL_RUNTIME_DIR), and "
+            "the life file of the segment is gone, or in a place that this process does not see (set "
+            "SHOAL_RUNTIME_DIR), and "
             "a process may still use the segment; its pid is",
             left};
   }
@@ -295,7 +302,8 @@ std::unique_ptr<Segment> Segment::view_memory(std::byte* memory) {
 Status Segment::grow(uint64_t bytes) noexcept {
   shm::Header& h = control_header();
   uint64_t from = h.committed.load(std::memory_order_acquire);
-  const uint64_t wanted = round_up(std::max(bytes, from / 16), kExtentBytes);  // by a sixteenth: few calls, little waste
+  const uint64_t wanted =
+      round_up(std::max(bytes, from / 16), kExtentBytes);  // by a sixteenth: few calls, little waste
   const uint64_t to = std::min(from + wanted, h.max_size);
   if (to - from < bytes || to == from) {
     return {Code::kFull, "OOM the segment is full: max_size is reached; create it with a larger max_size"};

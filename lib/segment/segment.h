@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 // segment.h: this process's mapping of one segment: create, attach, check, grow.
 //
-// Thread-safe. One mapping of max_size, sparse, never moved and never shrunk, so offsets and addresses stay good for the
-// life of the object. Reachable memory is const from here on; Transaction::edit() is the only way to change it. The
+// Thread-safe. One mapping of max_size, sparse, never moved and never shrunk, so offsets and addresses stay good for
+// the life of the object. Reachable memory is const from here on; Transaction::edit() is the only way to change it. The
 // `control` accessors hand out the atomic words that are not journalled (locks, ids, claims) and belong to process/ and
 // transaction/ alone.
 //
-// Dies at any line: a half-made segment has state kBuilding; the next opener, who holds the creation lock, removes it. A
-// grower that dies after fallocate and before the CAS of `committed` leaves physical pages that the next grower publishes.
+// Dies at any line: a half-made segment has state kBuilding; the next opener, who holds the creation lock, removes it.
+// A grower that dies after fallocate and before the CAS of `committed` leaves physical pages that the next grower
+// publishes.
 #pragma once
 
 #include <boost/interprocess/mapped_region.hpp>
@@ -25,7 +26,7 @@ namespace shoal {
 
 struct SegmentOptions {  // shape of a new segment; ignored when attaching to an existing one
   uint64_t max_size = kDefaultMaxSizeBytes;
-  uint32_t shard_count = kDefaultShardCount;      // a power of two
+  uint32_t shard_count = kDefaultShardCount;  // a power of two
   uint32_t context_count = kDefaultContextCount;
   uint32_t slot_count = kDefaultSlotCount;
   uint32_t mode = kDefaultMode;
@@ -38,9 +39,11 @@ class Segment {
  public:
   // Errors: kNotFound, kPermission (owner or mode), kMismatch (foreign file, other layout), kFull (/dev/shm too small),
   // kRemoved (processes still live in an unlinked predecessor), kInvalidArgument (options).
-  static Result<std::unique_ptr<Segment>> open(const SegmentName& name, OpenMode mode, const SegmentOptions& options = {});
+  static Result<std::unique_ptr<Segment>> open(const SegmentName& name, OpenMode mode,
+                                               const SegmentOptions& options = {});
 
-  // A segment in private memory for a test that copies and compares it byte by byte. `bytes` of zeroed, page-aligned memory.
+  // A segment in private memory for a test that copies and compares it byte by byte. `bytes` of zeroed, page-aligned
+  // memory.
   static Result<std::unique_ptr<Segment>> format_memory(std::byte* memory, const SegmentOptions& options);
   // A view of memory that was copied from a formatted segment.
   static std::unique_ptr<Segment> view_memory(std::byte* memory);
@@ -48,9 +51,9 @@ class Segment {
   Segment(const Segment&) = delete;
   Segment& operator=(const Segment&) = delete;
 
-  const SegmentName& name() const noexcept { return *name_; }          // not of a segment in memory
+  const SegmentName& name() const noexcept { return *name_; }  // not of a segment in memory
   FileIdentity life_file() const noexcept { return recorded_life_file(header()); }
-  bool in_memory() const noexcept { return name_ == nullptr; }         // made by format_memory or view_memory
+  bool in_memory() const noexcept { return name_ == nullptr; }  // made by format_memory or view_memory
   const shm::Header& header() const noexcept { return *reinterpret_cast<const shm::Header*>(base_); }
   uint32_t shard_count() const noexcept { return shard_count_; }
   const shm::Shard& shard(uint32_t index) const noexcept { return shards_[index]; }
@@ -65,9 +68,13 @@ class Segment {
 
   // The record at `offset`. For offsets read under the lock that guards them.
   template <typename T>
-  const T& at(Offset<T> offset) const noexcept { return *reinterpret_cast<const T*>(base_ + offset.value); }
+  const T& at(Offset<T> offset) const noexcept {
+    return *reinterpret_cast<const T*>(base_ + offset.value);
+  }
   template <typename T>
-  const T* pointer(uint64_t offset) const noexcept { return reinterpret_cast<const T*>(base_ + offset); }
+  const T* pointer(uint64_t offset) const noexcept {
+    return reinterpret_cast<const T*>(base_ + offset);
+  }
   uint64_t offset_of(const void* address) const noexcept {
     return static_cast<uint64_t>(static_cast<const std::byte*>(address) - base_);
   }
@@ -101,11 +108,11 @@ class Segment {
  private:
   Segment() = default;
   Status map(uint64_t size);
-  void bind() noexcept;                                // sets the cached pointers from the header
+  void bind() noexcept;  // sets the cached pointers from the header
   Status validate() const noexcept;
-  Status agree_on_life_file(FileIdentity own);          // under the creation lock
+  Status agree_on_life_file(FileIdentity own);  // under the creation lock
   Status make_physical(uint64_t from, uint64_t to) const noexcept;
-  void format(const SegmentOptions& options) noexcept; // writes the header into zeroed memory
+  void format(const SegmentOptions& options) noexcept;  // writes the header into zeroed memory
 
   std::unique_ptr<SegmentName> name_;
   boost::interprocess::shared_memory_object object_;  // only while it is opened
@@ -116,7 +123,7 @@ class Segment {
   shm::Slot* slots_ = nullptr;
   uint64_t extents_offset_ = 0;
   uint32_t shard_count_ = 0;
-  uint32_t shard_shift_ = 32;   // of the upper 32 bits of the hash
+  uint32_t shard_shift_ = 32;  // of the upper 32 bits of the hash
   uint64_t inode_ = 0;
 };
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Who is alive and who is dead, with real processes: daemonizers, exec, unmapped notes, an unlinked segment, reapers that die.
+// Who is alive and who is dead, with real processes: daemonizers, exec, unmapped notes, an unlinked segment, reapers
+// that die.
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mount.h>
@@ -169,7 +170,8 @@ TEST_F(Life, TheSegmentStaysMappedWhileAThreadHasAContextOfADestroyedProcess) { 
   taken.receive();
   process.reset();
   unsigned char resident = 0;
-  EXPECT_EQ(::mincore(const_cast<std::byte*>(base), kPageBytes, &resident), 0) << "unmapped under a thread's death note";
+  EXPECT_EQ(::mincore(const_cast<std::byte*>(base), kPageBytes, &resident), 0)
+      << "unmapped under a thread's death note";
   EXPECT_FALSE(dead(watcher->segment(), id));
   EXPECT_TRUE(watcher->slot_alive(slot));
   go.send();
@@ -201,13 +203,16 @@ TEST_F(Life, ThirtyTwoWorkersOfFortyOneThreadsAllHaveContexts) {  // A6
         };
         auto* argument = new Argument{*process, *holding, all};
         pthread_t thread;
-        const int error = pthread_create(&thread, &small, [](void* raw) -> void* {
-          auto* given = static_cast<Argument*>(raw);
-          if (context_id_of(given->process) == 0) given->all.send('!');
-          if (given->holding.fetch_add(1) + 1 == kWorkers * kThreads) given->all.send('a');
-          ::pause();
-          return nullptr;
-        }, argument);
+        const int error = pthread_create(
+            &thread, &small,
+            [](void* raw) -> void* {
+              auto* given = static_cast<Argument*>(raw);
+              if (context_id_of(given->process) == 0) given->all.send('!');
+              if (given->holding.fetch_add(1) + 1 == kWorkers * kThreads) given->all.send('a');
+              ::pause();
+              return nullptr;
+            },
+            argument);
         if (error != 0) all.send('!');
       }
       ::pause();
@@ -473,7 +478,7 @@ TEST_F(Life, AFilesystemThatForgetsTheLockIsRefused) {
     if (::mount("overlay", (place + "/merged").c_str(), "overlay", 0, options.c_str()) != 0) return 12;
     auto on_overlay = LifeLock::take(place + "/merged/life", 3);
     const bool seen = life_byte_held(place + "/merged/life", 3);
-    if (on_overlay.ok() && !seen) return 1;                                             // a lock that nobody sees
+    if (on_overlay.ok() && !seen) return 1;  // a lock that nobody sees
     if (!on_overlay.ok() && on_overlay.status().code() != Code::kUnsupported) return 2;
     return LifeLock::take(place + "/upper/other", 3).ok() ? 0 : 3;
   });

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Two containers share a segment: processes with EQUAL thread ids in different PID namespaces. The kernel compares thread ids
-// when it marks a robust futex, so a process that dies while it touches a living thread's note marks it dead (A1).
+// Two containers share a segment: processes with EQUAL thread ids in different PID namespaces. The kernel compares
+// thread ids when it marks a robust futex, so a process that dies while it touches a living thread's note marks it dead
+// (A1).
 #include <sched.h>
 #include <time.h>
 
@@ -30,8 +31,8 @@ struct Seen {
 
 class Namespaces : public ProcessTest {
  protected:
-  // Kills processes with the holder's thread id at random instants of `touch`, until `rounds` are over or the holder is taken
-  // for dead. Returns how many rounds left him alive.
+  // Kills processes with the holder's thread id at random instants of `touch`, until `rounds` are over or the holder is
+  // taken for dead. Returns how many rounds left him alive.
   int kill_touchers(int rounds, const std::function<void(Process&, uint32_t holder_id)>& touch) {
     auto watcher = attach();
     Shared<Seen> seen;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Nobody sleeps through a wake: publishers and sleepers in many processes, by futex and by FIFO, with and without deaths (D1,
+// Nobody sleeps through a wake: publishers and sleepers in many processes, by futex and by FIFO, with and without
+// deaths (D1,
 // D2); and the descriptors of FIFOs when somebody else closes or uses up all descriptors.
 #include <fcntl.h>
 #include <poll.h>
@@ -25,8 +26,8 @@ enum class Kind { kThread, kLoop };
 
 constexpr uint32_t kPublisherCount = 2;
 
-// A sleeper's mailbox. `messages` is what a publisher stores before it wakes (each his own word, by a plain store: the fence
-// between store and wake must be wake_context's), `woken` what it counts when the wake is over.
+// A sleeper's mailbox. `messages` is what a publisher stores before it wakes (each his own word, by a plain store: the
+// fence between store and wake must be wake_context's), `woken` what it counts when the wake is over.
 struct alignas(64) Mailbox {
   std::atomic<uint32_t> context_id;
   alignas(64) std::atomic<uint64_t> messages[kPublisherCount];
@@ -42,8 +43,8 @@ struct Board {
   std::atomic<bool> stop;
 };
 
-// Sleeps until there is something to read; a sleep is lost if it lasted all its time although a wake for something unread
-// had been carried out. 200 ms are far more than a publisher is ever off the processor between its two steps.
+// Sleeps until there is something to read; a sleep is lost if it lasted all its time although a wake for something
+// unread had been carried out. 200 ms are far more than a publisher is ever off the processor between its two steps.
 template <typename Sleep>
 void read_for_ever(Board& board, Mailbox& box, Sleep&& sleep) {
   uint64_t read = box.read;
@@ -95,16 +96,18 @@ void spin(uint32_t rounds) {
   for (; rounds != 0; --rounds) std::atomic_signal_fence(std::memory_order_seq_cst);
 }
 
-// Publishes to `count` boxes. Waits a little until the last message was read, then a random while: so publications hit every
-// phase of going to sleep.
-void publish_for_ever(Process& process, Board& board, uint32_t publisher, uint32_t seed, uint32_t count = kMailboxCount) {
+// Publishes to `count` boxes. Waits a little until the last message was read, then a random while: so publications hit
+// every phase of going to sleep.
+void publish_for_ever(Process& process, Board& board, uint32_t publisher, uint32_t seed,
+                      uint32_t count = kMailboxCount) {
   std::minstd_rand random(seed);
   (void)context_id_of(process);
   while (!board.stop.load(std::memory_order_relaxed)) {
     Mailbox& box = board.boxes[random() % count];
     const uint32_t id = box.context_id.load();
     if (id == 0) continue;
-    for (int patience = 2'000; patience != 0 && box.read.load(std::memory_order_acquire) != box.published(); --patience) {
+    for (int patience = 2'000; patience != 0 && box.read.load(std::memory_order_acquire) != box.published();
+         --patience) {
     }
     spin(random() % 1'500);
     std::atomic<uint64_t>& messages = box.messages[publisher];
@@ -133,8 +136,8 @@ class WakeStress : public ProcessTest {
     EXPECT_GE(total(&Mailbox::sleeps), sleeps) << "too few sleeps to prove anything";
     EXPECT_EQ(total(&Mailbox::lost), 0u) << "of " << total(&Mailbox::sleeps) << " sleeps";
     RecordProperty("sleeps", std::to_string(total(&Mailbox::sleeps)));
-    std::printf("             %lu sleeps, %lu messages, %lu lost wakes\n", total(&Mailbox::sleeps), total(&Mailbox::woken),
-                total(&Mailbox::lost));
+    std::printf("             %lu sleeps, %lu messages, %lu lost wakes\n", total(&Mailbox::sleeps),
+                total(&Mailbox::woken), total(&Mailbox::lost));
   }
   void stress(Kind kind, uint32_t boxes, uint32_t publishers, uint64_t sleeps) {
     tiny_.slot_count = 16;
@@ -261,7 +264,8 @@ TEST_F(WakeStress, AWakeDebtReachesASleeperWhoseWakerDiedAfterMovingTheEpoch) {
 // ---- descriptors ----
 
 int fifo_descriptor(const std::string& path, int except) {
-  struct stat fifo {}, info {};
+  struct stat fifo {
+  }, info{};
   if (::stat(path.c_str(), &fifo) != 0) return -1;
   for (int fd = 0; fd < 256; ++fd) {
     if (fd != except && ::fstat(fd, &info) == 0 && info.st_ino == fifo.st_ino && info.st_dev == fifo.st_dev) return fd;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A segment of its own for each test, gone afterwards; children that are waited for; a stand-in for recovery, which lies in
-// the layer above: it only retires, for no journal is written here.
+// A segment of its own for each test, gone afterwards; children that are waited for; a stand-in for recovery, which
+// lies in the layer above: it only retires, for no journal is written here.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -23,7 +23,8 @@ namespace shoal {
 
 inline void retire_only(Process& process, uint32_t, uint32_t dead_id, bool slot_is_dead) {
   shm::Context& context = process.segment().control_context(shm::context_index(dead_id));
-  if (context.id.load() == dead_id && (slot_is_dead || dead(process.segment(), dead_id))) process.retire(context, dead_id);
+  if (context.id.load() == dead_id && (slot_is_dead || dead(process.segment(), dead_id)))
+    process.retire(context, dead_id);
 }
 
 class ProcessTest : public ::testing::Test {
@@ -67,7 +68,8 @@ inline uint32_t context_id_of(Process& process) {
   return context.ok() ? context.value()->id.load() : 0;
 }
 
-// A forked child that runs `body` and ends with what it returns (0 = well). Killed and waited for at the end of the scope.
+// A forked child that runs `body` and ends with what it returns (0 = well). Killed and waited for at the end of the
+// scope.
 class Child {
  public:
   explicit Child(const std::function<int()>& body) : pid_(::fork()) {

@@ -155,14 +155,18 @@ TEST_F(ProcessLife, AChildThatExitsItsThreadOrDestroysTheProcessLeavesTheParents
   static int child_status;
   shared = process.get();
   pthread_t thread;
-  ASSERT_EQ(::pthread_create(&thread, nullptr, [](void*) -> void* {
-    threads_id = context_id_of(*shared);
-    const pid_t pid = ::fork();
-    if (pid == 0) return nullptr;
-    EXPECT_EQ(::waitpid(pid, &child_status, 0), pid);
-    EXPECT_FALSE(dead(shared->segment(), threads_id)) << "the child gave back its parent's context";
-    return nullptr;
-  }, nullptr), 0);
+  ASSERT_EQ(::pthread_create(
+                &thread, nullptr,
+                [](void*) -> void* {
+                  threads_id = context_id_of(*shared);
+                  const pid_t pid = ::fork();
+                  if (pid == 0) return nullptr;
+                  EXPECT_EQ(::waitpid(pid, &child_status, 0), pid);
+                  EXPECT_FALSE(dead(shared->segment(), threads_id)) << "the child gave back its parent's context";
+                  return nullptr;
+                },
+                nullptr),
+            0);
   ASSERT_EQ(::pthread_join(thread, nullptr), 0);
   EXPECT_EQ(child_status, 0);
   EXPECT_FALSE(dead(process->segment(), parents_id));
