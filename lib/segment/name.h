@@ -3,7 +3,7 @@
 //
 //   NAME           1 to 64 of A-Z a-z 0-9 _ - . , not beginning with a dot; case counts
 //   segment        /dev/shm/shoal.NAME
-//   runtime dir    the one that the segment has recorded, else $SHOAL_RUNTIME_DIR/NAME, else $XDG_RUNTIME_DIR/shoal/NAME,
+//   runtime dir    the one that the segment recorded, else $SHOAL_RUNTIME_DIR/NAME, else $XDG_RUNTIME_DIR/shoal/NAME,
 //                  else /tmp/shoal-UID/NAME, else (where /tmp is on overlayfs, which forgets the locks of life: in a
 //                  container) /dev/shm/shoal-runtime-UID/NAME; mode 0700:
 //                  the life file `life`, the FIFOs `wake.INDEX.GENERATION`, the daemon's socket `shoald.sock`
