@@ -64,6 +64,7 @@ Status Subscriber::subscribe(ChannelKind kind, Bytes name, const Start& start, i
   inbox_->add(*source);
   sources.emplace(source->text, std::move(source));
   ++counts_[static_cast<size_t>(kind)];
+  closed_ = false;
   fresh = true;
   const uint32_t own_id = context.value()->id.load(std::memory_order_relaxed);
   if (own_id != inbox_->context_id()) wake_context(*process_, inbox_->context_id());  // its thread sleeps without this source
@@ -146,6 +147,8 @@ void Subscriber::close() noexcept {
   }
   active_.clear();
   counts_[0] = counts_[1] = 0;
+  closed_ = true;
+  if (ours()) wake_context(*process_, inbox_->context_id());
   inbox_.reset();
 }
 
@@ -296,7 +299,7 @@ Status Subscriber::read(size_t max, Sink sink, void* with, size_t& given) {
 }
 
 Status Subscriber::readable_locked(bool& something) {
-  something = false;
+  something = closed_;
   if (counts_[0] + counts_[1] == 0) return {};
   if (Status status = bind(); !status.ok()) return status;
   shm::Context& self = *process_->context().value();

@@ -60,6 +60,7 @@ class Subscriber {
   // False: was subscribed already.
   Status subscribe(ChannelKind kind, Bytes name, const Start& start, int64_t budget_ns, bool& fresh);
   Status unsubscribe(ChannelKind kind, Bytes name, int64_t budget_ns, bool& was_there);
+  // All of it. Who waits is woken: readable() is true, read() gives nothing, until the next subscribe().
   void close() noexcept;
 
   size_t count(ChannelKind kind) const noexcept { return counts_[static_cast<size_t>(kind)]; }
@@ -96,6 +97,7 @@ class Subscriber {
   uint64_t nonce_ = 0;               // of the process that made them
   Sources sources_[2];               // by ChannelKind
   size_t counts_[2] = {0, 0};
+  bool closed_ = false;
   std::vector<Listener*> queue_;     // hinted, filled by the inbox
   std::vector<Listener*> taken_;
   std::vector<Source*> active_;      // may have something to read

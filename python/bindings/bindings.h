@@ -52,6 +52,7 @@ using SegmentRef = std::shared_ptr<PySegment>;
 nb::object busy_sign();
 nb::object pending_sign();
 
+void bind_channels(nb::module_& module);
 void bind_segment(nb::module_& module);
 void bind_session(nb::module_& module);
 void bind_waker(nb::module_& module);

@@ -7,5 +7,6 @@ NB_MODULE(_shoal, module) {
   nb::set_leak_warnings(false);  // clients that live until the interpreter ends are no leak
   bind_segment(module);
   bind_session(module);
+  bind_channels(module);
   bind_waker(module);
 }

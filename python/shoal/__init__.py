@@ -26,6 +26,7 @@ from redis import (
 )
 
 from . import asyncio
+from ._channels import Channel, Gap, Message, Position, Published
 from ._client import Redis, from_url
 from ._exceptions import (
     AddressError,
@@ -47,12 +48,17 @@ __all__ = [
     "AddressError",
     "AuthenticationError",
     "BusyLoadingError",
+    "Channel",
     "ConnectionError",
     "ConnectionPool",
     "DataError",
+    "Gap",
     "HolderStopped",
     "InvalidResponse",
+    "Message",
+    "Position",
     "PubSubError",
+    "Published",
     "ReadOnlyError",
     "Redis",
     "RedisError",

@@ -9,6 +9,7 @@ waiter behind.
 from __future__ import annotations
 
 import inspect
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import redis.asyncio
@@ -16,10 +17,12 @@ from redis.exceptions import ResponseError
 
 from . import _shoal, _url
 from ._base import EMPTY_RESPONSE, NEVER_DECODE, ClientBase, apply_callback
+from ._channels import AsyncChannel
 from ._lock import AsyncLock
 from ._loop import finish_command
 from ._pipeline import AsyncPipeline
 from ._pool import AsyncConnectionPool, server_client
+from ._pubsub import AsyncPubSub
 
 _BUSY, _PENDING = _shoal.BUSY, _shoal.PENDING
 
@@ -108,6 +111,17 @@ class Redis(ClientBase, redis.asyncio.Redis):  # type: ignore[misc]
         """A pipeline: with `transaction` its commands are one MULTI/EXEC, else they run one after the other."""
         pool: Any = self.connection_pool
         return AsyncPipeline(pool, self.response_callbacks, transaction, shard_hint)
+
+    def pubsub(self, **options: Any) -> AsyncPubSub:
+        """A subscriber with redis-py's interface."""
+        return AsyncPubSub(self.connection_pool, **options)
+
+    def channel(
+        self, name: str | bytes, keep: int | None = None, ttl: float | timedelta | None = None
+    ) -> AsyncChannel:
+        """A channel with Shoal's own interface: positions, gaps in band, and a history of `keep` messages, each for
+        at most `ttl` seconds, which the channel holds on to whether anybody subscribes or not (keep=0: no longer)."""
+        return AsyncChannel(lambda: self.connection_pool.segment, name, keep, ttl)
 
     def lock(self, name: Any, *args: Any, **options: Any) -> Any:
         """A lock, as in redis-py; released and extended by WATCH and MULTI instead of a script."""

@@ -7,6 +7,7 @@ of threads may use one client.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import redis
@@ -14,9 +15,11 @@ from redis.exceptions import ResponseError
 
 from . import _shoal, _url
 from ._base import EMPTY_RESPONSE, NEVER_DECODE, ClientBase, apply_callback
+from ._channels import Channel
 from ._lock import Lock
 from ._pipeline import Pipeline
 from ._pool import ConnectionPool, server_client
+from ._pubsub import PubSub
 
 _BUSY = _shoal.BUSY
 
@@ -103,6 +106,15 @@ class Redis(ClientBase, redis.Redis):
         """A pipeline: with `transaction` its commands are one MULTI/EXEC, else they run one after the other."""
         pool: Any = self.connection_pool
         return Pipeline(pool, self.response_callbacks, transaction, shard_hint)
+
+    def pubsub(self, **options: Any) -> PubSub:
+        """A subscriber with redis-py's interface."""
+        return PubSub(self.connection_pool, **options)
+
+    def channel(self, name: str | bytes, keep: int | None = None, ttl: float | timedelta | None = None) -> Channel:
+        """A channel with Shoal's own interface: positions, gaps in band, and a history of `keep` messages, each for
+        at most `ttl` seconds, which the channel holds on to whether anybody subscribes or not (keep=0: no longer)."""
+        return Channel(lambda: self.connection_pool.segment, name, keep, ttl)
 
     def lock(self, name: Any, *args: Any, **options: Any) -> Any:
         """A lock, as in redis-py; released and extended by WATCH and MULTI instead of a script."""

@@ -16,6 +16,8 @@ from redis.asyncio import (
 )
 
 from ._aclient import Redis, from_url
+from ._channels import AsyncChannel as Channel
+from ._channels import Gap, Message, Position, Published
 from ._pool import AsyncConnectionPool as ConnectionPool
 
 StrictRedis = Redis
@@ -23,11 +25,16 @@ StrictRedis = Redis
 __all__ = [
     "AuthenticationError",
     "BusyLoadingError",
+    "Channel",
     "ConnectionError",
     "ConnectionPool",
     "DataError",
+    "Gap",
     "InvalidResponse",
+    "Message",
+    "Position",
     "PubSubError",
+    "Published",
     "ReadOnlyError",
     "Redis",
     "RedisError",
@@ -38,6 +45,9 @@ __all__ = [
     "from_url",
 ]
 
-Redis.__module__ = __name__
+for _class in (Redis, Channel):
+    _class.__module__ = __name__
+    _class.__qualname__ = _class.__name__ = _class.__name__.removeprefix("Async")
+del _class
 ConnectionPool.__module__ = __name__
 ConnectionPool.__qualname__ = ConnectionPool.__name__ = "ConnectionPool"
