@@ -1,53 +1,87 @@
-# SPDX-License-Identifier: MIT
-from typing import Any, Final
+import enum
+from typing import Any
 
-class _Sign: ...
-
-BUSY: Final[_Sign]
-PENDING: Final[_Sign]
 
 class Segment:
+    """An attached segment: one for each name and process."""
+
     @staticmethod
-    def attach(
-        name: str,
-        *,
-        create: bool = True,
-        max_size: int = 0,
-        shards: int = 0,
-        contexts: int = 0,
-        slots: int = 0,
-        mode: int = 0o600,
-        daemon: bool = True,
-    ) -> Segment: ...
+    def attach(name: str, *, create: bool = True, max_size: int = 0, shards: int = 0, contexts: int = 0, slots: int = 0, mode: int = 384, daemon: bool = True) -> Segment: ...
+
     @property
     def name(self) -> str: ...
+
     @property
     def path(self) -> str: ...
+
     @property
     def runtime_dir(self) -> str: ...
-    def watch_daemon(self) -> int: ...
-    def sweep(self) -> bool: ...
+
+    def watch_daemon(self) -> int:
+        """
+        A new descriptor, readable once the daemon is gone; -1: no daemon, call sweep() now and then.
+        """
+
+    def sweep(self) -> bool:
+        """
+        Repair and give back what dead processes held; True: a daemon does that again.
+        """
+
+class Sign(enum.Enum):
+    """What an event loop gets instead of a reply."""
+
+    BUSY = 0
+    """A lock is held too long: nothing happened, try again."""
+
+    PENDING = 1
+    """A blocking command waits: resume() after a wake, or cancel()."""
+
+BUSY: Sign = Sign.BUSY
+
+PENDING: Sign = Sign.PENDING
 
 class Session:
+    """What a connection is to a server. For one thread at a time."""
+
     def __init__(self, segment: Segment, db: int = 0, protocol: int = 3, decode: bool = False) -> None: ...
+
     def execute(self, args: tuple[Any, ...], /) -> Any: ...
+
     def execute_bytes(self, args: tuple[Any, ...], /) -> Any: ...
+
     def try_execute(self, args: tuple[Any, ...], /) -> Any: ...
+
     def try_execute_bytes(self, args: tuple[Any, ...], /) -> Any: ...
+
     def resume(self) -> Any: ...
+
     def pending_timeout(self) -> float | None: ...
+
     def cancel(self) -> None: ...
+
     def execute_many(self, commands: list[tuple[Any, ...]], atomic: bool, /) -> list[Any] | None: ...
+
     def try_execute_many(self, commands: list[tuple[Any, ...]], atomic: bool, replies: list[Any], /) -> Any: ...
+
     def get(self, key: Any, /) -> Any: ...
+
     def set(self, key: Any, value: Any, /) -> bool: ...
+
     def try_get(self, key: Any, /) -> Any: ...
+
     def try_set(self, key: Any, value: Any, /) -> Any: ...
 
 class Waker:
+    """
+    The wake FIFO of the thread that makes it; see shoal._loop for its protocol.
+    """
+
     def __init__(self, segment: Segment) -> None: ...
+
     def fileno(self) -> int: ...
+
     def arm(self) -> None: ...
+
     def disarm(self) -> None: ...
 
 def publish(
