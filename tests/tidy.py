@@ -10,8 +10,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = re.search(r"set\(SHOAL_LAYERS ([\w ]+)\)", (ROOT / "cmake/layers.cmake").read_text()).group(1).split()
-CHECKED = {".cc", ".h", ".py", ".pyi", ".cmake", ".sh", ".js", ".css", ".html", ".toml"}
-LICENSED = CHECKED - {".html", ".css", ".js", ".pyi"}
+CHECKED = {".cc", ".h", ".py", ".cmake", ".sh", ".js", ".css", ".html", ".toml"}
+LICENSED = CHECKED - {".html", ".css", ".js"}
 INCLUDE = re.compile(r'#include "([^"]+)"')
 
 
