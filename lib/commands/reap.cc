@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "channels/subscription.h"
+#include "keyspace/waiters.h"
 #include "queues/lease.h"
 #include "transaction/recovery.h"
 
@@ -23,7 +24,12 @@ void reap(Process& process, uint32_t slot) {
   if (const Result<shm::Context*> self = process.context(); self.ok()) channels::remove_all_stale(process, *self.value());
   const uint64_t generation = process.segment().slot(slot).generation.load(std::memory_order_acquire);
   if (!queues::release_slot(process, slot, generation).ok()) leftovers = true;
+  // A waiter that is left behind by this is found dead by the next command that would wake it.
+  (void)waiters::release_slot(process, slot, generation, kLockBudgetNs);
 }
+
+// process/ lies below: this is how it reaches us.
+[[maybe_unused]] const bool installed = (install_reaper(), true);
 
 }  // namespace
 

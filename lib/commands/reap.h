@@ -9,7 +9,8 @@
 
 namespace shoal {
 
-// Tells process/ what to do with a slot between begin_reaping() and finish_reaping(). Once, before the first attach.
+// Tells process/ what to do with a slot between begin_reaping() and finish_reaping(). Done when a program is loaded that
+// links all of the layer (shoal_link_all_layers).
 void install_reaper() noexcept;
 
 // Recovers dead threads and reaps dead processes now; gives how many processes. What the daemon does at its own pace.

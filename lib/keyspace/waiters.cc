@@ -168,7 +168,7 @@ uint64_t find_of_slot(const Segment& segment, uint32_t shard, uint32_t slot, uin
 Status release_slot(Process& process, uint32_t slot, uint64_t slot_generation, int64_t budget_ns) noexcept {
   const Segment& segment = process.segment();
   for (uint32_t shard = 0; shard < segment.shard_count(); ++shard) {
-    for (bool more = true; more;) {
+    for (bool more = segment.shard(shard).waiters.count.load() != 0; more;) {  // the dead add none
       auto context = process.context();
       if (!context.ok()) return context.status();
       Wakes wakes;
