@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-from report import Goal, Row, show
+from report import PAIRS, Goal, Row, show
 from sides import DRIVER, Driver, Redis, Segment
 
 KEYS = 1_000_000
@@ -32,7 +32,9 @@ def cpp_rows() -> Iterator[Row]:
         yield row("set_cpp", "C++ SET against one round trip", Goal(100), "set", theirs, "set", 20_000)
         yield row("get_cpp_p64", "C++ GET against a pipeline of 64", Goal(8), "get", theirs, "get64", 200_000)
         yield row("set_cpp_p64", "C++ SET against a pipeline of 64", Goal(8), "set", theirs, "set64", 200_000)
-        limit = Row("get_cpp_limit", "C++ GET against the same table, private, no locks", "ns/op", Goal(1.5, at_most=True))
+        limit = Row(
+            "get_cpp_limit", "C++ GET against the same table, private, no locks", "ns/op", Goal(1.5, at_most=True)
+        )
         yield limit.measure(lambda: ours.run("get", 500_000), lambda: bare.run("get", 500_000))
 
         second = stack.enter_context(Driver(DRIVER, "shoal", segment.url, KEYS // 10, KEYS))
@@ -55,7 +57,67 @@ def memory_rows() -> Iterator[Row]:
         yield row.measure(lambda ttl=ttl: fill_shoal(KEYS, ttl), lambda ttl=ttl: fill_redis(KEYS, ttl), pairs=1)
 
 
-FAMILIES: dict[str, Callable[[], Iterator[Row]]] = {"cpp": cpp_rows, "memory": memory_rows}
+def python_rows() -> Iterator[Row]:
+    with ExitStack() as stack:
+        redis = stack.enter_context(Redis())
+        segment = stack.enter_context(Segment("python"))
+        ours = stack.enter_context(Driver.python("py_driver.py", "shoal", segment.url))
+        theirs = stack.enter_context(Driver.python("py_driver.py", "redis", redis.socket))
+        for name, what, operation, goal in (
+            ("get_py", "execute_command(GET), sync, against redis-py", "get", 25),
+            ("get_py_hot", "r.get(), sync, against redis-py", "hot", 100),
+            ("get_aio", "execute_command(GET), awaited, against redis-py", "aio", 50),
+        ):
+            row = Row(name, what, "ns/call", Goal(goal))
+            yield row.measure(lambda o=operation: ours.run(o, 200_000), lambda o=operation: theirs.run(o, 10_000))
+
+
+def pubsub_rows() -> Iterator[Row]:
+    with ExitStack() as stack:
+        redis = stack.enter_context(Redis())
+        segment = stack.enter_context(Segment("pubsub"))
+        ours = stack.enter_context(Driver.python("pubsub_driver.py", "shoal", segment.url))
+        theirs = stack.enter_context(Driver.python("pubsub_driver.py", "redis", redis.socket))
+        row = Row("pubsub_aio_latency", "publish to coroutine, 1 message/ms, p50, redis-py's API", "ns", Goal(4))
+        yield row.measure(lambda: ours.run("latency", 1000), lambda: theirs.run("latency", 1000))
+        for name, what, operation, peer_operation, goal, counts in (
+            ("pubsub_aio_rate", "messages to one subscriber, awaited publishes", "rate", "rate", 30, (100_000, 10_000)),
+            ("pubsub_aio_rate_p100", "against publishes pipelined by 100", "rate100", "rate100", 5, (100_000, 50_000)),
+            ("channel_aio_rate", "native channel API, against awaited", "native", "rate", 60, (100_000, 10_000)),
+        ):
+            row = Row(name, what, "msg/s", Goal(goal), more_is_better=True)
+            yield row.measure(
+                lambda o=operation, n=counts[0]: ours.run(o, n), lambda o=peer_operation, n=counts[1]: theirs.run(o, n)
+            )
+
+
+def celery_rows() -> Iterator[Row]:
+    with ExitStack() as stack:
+        redis = stack.enter_context(Redis())
+        segment = stack.enter_context(Segment("celery", options="max_size=1GiB"))
+        ours = stack.enter_context(Driver.python("celery_driver.py", segment.url))
+        theirs = stack.enter_context(Driver.python("celery_driver.py", f"redis+socket://{redis.socket}"))
+
+        def row(name: str, what: str, unit: str, goal: float, operation: str, count: int, **more: object) -> Row:
+            pairs = more.pop("pairs", PAIRS)
+            one = Row(name, what, unit, Goal(goal), **more)
+            return one.measure(lambda: ours.run(operation, count), lambda: theirs.run(operation, count), pairs)
+
+        yield row("celery_roundtrip", "no-op delay().get(), prefork -c 1, p50", "ms", 2.5, "roundtrip", 300)
+        yield row("celery_enqueue", "delay() alone", "us", 2, "enqueue", 1000)
+        yield row("celery_drain", "a full queue drained, prefork -c 1", "task/s", 4, "drain", 2000, more_is_better=True)
+        # Redis takes about 100 s to give the task back, so one pair must do.
+        what = "SIGKILL of a worker to the task's next start, visibility_timeout=10"
+        yield row("requeue", what, "ms", 50, "requeue", 1, pairs=1)
+
+
+FAMILIES: dict[str, Callable[[], Iterator[Row]]] = {
+    "cpp": cpp_rows,
+    "python": python_rows,
+    "pubsub": pubsub_rows,
+    "celery": celery_rows,
+    "memory": memory_rows,
+}
 
 
 def main() -> int:

@@ -83,6 +83,8 @@ def show(rows: Iterator[Row], json_file: Path | None) -> int:
         if json_file:
             json_file.write_text(json.dumps(results, indent=1) + "\n")
     missed = [r["id"] for r in results if not r["met"]]
-    print(f"{len(results) - len(missed)} of {len(results)} goals met" + (f"; not: {', '.join(missed)}" if missed else ""))
+    print(
+        f"{len(results) - len(missed)} of {len(results)} goals met" + (f"; not: {', '.join(missed)}" if missed else "")
+    )
     sys.stdout.flush()
     return 1 if missed else 0
