@@ -6,7 +6,8 @@
   rate      awaited publishes: messages a second that arrived
   rate100   publishes pipelined by 100
   native    awaited publishes, read through Shoal's channel API
-The publisher never has more than WINDOW messages under way (on both sides), so nothing is lost; the driver checks it."""
+The publisher never has more than WINDOW messages under way (on both sides), so nothing is lost;
+the driver checks it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""One side of the Python rows: `py_driver.py shoal URL` or `py_driver.py redis SOCKET`. Answers "OPERATION COUNT" lines with
-nanoseconds a call; get through execute_command, hot through r.get(), aio awaited."""
+"""One side of the Python rows: `py_driver.py shoal URL` or `py_driver.py redis SOCKET`. Answers "OPERATION COUNT" lines
+with nanoseconds a call; get through execute_command, hot through r.get(), aio awaited."""
 
 from __future__ import annotations
 

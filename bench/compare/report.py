@@ -27,8 +27,8 @@ class Goal:
 
 @dataclass
 class Row:
-    """Interleaved pairs (shoal, peer) of one figure. The ratio says how many times better Shoal is; with an `at_most` goal
-    it is Shoal's share of the peer's figure."""
+    """Interleaved pairs (shoal, peer) of one figure. The ratio says how many times better Shoal is; with an `at_most`
+    goal it is Shoal's share of the peer's figure."""
 
     id: str
     what: str
