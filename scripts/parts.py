@@ -182,6 +182,7 @@ all_O3 = ctest("O3", timeout=1800)
 python = pytest("python/tests", "--ignore=python/tests/celery")
 celery = pytest("python/tests/celery")
 browser = pytest("examples/chat/tests")
+examples = pytest("tests/examples")
 demo = program("examples/chat/demo.py", "--once")
 
 # fmt: off
@@ -193,6 +194,7 @@ PARTS = [  # name, what, the path it needs, part of a plain ./dev test, action
     Part("python", "the package, without Celery", "python/tests", True, python),
     Part("celery", "transport, results, deaths of workers", "python/tests/celery", True, celery),
     Part("browser", "the demo's page in Chromium", "examples/chat/tests", True, browser),
+    Part("examples", "the small examples, as their READMEs say", "tests/examples", True, examples),
     Part("demo", "the demo, played once", "examples/chat/demo.py", True, demo),
     Part("wheel", "pip install . in isolation, used elsewhere", "python/shoal/__init__.py", True, wheel),
     Part("clang", "C++ tests and sweep, clang -O2", "lib/base/CMakeLists.txt", False, all_clang),

@@ -4,6 +4,7 @@
 #include <map>
 #include <mutex>
 
+#include "client/subscription.h"
 #include "client/url.h"
 #include "commands/call.h"
 #include "commands/session.h"
@@ -71,8 +72,9 @@ Value to_value(ReplyReader& reader) {
 }  // namespace
 
 struct Client::State {
-  explicit State(std::shared_ptr<Process> process, uint32_t database) : session(std::move(process), database) {}
+  explicit State(std::shared_ptr<Process> joined, uint32_t database) : process(joined), session(joined, database) {}
 
+  std::shared_ptr<Process> process;
   Session session;
   std::string error_text;
 
@@ -158,6 +160,24 @@ Result<int64_t> Client::incr_by(std::string_view key, int64_t by) {
   Status status = state_->run({"INCRBY", key, text}, [&](Reply::Tag, ReplyReader& reader) { result = reader.integer(); });
   if (!status.ok()) return status;
   return result;
+}
+
+Result<int64_t> Client::publish(std::string_view channel, std::string_view data) {
+  int64_t receivers = 0;
+  auto read = [&](Reply::Tag, ReplyReader& reader) { receivers = reader.integer(); };
+  if (Status status = state_->run({"PUBLISH", channel, data}, read); !status.ok()) return status;
+  return receivers;
+}
+
+Result<Subscription> Client::subscribe(std::string_view channel, const Begin& begin) {
+  auto state = std::make_unique<Subscription::State>(state_->process);
+  if (Status status = shoal::subscribe(state->subscriber, channel, begin); !status.ok()) return status;
+  return Subscription(std::move(state));
+}
+
+Status Client::keep(std::string_view channel, uint32_t messages, int64_t ttl_ms) {
+  const channels::History history{messages, static_cast<uint64_t>(ttl_ms)};
+  return channels::configure(*state_->process, channel, history, kLockBudgetNs);
 }
 
 Result<Value> Client::command(std::initializer_list<std::string_view> words) { return command({words.begin(), words.size()}); }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "shoal/status.h"
+#include "shoal/subscription.h"
 
 namespace shoal {
 
@@ -48,6 +49,12 @@ class Client {
   Result<Value> command(std::span<const std::string_view> words);
   // MULTI/EXEC: all of them as one, kArray of replies; kNull if a WATCHed key changed.
   Result<Value> transaction(const std::vector<std::vector<std::string_view>>& commands);
+
+  // Channels. To how many subscribers the message went.
+  Result<int64_t> publish(std::string_view channel, std::string_view data);
+  Result<Subscription> subscribe(std::string_view channel, const Begin& begin = {});
+  // The channel keeps its last messages from now on, subscribers or not (0: no longer); ttl_ms: and no older ones.
+  Status keep(std::string_view channel, uint32_t messages, int64_t ttl_ms = 0);
 
   const std::string& error_text() const noexcept;
 

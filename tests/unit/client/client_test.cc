@@ -38,6 +38,32 @@ TEST_F(ClientTest, CommandErrorsKeepRedissText) {
   EXPECT_EQ(connected.value().error_text(), "ERR value is not an integer or out of range");
 }
 
+TEST_F(ClientTest, ASubscriptionJoinsHistoryAndLiveAndTellsWhatIsGone) {
+  auto connected = Client::connect(url_);
+  ASSERT_TRUE(connected.ok());
+  Client& r = connected.value();
+  ASSERT_TRUE(r.keep("news", 3).ok());
+  for (const char* data : {"one", "two", "three", "four"}) ASSERT_TRUE(r.publish("news", data).ok());
+  auto subscribed = r.subscribe("news", {.last = 2});
+  ASSERT_TRUE(subscribed.ok()) << describe(subscribed.status());
+  EXPECT_EQ(r.publish("news", "five").value(), 1);
+  auto next = [](Subscription& from) { return from.next(1000).value().value_or(Message{}); };
+  EXPECT_EQ(next(subscribed.value()).data, "three");
+  const Message four = next(subscribed.value());
+  EXPECT_EQ(four.data, "four");
+  EXPECT_EQ(next(subscribed.value()).data, "five");
+  EXPECT_FALSE(subscribed.value().next(0).value().has_value());
+
+  auto resumed = r.subscribe("news", {.since = four.position});
+  ASSERT_TRUE(resumed.ok());
+  EXPECT_EQ(next(resumed.value()).data, "five");
+  auto elsewhere = r.subscribe("news", {.since = Position{four.position.incarnation + 1, 1}});
+  ASSERT_TRUE(elsewhere.ok());
+  const Message gap = next(elsewhere.value());
+  EXPECT_TRUE(gap.gap);
+  EXPECT_EQ(gap.missed, std::nullopt);
+}
+
 TEST(ClientUrl, PartsAreReadAndBadOnesNamed) {
   auto url = Url::parse("shoal:///App/3?max_size=2g&shards=8");
   ASSERT_TRUE(url.ok()) << describe(url.status());
