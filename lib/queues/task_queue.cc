@@ -56,7 +56,8 @@ Result<PushResult> TaskQueues::push(Bytes text, Bytes data, uint32_t priority, u
   Status status = run(process_, name.shard, [&](Transaction& tx, Wakes& wakes) {
     Core core{tx, wakes, name};
     const Queue* queue = incarnation == 0 ? core.ensure() : core.find();
-    if (queue == nullptr || (incarnation != 0 && queue->incarnation != incarnation)) {
+    const bool any = incarnation == 0 || incarnation == kAnyIncarnation;
+    if (queue == nullptr || (!any && queue->incarnation != incarnation)) {
       result = PushResult::kGone;
       return Step::kAbandon;
     }

@@ -69,6 +69,8 @@ class TaskQueues {
   // Priorities: 0 is first, kPriorityCount - 1 last. due_ms: wall clock, 0 or past = now. Makes the queue with the
   // default options if there is none, unless `incarnation` names the one that is meant.
   Result<PushResult> push(Bytes name, Bytes data, uint32_t priority, uint64_t due_ms, uint64_t incarnation = 0);
+  // To a queue that is there, whichever it is; else kGone.
+  Result<PushResult> push_existing(Bytes name, Bytes data) { return push(name, data, 0, 0, kAnyIncarnation); }
   Result<std::optional<QueueStats>> stats(Bytes name);
   // Removes ready and delayed tasks, or the whole queue with its leases; gives how many tasks were ready or delayed.
   Result<uint64_t> purge(Bytes name);
@@ -87,6 +89,7 @@ class TaskQueues {
   Result<PushResult> push_route(Bytes exchange, const Route& route, Bytes data, uint32_t priority, uint64_t due_ms);
 
  private:
+  static constexpr uint64_t kAnyIncarnation = ~uint64_t{0};
   Status forget_route(Bytes exchange, Bytes queue, uint64_t incarnation);
 
   Process& process_;

@@ -56,5 +56,6 @@ void bind_channels(nb::module_& module);
 void bind_segment(nb::module_& module);
 void bind_session(nb::module_& module);
 void bind_waker(nb::module_& module);
+void bind_queues(nb::module_& module);
 
 }  // namespace shoal::python

@@ -9,4 +9,5 @@ NB_MODULE(_shoal, module) {
   bind_session(module);
   bind_channels(module);
   bind_waker(module);
+  bind_queues(module);
 }

@@ -10,35 +10,44 @@ prefetched counts no delivery, so the neighbours of a task that kills its worker
 from __future__ import annotations
 
 import functools
-import os
 from typing import Any
 
 from celery.utils.log import get_logger
+from redis import exceptions
+
+from celery import signals
 
 from celery import signals
 
 from .. import _shoal
+from .._url import OPENING
 
 logger = get_logger("shoal.celery")
 
 ACK, REQUEUE, DROP = 0, 1, 2
-_queues: dict[tuple[int, str, int], _shoal.Queues] = {}
+_queues: dict[tuple[str, int], _shoal.Queues] = {}
 
 
 class LeaseLost(SystemExit):
     """This process was about to run a task that has gone to another worker: it leaves instead."""
 
 
-def attach(name: str, **options: Any) -> _shoal.Segment:
-    known = ("create", "max_size", "shards", "contexts", "slots", "mode", "daemon")
-    return _shoal.Segment.attach(name, **{key: value for key, value in options.items() if key in known})
+def opening(options: dict[str, Any]) -> dict[str, Any]:
+    """Of the options of a URL those that shape a segment."""
+    return {key: value for key, value in options.items() if key in OPENING}
 
 
-def queues_of(name: str, db: int) -> _shoal.Queues:
-    key = (os.getpid(), name, db)
+def queues_of(name: str, db: int, **options: Any) -> _shoal.Queues:
+    """The queues of a database, of which a process needs one."""
+    key = (name, db)
     if key not in _queues:
-        _queues[key] = _shoal.Queues(attach(name), db)
+        _queues[key] = _shoal.Queues(_shoal.Segment.attach(name, **opening(options)), db)
     return _queues[key]
+
+
+def connection_errors() -> tuple[type[Exception], ...]:
+    """What another attempt may mend."""
+    return (exceptions.ConnectionError, exceptions.TimeoutError)
 
 
 def _lease(task: Any) -> tuple[str, int, str] | None:

@@ -15,6 +15,7 @@ import os
 import select
 import threading
 from fnmatch import fnmatchcase
+from importlib.metadata import version
 from queue import Empty
 from time import monotonic, time
 from typing import Any
@@ -31,6 +32,7 @@ from ._envelope import due_ms, pack, unpack
 
 TRANSIENT_LENGTH = 10_000  # messages that a queue of one consumer (replies, events, remote control) holds at most
 TURN = 1_000  # messages that one turn of the hub delivers at most
+SWEEP = 0.25  # seconds between two looks for dead processes, where no daemon does it
 
 _local = threading.local()
 
@@ -141,10 +143,11 @@ class Channel(virtual.Channel):
         )
 
     def _has_queue(self, queue: str, **kwargs: Any) -> bool:
-        return self.queues.exists(queue.encode())
+        return self.queues.stats(queue.encode()) is not None
 
     def _size(self, queue: str) -> int:
-        return self.queues.size(queue.encode())
+        stats = self.queues.stats(queue.encode())
+        return stats["ready"] + stats["delayed"] if stats else 0
 
     def _purge(self, queue: str) -> int:
         return self.queues.purge(queue.encode())
@@ -243,7 +246,7 @@ class Transport(virtual.Transport):
     polling_interval = None
     driver_type = "redis"
     driver_name = "shoal"
-    connection_errors = (*virtual.Transport.connection_errors, exceptions.ConnectionError, exceptions.TimeoutError)
+    connection_errors = (*virtual.Transport.connection_errors, *_leases.connection_errors())
     channel_errors = (*virtual.Transport.channel_errors, exceptions.ResponseError)
     implements = virtual.Transport.implements.extend(
         asynchronous=True, exchange_type=frozenset(["direct", "topic", "fanout"])
@@ -257,22 +260,19 @@ class Transport(virtual.Transport):
         address = parse(url)
         self.place = (address.name, address.db)
         self._options = dict(address.options)
-        self._queues: tuple[int, _shoal.Queues] | None = None
         self._hub: _Hub | None = None
         _leases.install()
 
     @property
     def segment(self) -> _shoal.Segment:
-        return _leases.attach(self.place[0], **self._options)
+        return self.queues.segment
 
     @property
     def queues(self) -> _shoal.Queues:
-        if self._queues is None or self._queues[0] != os.getpid():
-            self._queues = os.getpid(), _shoal.Queues(self.segment, self.place[1])
-        return self._queues[1]
+        return _leases.queues_of(*self.place, **self._options)
 
     def driver_version(self) -> str:
-        return _shoal.__version__
+        return version("shoal")
 
     def as_uri(self, uri: str, include_password: bool = False, mask: str = "**") -> str:
         return uri if "://" in uri else f"shoal://{uri}"
@@ -306,7 +306,7 @@ class Transport(virtual.Transport):
             left = None if deadline is None else deadline - monotonic()
             if left is not None and left <= 0:
                 raise TimeoutError
-            _sleep(self.listening(), left)
+            _sleep(self.segment, self.listening(), left)
 
     def register_with_event_loop(self, connection: Any, loop: Any) -> None:
         if self._hub is not None:
@@ -331,6 +331,7 @@ class _Hub:
         self.waker = _thread_waker(transport.segment)
         self.due = 0
         self.timer: Any = None
+        self.sweeper = loop.call_repeatedly(SWEEP, _shoal.sweep, transport.segment)
         loop.on_tick.add(self.settle)
 
     def settle(self) -> None:
@@ -371,6 +372,7 @@ class _Hub:
     def stop(self) -> None:
         self.loop.on_tick.discard(self.settle)
         self.loop.remove(self.waker.fileno())
+        self.sweeper.cancel()
         if self.timer is not None:
             self.timer.cancel()
         self.waker.disarm()
@@ -385,9 +387,9 @@ def _thread_waker(segment: _shoal.Segment) -> _shoal.Waker:
     return wakers[key]
 
 
-def _sleep(consumers: list[_shoal.Consumer], timeout: float | None) -> None:
+def _sleep(segment: _shoal.Segment, consumers: list[_shoal.Consumer], timeout: float | None) -> None:
     """Until one of the consumers may find something, or the time is over."""
     if not consumers:
         select.select([], [], [], timeout)
     else:
-        _shoal.wait(consumers, timeout)
+        _shoal.wait_for_task(segment, consumers, timeout)

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: MIT
+// queues.cc: _shoal.Queues and _shoal.Consumer, the task queues as shoal.celery uses them.
+//
+// Names and data are bytes. A call may wait for a shard's lock, so all of them run without the GIL; both classes are
+// thread-safe. A lease travels as the text of its tag.
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/shared_ptr.h>
+#include <nanobind/stl/string.h>
+
+#include <vector>
+
+#include "bindings.h"
+#include "commands/reap.h"
+#include "errors.h"
+#include "queues/consumer.h"
+#include "queues/lease.h"
+#include "queues/task_queue.h"
+
+namespace shoal::python {
+
+namespace {
+
+using queues::Consumer;
+using queues::Delivery;
+using queues::LeaseTag;
+using queues::Outcome;
+using queues::PushResult;
+using queues::TaskQueues;
+
+Bytes view(const nb::bytes& bytes) { return {bytes.c_str(), bytes.size()}; }
+nb::bytes to_bytes(const std::string& text) { return nb::bytes(text.data(), text.size()); }
+
+// Runs without the GIL; throws what went wrong.
+template <typename F>
+auto unlocked(const SegmentRef& segment, F&& f) {
+  auto result = [&] {
+    nb::gil_scoped_release released;
+    return f();
+  }();
+  if constexpr (std::is_same_v<decltype(result), Status>) {
+    if (!result.ok()) raise(result, segment->name());
+  } else {
+    if (!result.ok()) raise(result.status(), segment->name());
+    return std::move(result).value();
+  }
+}
+
+LeaseTag parse(const std::string& text) {
+  std::optional<LeaseTag> tag = LeaseTag::parse(text);
+  if (!tag) throw nb::value_error("this is not the tag of a lease");
+  return *std::move(tag);
+}
+
+struct PyQueues {
+  PyQueues(SegmentRef attached, uint32_t database)
+      : segment(std::move(attached)), core(*segment->process(), database) {}
+
+  bool push(nb::bytes name, nb::bytes data, uint32_t priority, uint64_t due_ms) {
+    const PushResult result = unlocked(segment, [&] { return core.push(view(name), view(data), priority, due_ms); });
+    if (result == PushResult::kRefused) raise_command_error("ERR the queue is full and refuses what is pushed");
+    return true;
+  }
+
+  SegmentRef segment;
+  TaskQueues core;
+};
+
+nb::object to_python(const SegmentRef&, std::optional<Delivery> delivery) {
+  if (!delivery) return nb::none();
+  nb::object tag = delivery->tag.empty() ? nb::none() : nb::object(nb::str(delivery->tag.data(), delivery->tag.size()));
+  return nb::make_tuple(to_bytes(delivery->queue), tag, to_bytes(delivery->data), delivery->redelivered);
+}
+
+struct PyConsumer {
+  explicit PyConsumer(std::shared_ptr<PyQueues> of) : queues(std::move(of)), core(queues->core) {}
+  ~PyConsumer() {
+    nb::gil_scoped_release released;
+    static_cast<void>(core.close());
+  }
+
+  std::shared_ptr<PyQueues> queues;
+  Consumer core;
+};
+
+nb::dict to_python(const queues::QueueStats& stats) {
+  nb::dict d;
+  d["name"] = to_bytes(stats.name);
+  d["database"] = stats.database;
+  d["ready"] = stats.ready;
+  d["delayed"] = stats.delayed;
+  d["leased"] = stats.leased;
+  d["dead"] = stats.dead;
+  d["consumers"] = stats.consumers;
+  d["waiting"] = stats.waiting;
+  d["pushed"] = stats.pushed;
+  d["acknowledged"] = stats.acknowledged;
+  d["next_due_ms"] = stats.next_due_ms;
+  return d;
+}
+
+bool wait(const std::vector<PyConsumer*>& consumers, const SegmentRef& segment, std::optional<double> timeout) {
+  std::vector<Consumer*> cores;
+  for (PyConsumer* each : consumers) cores.push_back(&each->core);
+  const int64_t timeout_ns = timeout ? static_cast<int64_t>(std::max(0.0, *timeout) * 1e9) : -1;
+  const bool found = unlocked(segment, [&] { return queues::wait(*segment->process(), cores, timeout_ns); });
+  if (PyErr_CheckSignals() != 0) throw nb::python_error();
+  return found;
+}
+
+void bind_queue_class(nb::module_& module) {
+  nb::class_<PyQueues>(module, "Queues", "The task queues of one database of a segment.")
+      .def(nb::init<SegmentRef, uint32_t>(), nb::arg("segment"), nb::arg("db") = 0)
+      .def(
+          "declare",
+          [](PyQueues& self, nb::bytes name, uint64_t max_length, bool drop_head, uint32_t max_deliveries,
+             bool auto_delete, uint64_t expires_ms) {
+            queues::QueueOptions options{max_length, drop_head, queues::kDefaultMaxDeliveries, auto_delete, expires_ms};
+            if (max_deliveries != 0) options.max_deliveries = max_deliveries;
+            return unlocked(self.segment, [&] { return self.core.declare(view(name), options); });
+          },
+          nb::arg("name"), nb::kw_only(), nb::arg("max_length") = 0, nb::arg("drop_head") = true,
+          nb::arg("max_deliveries") = 0, nb::arg("auto_delete") = false, nb::arg("expires_ms") = 0)
+      .def("push", &PyQueues::push, nb::arg("name"), nb::arg("data"), nb::arg("priority") = 0, nb::arg("due_ms") = 0)
+      .def("stats",
+           [](PyQueues& self, nb::bytes name) -> nb::object {
+             auto stats = unlocked(self.segment, [&] { return self.core.stats(view(name)); });
+             return stats ? nb::object(to_python(*stats)) : nb::none();
+           })
+      .def("purge", [](PyQueues& self,
+                       nb::bytes name) { return unlocked(self.segment, [&] { return self.core.purge(view(name)); }); })
+      .def("delete",
+           [](PyQueues& self, nb::bytes name) {
+             return unlocked(self.segment, [&] { return self.core.remove(view(name)); });
+           })
+      .def(
+          "dead_letters",
+          [](PyQueues& self, nb::bytes name, uint64_t limit) {
+            nb::list list;
+            for (const std::string& each :
+                 unlocked(self.segment, [&] { return self.core.dead_letters(view(name), limit); })) {
+              list.append(to_bytes(each));
+            }
+            return list;
+          },
+          nb::arg("name"), nb::arg("limit") = 100)
+      .def("revive",
+           [](PyQueues& self, nb::bytes name) {
+             return unlocked(self.segment, [&] { return self.core.revive(view(name)); });
+           })
+      .def("bind",
+           [](PyQueues& self, nb::bytes exchange, nb::bytes key, nb::bytes pattern, nb::bytes queue) {
+             unlocked(self.segment,
+                      [&] { return self.core.bind(view(exchange), view(key), view(pattern), view(queue)); });
+           })
+      .def("unbind",
+           [](PyQueues& self, nb::bytes exchange, nb::bytes key, nb::bytes pattern, nb::bytes queue) {
+             unlocked(self.segment,
+                      [&] { return self.core.unbind(view(exchange), view(key), view(pattern), view(queue)); });
+           })
+      .def("bindings",
+           [](PyQueues& self, nb::bytes exchange) {
+             nb::list list;
+             for (const queues::Route& route :
+                  unlocked(self.segment, [&] { return self.core.routes(view(exchange)); })) {
+               list.append(nb::make_tuple(to_bytes(route.key), to_bytes(route.pattern), to_bytes(route.queue),
+                                          route.incarnation));
+             }
+             return list;
+           })
+      .def("push_bound",
+           [](PyQueues& self, nb::bytes exchange, nb::bytes queue, uint64_t incarnation, nb::bytes data,
+              uint32_t priority, uint64_t due_ms) {
+             const queues::Route route{{}, {}, std::string(view(queue)), incarnation};
+             const PushResult result = unlocked(self.segment, [&] {
+               return self.core.push_route(view(exchange), route, view(data), priority, due_ms);
+             });
+             if (result == PushResult::kRefused)
+               raise_command_error("ERR the queue is full and refuses what is pushed");
+             return result == PushResult::kPushed;
+           },
+           nb::arg("exchange"), nb::arg("queue"), nb::arg("incarnation"), nb::arg("data"), nb::arg("priority") = 0,
+           nb::arg("due_ms") = 0)
+      .def(
+          "push_existing",
+          [](PyQueues& self, nb::bytes name, nb::bytes data) {
+            return unlocked(self.segment, [&] { return self.core.push_existing(view(name), view(data)); }) ==
+                   PushResult::kPushed;
+          },
+          nb::arg("name"), nb::arg("data"))
+      .def_prop_ro("segment", [](PyQueues& self) { return self.segment; })
+      .def("start",
+           [](PyQueues& self, const std::string& tag) {
+             return unlocked(self.segment, [&] { return queues::start(self.core, parse(tag)); });
+           })
+      .def("finish", [](PyQueues& self, const std::string& tag, int outcome) {
+        if (outcome < 0 || outcome > 2) throw nb::value_error("an outcome is 0, 1 or 2");
+        return unlocked(self.segment,
+                        [&] { return queues::finish(self.core, parse(tag), static_cast<Outcome>(outcome)); });
+      });
+}
+
+void bind_consumer_class(nb::module_& module) {
+  nb::class_<PyConsumer>(module, "Consumer", "A handle that leases tasks of one or several queues.")
+      .def(nb::init<std::shared_ptr<PyQueues>>(), nb::arg("queues"))
+      .def("add",
+           [](PyConsumer& self, nb::bytes queue, bool no_ack) {
+             unlocked(self.queues->segment, [&] { return self.core.add(view(queue), no_ack); });
+           })
+      .def("remove",
+           [](PyConsumer& self, nb::bytes queue) {
+             unlocked(self.queues->segment, [&] { return self.core.remove(view(queue)); });
+           })
+      .def("take",
+           [](PyConsumer& self) {
+             const SegmentRef& segment = self.queues->segment;
+             return to_python(segment, unlocked(segment, [&] { return self.core.take(); }));
+           })
+      .def("take_from",
+           [](PyConsumer& self, nb::bytes queue, bool no_ack) {
+             const SegmentRef& segment = self.queues->segment;
+             return to_python(segment, unlocked(segment, [&] { return self.core.take_from(view(queue), no_ack); }));
+           })
+      .def("ack",
+           [](PyConsumer& self, const std::string& tag) {
+             return unlocked(self.queues->segment, [&] { return self.core.ack(parse(tag)); });
+           })
+      .def("reject",
+           [](PyConsumer& self, const std::string& tag, bool requeue) {
+             return unlocked(self.queues->segment, [&] { return self.core.reject(parse(tag), requeue); });
+           })
+      .def("listen",
+           [](PyConsumer& self) { return unlocked(self.queues->segment, [&] { return self.core.listen(); }); })
+      .def("unlisten", [](PyConsumer& self) { unlocked(self.queues->segment, [&] { return self.core.unlisten(); }); })
+      .def("close", [](PyConsumer& self) { unlocked(self.queues->segment, [&] { return self.core.close(); }); });
+}
+
+}  // namespace
+
+void bind_queues(nb::module_& module) {
+  install_reaper();
+  bind_queue_class(module);
+  bind_consumer_class(module);
+  module.def(
+      "wait_for_task",
+      [](SegmentRef segment, nb::list consumers, std::optional<double> timeout) {
+        std::vector<PyConsumer*> each;
+        for (nb::handle consumer : consumers) each.push_back(nb::cast<PyConsumer*>(consumer));
+        return wait(each, segment, timeout);
+      },
+      nb::arg("segment"), nb::arg("consumers"), nb::arg("timeout").none(),
+      "Sleeps until one of the consumers may find a task, or the time is over (False); may return early.");
+  module.def("queue_stats", [](SegmentRef segment) {
+    nb::list list;
+    for (const queues::QueueStats& stats : unlocked(segment, [&] { return queues::all_queues(*segment->process()); })) {
+      list.append(to_python(stats));
+    }
+    return list;
+  });
+  module.def(
+      "sweep",
+      [](SegmentRef segment) {
+        nb::gil_scoped_release released;
+        return sweep(*segment->process());
+      },
+      "Recovers dead threads and reaps dead processes now; gives how many processes. The daemon's work where there is "
+      "none.");
+  module.def("expire_queues",
+             [](SegmentRef segment) { unlocked(segment, [&] { return queues::expire_queues(*segment->process()); }); });
+}
+
+}  // namespace shoal::python

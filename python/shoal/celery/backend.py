@@ -1,0 +1,307 @@
+# SPDX-License-Identifier: MIT
+"""The result backend: Celery's own records under Celery's own keys, as its Redis backend writes them.
+
+What differs is how a result is waited for. Nobody subscribes to a channel for each task: whoever sends tasks has one
+small reply queue, its name travels with the message, and the worker drops the task's id there when it has stored the
+state. Who waits for a task that somebody else sent binds its reply queue to the task's id. The record itself is read
+from its key, so a reply that was lost with a worker costs nothing but the next look, a second later at most.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Any
+from uuid import uuid4
+
+from celery.backends.asynchronous import BaseResultConsumer
+from celery.backends.redis import RedisBackend
+from redis.client import Pipeline
+
+from celery import signals, states
+
+from .. import _shoal
+from .._client import Redis
+from .._url import parse
+from . import _leases
+
+REPLIES = 10_000  # ids that a reply queue holds; what falls out is found by the next look at the keys
+SENT = 10_000  # tasks that a thread remembers having sent
+LOOK = 1.0  # seconds between two looks at the keys of what is waited for, while no reply comes
+_PREFIX = b"celery-result-"
+
+_sending = threading.local()  # the reply queue of the task that this thread is about to send
+
+
+class ResultConsumer(BaseResultConsumer):
+    """One for each thread that sends tasks or waits for them, and one for its forked children each."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._reset()
+
+    def _reset(self) -> None:
+        self.name = f"celery-replies-{uuid4().hex}"
+        self.sent: dict[str, None] = {}  # by us, the latest last: their replies come by themselves
+        self.expected: set[str] = set()  # of them those that somebody waits for
+        self.bound: set[str] = set()  # waited for, but sent by others, or long ago
+        self._consumer: _shoal.Consumer | None = None
+        self._lock = threading.RLock()
+        self._drained = threading.Condition()
+        self._draining = threading.Lock()
+
+    def on_after_fork(self) -> None:
+        self._reset()
+        super().on_after_fork()
+
+    @property
+    def queues(self) -> _shoal.Queues:
+        return self.backend.queues
+
+    def _open(self) -> _shoal.Consumer:
+        with self._lock:
+            if self._consumer is None:
+                name = self.name.encode()
+                self.queues.declare(name, max_length=REPLIES, auto_delete=True)
+                consumer = _shoal.Consumer(self.queues)
+                consumer.add(name, True)
+                self._consumer = consumer
+            return self._consumer
+
+    def start(self, initial_task_id: str, **kwargs: Any) -> None:
+        self.consume_from(initial_task_id)
+
+    def stop(self) -> None:
+        if self._consumer is not None:
+            self._consumer.close()
+            self._consumer = None
+
+    def expect(self, task_id: str) -> None:
+        """This thread is about to send the task."""
+        self._open()
+        self.sent[task_id] = None
+        if len(self.sent) > SENT:
+            del self.sent[next(iter(self.sent))]
+        self.expected.add(task_id)
+        _sending.reply = self.name
+
+    def consume_from(self, task_id: str) -> None:
+        if task_id in self.expected or task_id in self.bound:
+            return
+        if task_id in self.sent:
+            self.expected.add(task_id)
+            return
+        self._open()
+        self.bound.add(task_id)
+        self.queues.bind(_PREFIX + task_id.encode(), b"", b"", self.name.encode())
+        # It may have ended before: on_wait_for_pending(), which always follows, looks at the key.
+
+    def cancel_for(self, task_id: str) -> None:
+        self.expected.discard(task_id)
+        if task_id in self.bound:
+            self.bound.discard(task_id)
+            self.queues.unbind(_PREFIX + task_id.encode(), b"", b"", self.name.encode())
+
+    def on_wait_for_pending(self, result: Any, **kwargs: Any) -> None:
+        for meta in result._iter_meta(**kwargs):
+            if meta is not None:
+                self.on_state_change(meta, None)
+
+    def on_state_change(self, meta: dict[str, Any], message: Any) -> None:
+        super().on_state_change(meta, message)
+        if meta["status"] in states.READY_STATES:
+            self.cancel_for(meta["task_id"])
+
+    def drain_events(self, timeout: float | None = None) -> None:
+        wait = LOOK if timeout is None else min(timeout, LOOK)
+        if not self._draining.acquire(blocking=False):
+            with self._drained:  # another thread drains, and what it finds may be ours
+                self._drained.wait(wait)
+            return
+        try:
+            self._drain(wait)
+        finally:
+            self._draining.release()
+            with self._drained:
+                self._drained.notify_all()
+
+    def _drain(self, wait: float) -> None:
+        consumer = self._open()
+        if self._take(consumer):
+            return
+        _shoal.wait_for_task(self.backend.segment, [consumer], wait)
+        if not self._take(consumer):
+            self._look()
+
+    def _take(self, consumer: _shoal.Consumer) -> bool:
+        row = consumer.take()
+        if row is None:
+            return False
+        task_id = row[2].decode()
+        if task_id in self.expected or task_id in self.bound:
+            self._read([task_id])
+        return True
+
+    def _look(self) -> None:
+        """Reads the keys of all that is waited for: a reply may have been lost with its worker."""
+        waited = [task_id for mapping in self._pending_results for task_id in list(mapping)]
+        for start in range(0, len(waited), 1000):
+            self._read(waited[start : start + 1000])
+
+    def _read(self, task_ids: list[str]) -> None:
+        keys = [self.backend.get_key_for_task(task_id) for task_id in task_ids]
+        for value in self.backend.mget(keys) if len(keys) > 1 else [self.backend.get(keys[0])]:
+            if value:
+                self.on_state_change(self.backend.decode_result(value), None)
+
+
+class ShoalBackend(RedisBackend):
+    """`result_backend = "shoal://NAME[/DB]"`."""
+
+    ResultConsumer = ResultConsumer
+
+    def __init__(self, url: str | None = None, **kwargs: Any) -> None:
+        kwargs.pop("host", None)
+        address = parse(url or "")
+        self.place = (address.name, address.db)
+        self._options = dict(address.options)
+        super().__init__(**kwargs)
+        self.url = url
+        self.connection_errors = (*self.connection_errors, *_leases.connection_errors())
+        _install()
+
+    def as_uri(self, include_password: bool = False) -> str:
+        return self.url or ""
+
+    @property
+    def segment(self) -> _shoal.Segment:
+        return _leases.queues_of(*self.place, **self._options).segment
+
+    @property
+    def queues(self) -> _shoal.Queues:
+        return _leases.queues_of(*self.place, **self._options)
+
+    def _create_client(self, **params: Any) -> Redis:
+        name, db = self.place
+        return Redis(name, db=db, **_leases.opening(self._options))
+
+    # -- telling who waits --------------------------------------------------------------------------------------------
+    def on_task_call(self, producer: Any, task_id: str) -> None:
+        if not self.app.conf.task_always_eager:
+            self.result_consumer.expect(task_id)
+
+    def _store_result(
+        self, task_id: str, result: Any, state: str, traceback: Any = None, request: Any = None, **kwargs: Any
+    ) -> Any:
+        stored = super()._store_result(task_id, result, state, traceback, request, **kwargs)
+        reply = (getattr(request, "properties", None) or {}).get("shoal_reply") if request else None
+        data = task_id.encode() if isinstance(task_id, str) else task_id
+        if reply:
+            self.queues.push_existing(reply.encode(), data)
+        for _, _, queue, incarnation in self.queues.bindings(_PREFIX + data):
+            self.queues.push_bound(_PREFIX + data, queue, incarnation, data)
+        return stored
+
+    def _set(self, key: Any, value: Any, expires: int | None = None) -> None:
+        expires = self.expires if expires is None else expires
+        if expires:
+            self.client.setex(key, expires, value)
+        else:
+            self.client.set(key, value)
+
+    # -- chords: what Celery's Redis backend does in Lua --------------------------------------------------------------
+    def _atomically(self, watched: Iterable[Any], steps: Callable[[Pipeline], Any]) -> Any:
+        return self.client.transaction(steps, *watched, value_from_callable=True)
+
+    @property
+    def _chord_part_return_script(self) -> Callable[..., list[Any]]:
+        return self._chord_part_return
+
+    def _chord_part_return(self, keys: list[Any], args: list[Any], client: Any = None) -> list[Any]:
+        """Counts the result of a header task, once for each task, and claims the callback when the chord is complete."""
+        results, total_key, size_key, done_key, group, claim = keys
+        task_id, value, ordered, score, expires, group_expires, claim_expires, token = args
+        member = f"{task_id}:{score}"
+
+        def steps(pipe: Pipeline) -> list[Any]:
+            if pipe.get(claim) == b"done":
+                pipe.multi()
+                return [-1, 0, 0, 0]
+            new = not pipe.sismember(done_key, member)
+            count = int(pipe.zcard(results) if int(ordered) else pipe.llen(results)) + new
+            diff, size = pipe.get(total_key), pipe.get(size_key)
+            complete = size is not None and count == int(size) + int(diff or 0)
+            claimed = complete and not pipe.exists(claim)
+            pipe.multi()
+            if new and int(ordered):
+                pipe.zadd(results, {value: float(score)})
+            elif new:
+                pipe.rpush(results, value)
+            if new:
+                pipe.sadd(done_key, member)
+            if int(expires) > 0:
+                for key in (results, total_key, size_key, done_key):
+                    pipe.expire(key, int(expires))
+                if int(group_expires) > 0:
+                    pipe.expire(group, int(group_expires))
+            if claimed:
+                pipe.set(claim, token, nx=True, ex=int(claim_expires))
+            return [count, diff, size, int(claimed)]
+
+        return self._atomically((results, total_key, size_key, done_key, claim), steps)
+
+    @property
+    def _chord_cleanup_script(self) -> Callable[..., int]:
+        return self._chord_cleanup
+
+    def _chord_cleanup(self, keys: list[Any], args: list[Any], client: Any = None) -> int:
+        claim, *data = keys
+        token, done_expires = args
+
+        def steps(pipe: Pipeline) -> int:
+            mine = pipe.get(claim) == token.encode()
+            pipe.multi()
+            if mine:
+                pipe.delete(*data)
+                if done_expires and int(done_expires) > 0:
+                    pipe.set(claim, "done", ex=int(done_expires))
+            return int(mine)
+
+        return self._atomically((claim,), steps)
+
+    @property
+    def _chord_claim_extend_script(self) -> Callable[..., int]:
+        return self._chord_claim_extend
+
+    def _chord_claim_extend(self, keys: list[Any], args: list[Any], client: Any = None) -> int:
+        claim, size_key = keys
+        token, expires = args
+
+        def steps(pipe: Pipeline) -> int:
+            owner = pipe.get(claim)
+            free = owner is None and bool(pipe.exists(size_key))
+            pipe.multi()
+            if owner == token.encode():
+                pipe.expire(claim, int(expires))
+            elif free:
+                pipe.set(claim, token, nx=True, ex=int(expires))
+            return int(free or owner == token.encode())
+
+        return self._atomically((claim, size_key), steps)
+
+    def __reduce__(self, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
+        return super(RedisBackend, self).__reduce__(args, dict(kwargs or {}, expires=self.expires, url=self.url))
+
+
+def _name_reply_queue(properties: dict[str, Any] | None = None, **_: Any) -> None:
+    """Before a task is sent: the reply queue of the thread that called on_task_call() for it travels along."""
+    reply = _sending.__dict__.pop("reply", None)
+    if reply is not None and properties is not None:
+        properties["shoal_reply"] = reply
+
+
+def _install() -> None:
+    signals.before_task_publish.connect(_name_reply_queue, weak=False, dispatch_uid="shoal.celery.reply")
+    with suppress(ImportError):
+        _leases.install()
