@@ -63,8 +63,8 @@ Result<bool> finish(TaskQueues& queues, const LeaseTag& tag, Outcome outcome);
 // Gives back everything that the process of this slot held, as consumer or as helper. For the reaper of a dead slot
 // (commands/reap), before the slot is set free; idempotent.
 Status release_slot(Process& process, uint32_t slot, uint64_t generation);
-// The same for everybody whose slot is no longer theirs: what an earlier release had to leave, because it met a lock whose
-// holder was stopped.
+// The same for everybody whose slot is no longer theirs: what an earlier release had to leave, because it met a lock
+// whose holder was stopped.
 Status release_stale(Process& process);
 
 // Steps, under the lock.

@@ -11,7 +11,6 @@
 #include <vector>
 
 #include "bindings.h"
-#include "commands/reap.h"
 #include "errors.h"
 #include "queues/consumer.h"
 #include "queues/lease.h"
@@ -122,11 +121,13 @@ void bind_queue_class(nb::module_& module) {
           nb::arg("name"), nb::kw_only(), nb::arg("max_length") = 0, nb::arg("drop_head") = true,
           nb::arg("max_deliveries") = 0, nb::arg("auto_delete") = false, nb::arg("expires_ms") = 0)
       .def("push", &PyQueues::push, nb::arg("name"), nb::arg("data"), nb::arg("priority") = 0, nb::arg("due_ms") = 0)
-      .def("stats",
-           [](PyQueues& self, nb::bytes name) -> nb::object {
-             auto stats = unlocked(self.segment, [&] { return self.core.stats(view(name)); });
-             return stats ? nb::object(to_python(*stats)) : nb::none();
-           })
+      .def(
+          "stats",
+          [](PyQueues& self, nb::bytes name) -> nb::object {
+            auto stats = unlocked(self.segment, [&] { return self.core.stats(view(name)); });
+            return stats ? nb::object(to_python(*stats)) : nb::none();
+          },
+          nb::sig("def stats(self, name: bytes, /) -> dict[str, Any] | None"))
       .def("purge", [](PyQueues& self,
                        nb::bytes name) { return unlocked(self.segment, [&] { return self.core.purge(view(name)); }); })
       .def("delete",
@@ -143,7 +144,8 @@ void bind_queue_class(nb::module_& module) {
             }
             return list;
           },
-          nb::arg("name"), nb::arg("limit") = 100)
+          nb::arg("name"), nb::arg("limit") = 100,
+          nb::sig("def dead_letters(self, name: bytes, limit: int = 100) -> list[bytes]"))
       .def("revive",
            [](PyQueues& self, nb::bytes name) {
              return unlocked(self.segment, [&] { return self.core.revive(view(name)); });
@@ -158,29 +160,31 @@ void bind_queue_class(nb::module_& module) {
              unlocked(self.segment,
                       [&] { return self.core.unbind(view(exchange), view(key), view(pattern), view(queue)); });
            })
-      .def("bindings",
-           [](PyQueues& self, nb::bytes exchange) {
-             nb::list list;
-             for (const queues::Route& route :
-                  unlocked(self.segment, [&] { return self.core.routes(view(exchange)); })) {
-               list.append(nb::make_tuple(to_bytes(route.key), to_bytes(route.pattern), to_bytes(route.queue),
-                                          route.incarnation));
-             }
-             return list;
-           })
-      .def("push_bound",
-           [](PyQueues& self, nb::bytes exchange, nb::bytes queue, uint64_t incarnation, nb::bytes data,
-              uint32_t priority, uint64_t due_ms) {
-             const queues::Route route{{}, {}, std::string(view(queue)), incarnation};
-             const PushResult result = unlocked(self.segment, [&] {
-               return self.core.push_route(view(exchange), route, view(data), priority, due_ms);
-             });
-             if (result == PushResult::kRefused)
-               raise_command_error("ERR the queue is full and refuses what is pushed");
-             return result == PushResult::kPushed;
-           },
-           nb::arg("exchange"), nb::arg("queue"), nb::arg("incarnation"), nb::arg("data"), nb::arg("priority") = 0,
-           nb::arg("due_ms") = 0)
+      .def(
+          "bindings",
+          [](PyQueues& self, nb::bytes exchange) {
+            nb::list list;
+            for (const queues::Route& route :
+                 unlocked(self.segment, [&] { return self.core.routes(view(exchange)); })) {
+              list.append(nb::make_tuple(to_bytes(route.key), to_bytes(route.pattern), to_bytes(route.queue),
+                                         route.incarnation));
+            }
+            return list;
+          },
+          nb::sig("def bindings(self, exchange: bytes, /) -> list[tuple[bytes, bytes, bytes, int]]"))
+      .def(
+          "push_bound",
+          [](PyQueues& self, nb::bytes exchange, nb::bytes queue, uint64_t incarnation, nb::bytes data,
+             uint32_t priority, uint64_t due_ms) {
+            const queues::Route route{{}, {}, std::string(view(queue)), incarnation};
+            const PushResult result = unlocked(self.segment, [&] {
+              return self.core.push_route(view(exchange), route, view(data), priority, due_ms);
+            });
+            if (result == PushResult::kRefused) raise_command_error("ERR the queue is full and refuses what is pushed");
+            return result == PushResult::kPushed;
+          },
+          nb::arg("exchange"), nb::arg("queue"), nb::arg("incarnation"), nb::arg("data"), nb::arg("priority") = 0,
+          nb::arg("due_ms") = 0)
       .def(
           "push_existing",
           [](PyQueues& self, nb::bytes name, nb::bytes data) {
@@ -211,16 +215,20 @@ void bind_consumer_class(nb::module_& module) {
            [](PyConsumer& self, nb::bytes queue) {
              unlocked(self.queues->segment, [&] { return self.core.remove(view(queue)); });
            })
-      .def("take",
-           [](PyConsumer& self) {
-             const SegmentRef& segment = self.queues->segment;
-             return to_python(segment, unlocked(segment, [&] { return self.core.take(); }));
-           })
-      .def("take_from",
-           [](PyConsumer& self, nb::bytes queue, bool no_ack) {
-             const SegmentRef& segment = self.queues->segment;
-             return to_python(segment, unlocked(segment, [&] { return self.core.take_from(view(queue), no_ack); }));
-           })
+      .def(
+          "take",
+          [](PyConsumer& self) {
+            const SegmentRef& segment = self.queues->segment;
+            return to_python(segment, unlocked(segment, [&] { return self.core.take(); }));
+          },
+          nb::sig("def take(self) -> tuple[bytes, str | None, bytes, bool] | None"))
+      .def(
+          "take_from",
+          [](PyConsumer& self, nb::bytes queue, bool no_ack) {
+            const SegmentRef& segment = self.queues->segment;
+            return to_python(segment, unlocked(segment, [&] { return self.core.take_from(view(queue), no_ack); }));
+          },
+          nb::sig("def take_from(self, queue: bytes, no_ack: bool, /) -> tuple[bytes, str | None, bytes, bool] | None"))
       .def("ack",
            [](PyConsumer& self, const std::string& tag) {
              return unlocked(self.queues->segment, [&] { return self.core.ack(parse(tag)); });
@@ -238,7 +246,6 @@ void bind_consumer_class(nb::module_& module) {
 }  // namespace
 
 void bind_queues(nb::module_& module) {
-  install_reaper();
   bind_queue_class(module);
   bind_consumer_class(module);
   module.def(
@@ -249,22 +256,19 @@ void bind_queues(nb::module_& module) {
         return wait(each, segment, timeout);
       },
       nb::arg("segment"), nb::arg("consumers"), nb::arg("timeout").none(),
+      nb::sig("def wait_for_task(segment: Segment, consumers: list[Consumer], timeout: float | None) -> bool"),
       "Sleeps until one of the consumers may find a task, or the time is over (False); may return early.");
-  module.def("queue_stats", [](SegmentRef segment) {
-    nb::list list;
-    for (const queues::QueueStats& stats : unlocked(segment, [&] { return queues::all_queues(*segment->process()); })) {
-      list.append(to_python(stats));
-    }
-    return list;
-  });
   module.def(
-      "sweep",
+      "queue_stats",
       [](SegmentRef segment) {
-        nb::gil_scoped_release released;
-        return sweep(*segment->process());
+        nb::list list;
+        for (const queues::QueueStats& stats :
+             unlocked(segment, [&] { return queues::all_queues(*segment->process()); })) {
+          list.append(to_python(stats));
+        }
+        return list;
       },
-      "Recovers dead threads and reaps dead processes now; gives how many processes. The daemon's work where there is "
-      "none.");
+      nb::sig("def queue_stats(segment: Segment, /) -> list[dict[str, Any]]"));
   module.def("expire_queues",
              [](SegmentRef segment) { unlocked(segment, [&] { return queues::expire_queues(*segment->process()); }); });
 }

@@ -12,12 +12,9 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+from celery import signals
 from celery.utils.log import get_logger
 from redis import exceptions
-
-from celery import signals
-
-from celery import signals
 
 from .. import _shoal
 from .._url import OPENING

@@ -15,11 +15,10 @@ from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
+from celery import signals, states
 from celery.backends.asynchronous import BaseResultConsumer
 from celery.backends.redis import RedisBackend
 from redis.client import Pipeline
-
-from celery import signals, states
 
 from .. import _shoal
 from .._client import Redis
@@ -168,7 +167,7 @@ class ShoalBackend(RedisBackend):
         self._options = dict(address.options)
         super().__init__(**kwargs)
         self.url = url
-        self.connection_errors = (*self.connection_errors, *_leases.connection_errors())
+        self.connection_errors: tuple[type[Exception], ...] = _leases.connection_errors()
         _install()
 
     def as_uri(self, include_password: bool = False) -> str:
@@ -219,7 +218,7 @@ class ShoalBackend(RedisBackend):
         return self._chord_part_return
 
     def _chord_part_return(self, keys: list[Any], args: list[Any], client: Any = None) -> list[Any]:
-        """Counts the result of a header task, once for each task, and claims the callback when the chord is complete."""
+        """Counts a header task's result, once for each task, and claims the callback when the chord is complete."""
         results, total_key, size_key, done_key, group, claim = keys
         task_id, value, ordered, score, expires, group_expires, claim_expires, token = args
         member = f"{task_id}:{score}"

@@ -32,7 +32,7 @@ from ._envelope import due_ms, pack, unpack
 
 TRANSIENT_LENGTH = 10_000  # messages that a queue of one consumer (replies, events, remote control) holds at most
 TURN = 1_000  # messages that one turn of the hub delivers at most
-SWEEP = 0.25  # seconds between two looks for dead processes, where no daemon does it
+SWEEP = 0.25  # seconds between two looks for dead processes, while no daemon does it
 
 _local = threading.local()
 
@@ -69,7 +69,7 @@ class QoS(virtual.QoS):
         self.channel.consumer.reject(delivery_tag, requeue)
         self._delivered.pop(delivery_tag, None)
 
-    def restore_unacked(self) -> list:
+    def restore_unacked(self) -> list[Any]:
         for tag in list(self._delivered):
             self.reject(tag, requeue=True)
         return []
@@ -188,7 +188,7 @@ class Channel(virtual.Channel):
         if queue is not None and self._consumer is not None:
             self._consumer.remove(queue.encode())
 
-    def basic_get(self, queue: str, no_ack: bool = False, **kwargs: Any) -> Message | None:
+    def basic_get(self, queue: str, no_ack: bool = False, **kwargs: Any) -> Any:
         row = self.consumer.take_from(queue.encode(), bool(no_ack))
         if row is None:
             return None
@@ -204,7 +204,7 @@ class Channel(virtual.Channel):
         """Takes one message, if this channel may have one, and hands it to its consumer."""
         if not self.ready_to_consume():
             return False
-        row = self._consumer.take()
+        row = self.consumer.take()
         if row is None:
             return False
         self.connection._deliver(self._payload(row), row[0].decode())
@@ -278,7 +278,7 @@ class Transport(virtual.Transport):
         return uri if "://" in uri else f"shoal://{uri}"
 
     def establish_connection(self) -> Transport:
-        self.queues  # attaches: an error here is the connection's
+        _ = self.queues  # attaches: an error here is the connection's
         return super().establish_connection()
 
     def close_connection(self, connection: Any) -> None:
@@ -331,7 +331,9 @@ class _Hub:
         self.waker = _thread_waker(transport.segment)
         self.due = 0
         self.timer: Any = None
-        self.sweeper = loop.call_repeatedly(SWEEP, _shoal.sweep, transport.segment)
+        self.daemon_fd = -1
+        self.sweeper: Any = None
+        self._watch_daemon()
         loop.on_tick.add(self.settle)
 
     def settle(self) -> None:
@@ -369,10 +371,31 @@ class _Hub:
     def _again(self) -> None:
         os.write(self.waker.fileno(), b"\0")
 
+    def _watch_daemon(self) -> None:
+        self.sweeper = None
+        self.daemon_fd = self.transport.segment.watch_daemon()
+        if self.daemon_fd >= 0:
+            self.loop.add_reader(self.daemon_fd, self._sweep)  # readable: it is gone
+        else:
+            self.sweeper = self.loop.call_later(SWEEP, self._sweep)
+
+    def _unwatch_daemon(self) -> None:
+        if self.daemon_fd >= 0:
+            self.loop.remove(self.daemon_fd)
+            os.close(self.daemon_fd)
+            self.daemon_fd = -1
+        if self.sweeper is not None:
+            self.sweeper.cancel()
+
+    def _sweep(self) -> None:
+        self._unwatch_daemon()
+        self.transport.segment.sweep()
+        self._watch_daemon()
+
     def stop(self) -> None:
         self.loop.on_tick.discard(self.settle)
         self.loop.remove(self.waker.fileno())
-        self.sweeper.cancel()
+        self._unwatch_daemon()
         if self.timer is not None:
             self.timer.cancel()
         self.waker.disarm()

@@ -7,12 +7,13 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from celery import Celery
 
 import shoal
-from celery import Celery
 from shoal import _shoal
 
 HERE = Path(__file__).parent
@@ -151,10 +152,8 @@ def alive(pid):
 def kill(pid, only_child_of_init=False):
     if only_child_of_init and pid not in children_of(1):
         return
-    try:
+    with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
 
 
 @pytest.fixture

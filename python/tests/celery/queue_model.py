@@ -204,9 +204,9 @@ class QueueModel:
             else:
                 self._end(q, task, REQUEUE, orderly=orderly or not task.started)
         del self.holders[holder.id]
-        if holder.handle and q.auto_delete and q.had_consumer:
-            if not any(h.queue == holder.queue and h.handle for h in self.holders.values()):
-                self.delete(holder.queue)
+        left = any(h.queue == holder.queue and h.handle for h in self.holders.values())
+        if holder.handle and q.auto_delete and q.had_consumer and not left:
+            self.delete(holder.queue)
 
     def close(self, slot: int, handle: int, queue: bytes | None = None) -> None:
         for h in list(self.holders.values()):

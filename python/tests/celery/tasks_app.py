@@ -7,6 +7,7 @@ import signal
 import time
 
 from celery import Celery, signals
+
 from shoal.celery import configure
 
 app = Celery("tasks_app", broker=os.environ.get("APP_BROKER"), backend=os.environ.get("APP_BACKEND"))

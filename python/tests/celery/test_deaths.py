@@ -61,8 +61,8 @@ def test_a_child_whose_parent_alone_dies_finishes_its_task_and_nobody_runs_it_be
     site.worker()
     for result in waiting:
         result.get(timeout=30)  # what the parent only held came back
+    wait_until(lambda: site.stats()["leased"] == 1, "their acknowledgements")
     assert alive(child)
-    assert site.stats()["leased"] == 1
     assert len(site.lines("begin", "orphan")) == 1
     site.open_gate()
     assert sent.get(timeout=30) == "orphan"
@@ -128,7 +128,7 @@ def test_a_poison_task_is_a_dead_letter_after_three_deaths_and_its_neighbours_ru
 
 
 def test_a_long_task_of_a_living_worker_is_never_given_to_another(site):
-    site.worker()
+    site.worker(APP_PREFETCH="1")
     sent = site.send("hold", "long", site.gate())
     site.wait_for_line("begin", "long")
     site.worker()

@@ -5,10 +5,10 @@ import threading
 import time
 
 import pytest
+from celery import chain, chord, group
 from celery.result import AsyncResult
 from kombu import Connection
 
-from celery import chain, chord, group
 from conftest import wait_until
 from shoal import _shoal
 
@@ -148,12 +148,17 @@ def test_a_broker_on_the_command_line_of_a_fresh_process_is_enough(site):
 
 
 def test_two_databases_of_a_segment_are_two_brokers(site):
-    with Connection(f"shoal://{site.name}") as zero, Connection(f"shoal://{site.name}/1") as one:
-        with zero.SimpleQueue("q") as q0, one.SimpleQueue("q") as q1:
-            q0.put({"from": 0})
-            q1.put({"from": 1})
-            assert q0.get(timeout=10).payload == {"from": 0}
-            assert q1.get(timeout=10).payload == {"from": 1}
+    urls = f"shoal://{site.name}", f"shoal://{site.name}/1"
+    with (
+        Connection(urls[0]) as zero,
+        Connection(urls[1]) as one,
+        zero.SimpleQueue("q") as q0,
+        one.SimpleQueue("q") as q1,
+    ):
+        q0.put({"from": 0})
+        q1.put({"from": 1})
+        assert q0.get(timeout=10).payload == {"from": 0}
+        assert q1.get(timeout=10).payload == {"from": 1}
 
 
 def test_a_url_that_cannot_be_read_says_what_is_wrong():
@@ -162,7 +167,7 @@ def test_a_url_that_cannot_be_read_says_what_is_wrong():
 
 
 def test_an_idle_worker_does_not_poll_its_queues(site):
-    """The queue's lock word is taken for sweeps of the directory at most; a take leaves no trace, so count the pushes' wakes."""
+    """Without a daemon it looks for dead processes four times a second, and Celery has timers of its own: no more."""
     worker = site.worker(pool="solo")
     wait_until(lambda: site.stats() and site.stats()["waiting"] == 1, "the worker to sleep")
     before = _context_switches(worker.pid)
