@@ -65,7 +65,8 @@ Status Transaction::commit() noexcept {
   std::atomic_signal_fence(std::memory_order_seq_cst);
   journal_.rewind();
   if (given_up_ != 0) release_given_up();
-  claimed_ = false;
+  if (undone_claims_) release_claims(segment_, self_, id_, shm::PageKind::kClaimed);
+  claimed_ = undone_claims_ = false;
   release_locks();
   return {};
 }
@@ -73,7 +74,7 @@ Status Transaction::commit() noexcept {
 void Transaction::rollback() noexcept {
   rollback_to({0, 0});
   if (claimed_) release_claims(segment_, self_, id_, shm::PageKind::kClaimed);
-  claimed_ = journal_full_ = memory_full_ = false;
+  claimed_ = undone_claims_ = journal_full_ = memory_full_ = false;
   given_up_ = 0;
   self_.wake_debt.store(0, std::memory_order_relaxed);
   release_locks();
@@ -82,6 +83,7 @@ void Transaction::rollback() noexcept {
 void Transaction::rollback_to(Savepoint point) noexcept {
   if (point.words != journal_.words()) become_visible();  // undo stores to what readers may see
   journal_.undo_to(point.words, point.last_free);
+  undone_claims_ = claimed_;
 }
 
 void Transaction::release_locks() noexcept {

@@ -151,6 +151,7 @@ class Transaction {
   uint32_t given_up_ = 0;        // first of the spans to be released after the commit, linked by Page::next
   bool visible_ = false;         // the sequences are odd
   bool claimed_ = false;         // pages were claimed: an undo leaves some to be released
+  bool undone_claims_ = false;   // ... and one may be ours alone since a rollback_to()
   bool journal_full_ = false, memory_full_ = false;
 };
 
