@@ -47,7 +47,7 @@ bool parse_expire_flags(Call& call, ExpireFlags& flags) noexcept {
 void expire(Call& call, bool seconds, bool absolute) noexcept {
   ExpireFlags flags;
   int64_t expires_ms = 0;
-  if (!expiry_arg(call, 2, seconds, absolute, expires_ms) || !parse_expire_flags(call, flags)) return;
+  if (!parse_expire_flags(call, flags) || !expiry_arg(call, 2, seconds, absolute, expires_ms)) return;
   const Key key = call.key(1);
   const Entry* entry = call.write(key);
   if (entry == nullptr) return call.reply().integer(0);
@@ -72,7 +72,7 @@ void reply_expiry(Call& call, int64_t unit, bool absolute) noexcept {
   const int64_t expires_ms = entry->expires_ms();
   if (expires_ms == 0) return call.reply().integer(-1);
   const int64_t left = absolute ? expires_ms : expires_ms - call.now_ms();
-  call.reply().integer(unit == 1 || absolute ? left / unit : (left + 500) / unit);
+  call.reply().integer(unit == 1 ? left : (left + 500) / unit);
 }
 
 void rename(Call& call, bool only_new) noexcept {
@@ -103,7 +103,7 @@ void for_each_live(Call& call, uint32_t shard, Visit&& visit) noexcept {
 constexpr uint32_t kCursorDigitsMax = 20;
 
 struct ScanOptions {
-  Bytes pattern;
+  Bytes pattern = "*";
   int64_t count = 10;
   Bytes type;
 };
@@ -242,7 +242,7 @@ void cmd_scan(Call& call) {
         const auto& entry = *call.segment().pointer<Entry>(item);
         ++looked_at;
         if (entry.info().database != call.database() || keyspace::expired(entry, call.now_ms())) return;
-        if (!options.pattern.empty() && !glob_match(options.pattern, entry.key())) return;
+        if (options.pattern != "*" && !glob_match(options.pattern, entry.key())) return;
         if (!options.type.empty() && options.type != type_row(entry.type())->name) return;
         call.reply().bulk(entry.key());
         ++count;

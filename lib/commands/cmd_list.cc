@@ -45,6 +45,10 @@ void pop_many(Call& call, const ListRoot& root, End end, uint64_t count) noexcep
 }
 
 void pop(Call& call, End end) noexcept {
+  if (call.argc() > 3) {
+    return call.error(end == End::kHead ? "ERR wrong number of arguments for 'lpop' command"
+                                        : "ERR wrong number of arguments for 'rpop' command");
+  }
   const bool has_count = call.argc() == 3;
   int64_t count = 1;
   if (has_count && !range_arg(call, 2, 0, INT64_MAX, count, kMustBePositive)) return;
@@ -111,7 +115,9 @@ void blocking_move(Call& call, End take, End put, size_t timeout_at) noexcept {
     if (!call.failed()) blocking::leave(call);
     return;
   }
-  if (!blocking::wait_for(call, 1, 1, Type::kList, timeout_ms)) call.reply().null();
+  if (blocking::wait_for(call, 1, 1, Type::kList, timeout_ms)) return;
+  if (call.may_block()) return call.reply().null_array();  // it waited: so Redis answers
+  call.reply().null();
 }
 
 void blocking_pop(Call& call, End end) noexcept {
@@ -236,7 +242,7 @@ void cmd_lmpop(Call& call) {
 void cmd_blmpop(Call& call) {
   PopArguments arguments;
   int64_t timeout_ms = 0;
-  if (!blocking::timeout_arg(call, 1, timeout_ms) || !pop_arguments(call, 2, arguments)) return;
+  if (!pop_arguments(call, 2, arguments) || !blocking::timeout_arg(call, 1, timeout_ms)) return;
   multi_pop(call, arguments, timeout_ms, true);
 }
 

@@ -98,32 +98,6 @@ void increment(Call& call, int64_t by) noexcept {
   call.reply().integer(value);
 }
 
-// As Redis prints a long double for people: 17 decimals without trailing zeros.
-NumberText format_long_double(long double value) noexcept {
-  char buffer[512];
-  int length = std::snprintf(buffer, sizeof buffer, "%.17Lf", value);
-  NumberText text{};
-  while (length > 0 && buffer[length - 1] == '0') --length;
-  if (length > 0 && buffer[length - 1] == '.') --length;
-  if (length == 2 && buffer[0] == '-' && buffer[1] == '0') {
-    buffer[0] = '0';
-    length = 1;
-  }
-  text.length = static_cast<uint32_t>(std::min<size_t>(static_cast<size_t>(length), text.bytes.size()));
-  std::copy_n(buffer, text.length, text.bytes.begin());
-  return text;
-}
-
-bool parse_long_double(Bytes text, long double& value) noexcept {
-  double checked;
-  if (!parse_float(text, checked)) return false;
-  char copy[256];
-  std::copy(text.begin(), text.end(), copy);
-  copy[text.size()] = '\0';
-  value = std::strtold(copy, nullptr);
-  return true;
-}
-
 void set_many(Call& call, bool only_new) noexcept {
   if (call.argc() % 2 == 0) return call.error(only_new ? "ERR wrong number of arguments for 'msetnx' command" : "ERR wrong number of arguments for 'mset' command");
   if (only_new) {
@@ -320,7 +294,7 @@ void cmd_incrbyfloat(Call& call) {
   }
   value += by;
   if (std::isnan(value) || std::isinf(value)) return call.error("ERR increment would produce NaN or Infinity");
-  const NumberText text = format_long_double(value);
+  const LongFloatText text = format_long_double(value);
   store(call, key, entry, text, kKeepExpiry);
   call.reply().bulk(text);
 }

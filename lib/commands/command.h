@@ -180,5 +180,13 @@ struct NumberText {
 };
 NumberText format_integer(int64_t value) noexcept;
 NumberText format_float(double value) noexcept;            // shortest that reads back, %.17g like Redis where it differs
+// INCRBYFLOAT, HINCRBYFLOAT: 17 decimals without trailing zeros.
+bool parse_long_double(Bytes text, long double& value) noexcept;
+struct LongFloatText {
+  std::array<char, 352> bytes;
+  uint32_t length;
+  operator Bytes() const noexcept { return {bytes.data(), length}; }  // NOLINT
+};
+LongFloatText format_long_double(long double value) noexcept;
 
 }  // namespace shoal

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/glob.h"
 #include "commands/command.h"
 #include "types/stored_bytes.h"
 
@@ -50,40 +51,91 @@ inline IndexRange index_range(int64_t from, int64_t to, uint64_t total) noexcept
 // Answers the error for a member or field that is too long for a block.
 bool refuse_long(Call& call, size_t argument) noexcept;
 
-// The options of HSCAN, SSCAN and ZSCAN: cursor, MATCH, COUNT. False: answered.
+// HSCAN, SSCAN and ZSCAN: cursor, then (Redis looks at them only if the key is there) MATCH and COUNT. False: answered.
 struct ScanArguments {
   uint32_t cursor = 0;
-  Bytes pattern;
+  Bytes pattern = "*";
   int64_t count = 10;
-  bool matches(Bytes text) const noexcept { return pattern.empty() || glob_match(pattern, text); }
+  bool matches(Bytes text) const noexcept { return pattern == "*" || glob_match(pattern, text); }
 };
-bool scan_arguments(Call& call, ScanArguments& scan) noexcept;
+bool scan_cursor(Call& call, ScanArguments& scan) noexcept;
+bool scan_options(Call& call, ScanArguments& scan) noexcept;
 // Answers [cursor, array of what `emit(item)` adds for each item; it returns how many values that was].
 template <typename Emit>
 void reply_scan(Call& call, const ScanArguments& scan, const shm::DictRoot& dict, Emit&& emit) noexcept {
-  // The cursor is known at the end: it is written into a bulk of fixed width, which must not have leading zeros, so
-  // the walk
-  // is done twice: once to know it, once to answer.
-  uint32_t cursor = scan.cursor;
-  int64_t seen = 0;
   const auto walk = [&](auto&& visit) {
-    cursor = scan.cursor;
-    seen = 0;
-    for (int64_t buckets = 0; buckets < 10 * scan.count && seen < scan.count; ++buckets) {
+    uint32_t cursor = scan.cursor;
+    int64_t seen = 0;
+    for (int64_t buckets = 0; buckets / 10 < scan.count && seen < scan.count; ++buckets) {
       cursor = Dict::scan(call.segment(), dict, cursor, [&](uint64_t item) {
         ++seen;
         visit(item);
       });
-      if (cursor == 0) return;
+      if (cursor == 0) break;
     }
+    return cursor;
   };
-  walk([](uint64_t) {});
   call.reply().array(2);
-  call.reply().bulk(format_integer(cursor));
+  call.reply().bulk(format_integer(walk([](uint64_t) {})));  // the cursor stands first and is known last: walked twice
   const size_t mark = call.reply().begin(Reply::Tag::kArray);
   uint32_t values = 0;
   walk([&](uint64_t item) { values += emit(item); });
   call.reply().end(mark, values);
+}
+inline void reply_empty_scan(Call& call) noexcept {
+  call.reply().array(2);
+  call.reply().bulk("0");
+  call.reply().array(0);
+}
+
+// The argument of SRANDMEMBER, HRANDFIELD, ZRANDMEMBER: how many random items; negative: with repetition.
+struct RandomArguments {
+  bool many = false, with_values = false;
+  int64_t count = 1;
+};
+// `values_word` is what asks for more than the name ("WITHVALUES"), nullptr if nothing does.
+bool random_arguments(Call& call, const char* values_word, RandomArguments& arguments) noexcept;
+// Visits `count` different random items of the dict, or all if it has no more.
+template <typename Visit>
+void random_items(Call& call, const shm::DictRoot& dict, uint64_t count, Visit&& visit) noexcept {
+  constexpr uint64_t kChosenMax = 128;
+  const uint64_t total = dict.count;
+  count = std::min(count, total);
+  if (count <= kChosenMax && 2 * count < total) {
+    uint64_t chosen[kChosenMax], found = 0;
+    while (found < count) {
+      const uint64_t item = Dict::random_item(call.segment(), dict, call.random());
+      if (std::find(chosen, chosen + found, item) != chosen + found) continue;
+      visit(chosen[found++] = item);
+    }
+    return;
+  }
+  uint64_t left = total, wanted = count;  // selection sampling (Knuth 3.4.2 S): each with the chance wanted / left
+  Dict::for_each(call.segment(), dict, [&](uint64_t item) {
+    if (wanted == 0) return;
+    if (call.random() % left-- < wanted) {
+      --wanted;
+      visit(item);
+    }
+  });
+}
+// Answers items as RandomArguments ask; emit(item) adds one item's value or values.
+template <typename Emit>
+void reply_random(Call& call, const shm::DictRoot& dict, const RandomArguments& arguments, bool pairs,
+                  Emit&& emit) noexcept {
+  const uint64_t total = dict.count, wanted = arguments.count < 0 ? 0 - static_cast<uint64_t>(arguments.count)
+                                                                  : static_cast<uint64_t>(arguments.count);
+  const uint64_t count = arguments.count < 0 ? wanted : std::min(wanted, total);
+  const bool nested = pairs && call.resp3();
+  call.reply().array(static_cast<uint32_t>(pairs && !nested ? 2 * count : count));
+  const auto answer = [&](uint64_t item) {
+    if (nested) call.reply().array(2);
+    emit(item);
+  };
+  if (arguments.count >= 0) return random_items(call, dict, count, answer);
+  for (uint64_t i = 0; i < count && !call.reply().overflow(); ++i) {
+    answer(Dict::random_item(call.segment(), dict, call.random()));
+  }
 }
 
 }  // namespace shoal

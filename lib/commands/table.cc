@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 // table.cc: everything that Shoal can do, a row a command. docs/COMMANDS.md and `shoal commands` are printed from it.
 #include "commands/cmd_generic.h"
+#include "commands/cmd_hash.h"
 #include "commands/cmd_list.h"
 #include "commands/cmd_pubsub.h"
 #include "commands/cmd_server.h"
+#include "commands/cmd_set.h"
+#include "commands/cmd_sorted_set.h"
 #include "commands/cmd_string.h"
 #include "commands/command.h"
 
@@ -52,7 +55,7 @@ constexpr Command kTable[] = {
     {"LLEN", cmd_llen, kList, exactly(2), kReadOnly | kFast, kFirstKey, "Returns the length of a list.", "O(1)"},
     {"LMOVE", cmd_lmove, kList, exactly(5), kWrite, kTwoKeys, "Moves an element between lists.", "O(1)"},
     {"LMPOP", cmd_lmpop, kList, at_least(4), kWrite | kNumKeys, {1, 0, 1}, "Pops elements from the first list that has some.", "O(N), N = keys + elements"},
-    {"LPOP", cmd_lpop, kList, between(2, 3), kWrite | kFast, kFirstKey, "Pops the first elements of a list.", "O(N), N = elements"},
+    {"LPOP", cmd_lpop, kList, at_least(2), kWrite | kFast, kFirstKey, "Pops the first elements of a list.", "O(N), N = elements"},
     {"LPOS", cmd_lpos, kList, at_least(3), kReadOnly, kFirstKey, "Finds the index of an element.", "O(N), N = length"},
     {"LPUSH", cmd_lpush, kList, at_least(3), kWrite | kFast, kFirstKey, "Pushes elements to the front of a list.", "O(N), N = elements"},
     {"LPUSHX", cmd_lpushx, kList, at_least(3), kWrite | kFast, kFirstKey, "The same, only if the list exists.", "O(N), N = elements"},
@@ -60,10 +63,84 @@ constexpr Command kTable[] = {
     {"LREM", cmd_lrem, kList, exactly(4), kWrite, kFirstKey, "Removes elements that equal a value.", "O(N), N = length"},
     {"LSET", cmd_lset, kList, exactly(4), kWrite, kFirstKey, "Replaces an element by its index.", "O(N), N = nodes to the nearer end"},
     {"LTRIM", cmd_ltrim, kList, exactly(4), kWrite, kFirstKey, "Keeps only a range of a list.", "O(N), N = elements removed"},
-    {"RPOP", cmd_rpop, kList, between(2, 3), kWrite | kFast, kFirstKey, "Pops the last elements of a list.", "O(N), N = elements"},
+    {"RPOP", cmd_rpop, kList, at_least(2), kWrite | kFast, kFirstKey, "Pops the last elements of a list.", "O(N), N = elements"},
     {"RPOPLPUSH", cmd_rpoplpush, kList, exactly(3), kWrite, kTwoKeys, "Moves the last element of a list to the front of one.", "O(1)"},
     {"RPUSH", cmd_rpush, kList, at_least(3), kWrite | kFast, kFirstKey, "Pushes elements to the end of a list.", "O(N), N = elements"},
     {"RPUSHX", cmd_rpushx, kList, at_least(3), kWrite | kFast, kFirstKey, "The same, only if the list exists.", "O(N), N = elements"},
+
+    // Hashes
+    {"HDEL", cmd_hdel, kHash, at_least(3), kWrite | kFast, kFirstKey, "Removes fields of a hash.", "O(N), N = fields"},
+    {"HEXISTS", cmd_hexists, kHash, exactly(3), kReadOnly | kFast, kFirstKey, "Tells whether a hash has a field.", "O(1)"},
+    {"HGET", cmd_hget, kHash, exactly(3), kReadOnly | kFast, kFirstKey, "Returns a field of a hash.", "O(1)"},
+    {"HGETALL", cmd_hgetall, kHash, exactly(2), kReadOnly, kFirstKey, "Returns all fields and values.", "O(N), N = fields"},
+    {"HINCRBY", cmd_hincrby, kHash, exactly(4), kWrite | kFast, kFirstKey, "Increments an integer in a hash.", "O(1)"},
+    {"HINCRBYFLOAT", cmd_hincrbyfloat, kHash, exactly(4), kWrite | kFast, kFirstKey, "Increments a floating-point number in a hash.", "O(1)"},
+    {"HKEYS", cmd_hkeys, kHash, exactly(2), kReadOnly, kFirstKey, "Returns all fields.", "O(N), N = fields"},
+    {"HLEN", cmd_hlen, kHash, exactly(2), kReadOnly | kFast, kFirstKey, "Counts the fields of a hash.", "O(1)"},
+    {"HMGET", cmd_hmget, kHash, at_least(3), kReadOnly | kFast, kFirstKey, "Returns several fields of a hash.", "O(N), N = fields asked for"},
+    {"HMSET", cmd_hmset, kHash, at_least(4), kWrite | kFast, kFirstKey, "The old form of HSET.", "O(N), N = fields"},
+    {"HRANDFIELD", cmd_hrandfield, kHash, at_least(2), kReadOnly, kFirstKey, "Returns random fields.", "O(N), N = fields returned"},
+    {"HSCAN", cmd_hscan, kHash, at_least(3), kReadOnly, kFirstKey, "Iterates over the fields of a hash.", "O(1) a call"},
+    {"HSET", cmd_hset, kHash, at_least(4), kWrite | kFast, kFirstKey, "Sets fields of a hash.", "O(N), N = fields"},
+    {"HSETNX", cmd_hsetnx, kHash, exactly(4), kWrite | kFast, kFirstKey, "Sets a field of a hash if it is missing.", "O(1)"},
+    {"HSTRLEN", cmd_hstrlen, kHash, exactly(3), kReadOnly | kFast, kFirstKey, "Returns the length of a field's value.", "O(1)"},
+    {"HVALS", cmd_hvals, kHash, exactly(2), kReadOnly, kFirstKey, "Returns all values.", "O(N), N = fields"},
+
+    // Sets
+    {"SADD", cmd_sadd, kSet, at_least(3), kWrite | kFast, kFirstKey, "Adds members to a set.", "O(N), N = members"},
+    {"SCARD", cmd_scard, kSet, exactly(2), kReadOnly | kFast, kFirstKey, "Counts the members of a set.", "O(1)"},
+    {"SDIFF", cmd_sdiff, kSet, at_least(2), kReadOnly, kAllKeys, "Returns the difference of sets.", "O(N), N = members of the first, times sets"},
+    {"SDIFFSTORE", cmd_sdiffstore, kSet, at_least(3), kWrite, kAllKeys, "Stores the difference of sets.", "O(N), N = members of the first, times sets"},
+    {"SINTER", cmd_sinter, kSet, at_least(2), kReadOnly, kAllKeys, "Returns the intersection of sets.", "O(N), N = members of the smallest, times sets"},
+    {"SINTERCARD", cmd_sintercard, kSet, at_least(3), kReadOnly | kNumKeys, {1, 0, 1}, "Counts the intersection of sets.", "O(N), N = members of the smallest, times sets"},
+    {"SINTERSTORE", cmd_sinterstore, kSet, at_least(3), kWrite, kAllKeys, "Stores the intersection of sets.", "O(N), N = members of the smallest, times sets"},
+    {"SISMEMBER", cmd_sismember, kSet, exactly(3), kReadOnly | kFast, kFirstKey, "Tells whether a set has a member.", "O(1)"},
+    {"SMEMBERS", cmd_smembers, kSet, exactly(2), kReadOnly, kFirstKey, "Returns all members of a set.", "O(N), N = members"},
+    {"SMISMEMBER", cmd_smismember, kSet, at_least(3), kReadOnly | kFast, kFirstKey, "Tells which members a set has.", "O(N), N = members asked for"},
+    {"SMOVE", cmd_smove, kSet, exactly(4), kWrite | kFast, kTwoKeys, "Moves a member between sets.", "O(1)"},
+    {"SPOP", cmd_spop, kSet, at_least(2), kWrite | kFast, kFirstKey, "Removes and returns random members.", "O(N), N = members returned"},
+    {"SRANDMEMBER", cmd_srandmember, kSet, at_least(2), kReadOnly, kFirstKey, "Returns random members.", "O(N), N = members returned"},
+    {"SREM", cmd_srem, kSet, at_least(3), kWrite | kFast, kFirstKey, "Removes members of a set.", "O(N), N = members"},
+    {"SSCAN", cmd_sscan, kSet, at_least(3), kReadOnly, kFirstKey, "Iterates over the members of a set.", "O(1) a call"},
+    {"SUNION", cmd_sunion, kSet, at_least(2), kReadOnly, kAllKeys, "Returns the union of sets.", "O(N), N = members of all, times sets"},
+    {"SUNIONSTORE", cmd_sunionstore, kSet, at_least(3), kWrite, kAllKeys, "Stores the union of sets.", "O(N), N = members of all, times sets"},
+
+    // Sorted sets
+    {"BZMPOP", cmd_bzmpop, kSortedSet, at_least(5), kWrite | kBlocking | kNumKeys, {2, 0, 1}, "Pops elements from the first sorted set that has some; waits.", "O(K + N log M), N = elements popped"},
+    {"BZPOPMAX", cmd_bzpopmax, kSortedSet, at_least(3), kWrite | kBlocking | kFast, {1, -2, 1}, "Pops the highest element of the first sorted set that has one; waits.", "O(log N)"},
+    {"BZPOPMIN", cmd_bzpopmin, kSortedSet, at_least(3), kWrite | kBlocking | kFast, {1, -2, 1}, "Pops the lowest element of the first sorted set that has one; waits.", "O(log N)"},
+    {"ZADD", cmd_zadd, kSortedSet, at_least(4), kWrite | kFast, kFirstKey, "Adds elements to a sorted set, or changes their scores.", "O(log N) an element"},
+    {"ZCARD", cmd_zcard, kSortedSet, exactly(2), kReadOnly | kFast, kFirstKey, "Counts the elements of a sorted set.", "O(1)"},
+    {"ZCOUNT", cmd_zcount, kSortedSet, exactly(4), kReadOnly | kFast, kFirstKey, "Counts the elements in a range of scores.", "O(log N)"},
+    {"ZDIFF", cmd_zdiff, kSortedSet, at_least(3), kReadOnly | kNumKeys, {1, 0, 1}, "Returns the difference of sorted sets.", "O(N log N)"},
+    {"ZDIFFSTORE", cmd_zdiffstore, kSortedSet, at_least(4), kWrite | kNumKeys, {2, 1, 1}, "Stores the difference of sorted sets.", "O(N log N)"},
+    {"ZINCRBY", cmd_zincrby, kSortedSet, exactly(4), kWrite | kFast, kFirstKey, "Increments a score.", "O(log N)"},
+    {"ZINTER", cmd_zinter, kSortedSet, at_least(3), kReadOnly | kNumKeys, {1, 0, 1}, "Returns the intersection of sorted sets.", "O(N K + M log M), M = result"},
+    {"ZINTERCARD", cmd_zintercard, kSortedSet, at_least(3), kReadOnly | kNumKeys, {1, 0, 1}, "Counts the intersection of sorted sets.", "O(N K)"},
+    {"ZINTERSTORE", cmd_zinterstore, kSortedSet, at_least(4), kWrite | kNumKeys, {2, 1, 1}, "Stores the intersection of sorted sets.", "O(N K + M log M), M = result"},
+    {"ZLEXCOUNT", cmd_zlexcount, kSortedSet, exactly(4), kReadOnly | kFast, kFirstKey, "Counts the elements in a range of members.", "O(log N)"},
+    {"ZMPOP", cmd_zmpop, kSortedSet, at_least(4), kWrite | kNumKeys, {1, 0, 1}, "Pops elements from the first sorted set that has some.", "O(K + N log M), N = elements popped"},
+    {"ZMSCORE", cmd_zmscore, kSortedSet, at_least(3), kReadOnly | kFast, kFirstKey, "Returns several scores.", "O(N), N = members asked for"},
+    {"ZPOPMAX", cmd_zpopmax, kSortedSet, at_least(2), kWrite | kFast, kFirstKey, "Pops the highest elements.", "O(N log M), N = elements popped"},
+    {"ZPOPMIN", cmd_zpopmin, kSortedSet, at_least(2), kWrite | kFast, kFirstKey, "Pops the lowest elements.", "O(N log M), N = elements popped"},
+    {"ZRANDMEMBER", cmd_zrandmember, kSortedSet, at_least(2), kReadOnly, kFirstKey, "Returns random elements.", "O(N), N = elements returned"},
+    {"ZRANGE", cmd_zrange, kSortedSet, at_least(4), kReadOnly, kFirstKey, "Returns a range of ranks, scores or members.", "O(log N + M), M = elements returned"},
+    {"ZRANGEBYLEX", cmd_zrangebylex, kSortedSet, at_least(4), kReadOnly, kFirstKey, "Returns a range of members.", "O(log N + M), M = elements returned"},
+    {"ZRANGEBYSCORE", cmd_zrangebyscore, kSortedSet, at_least(4), kReadOnly, kFirstKey, "Returns a range of scores.", "O(log N + M), M = elements returned"},
+    {"ZRANGESTORE", cmd_zrangestore, kSortedSet, at_least(5), kWrite, kTwoKeys, "Stores a range of ranks, scores or members.", "O(log N + M log M), M = elements stored"},
+    {"ZRANK", cmd_zrank, kSortedSet, exactly(3), kReadOnly | kFast, kFirstKey, "Returns the rank of a member.", "O(log N)"},
+    {"ZREM", cmd_zrem, kSortedSet, at_least(3), kWrite | kFast, kFirstKey, "Removes members of a sorted set.", "O(M log N), M = members"},
+    {"ZREMRANGEBYLEX", cmd_zremrangebylex, kSortedSet, exactly(4), kWrite, kFirstKey, "Removes a range of members.", "O(M log N), M = elements removed"},
+    {"ZREMRANGEBYRANK", cmd_zremrangebyrank, kSortedSet, exactly(4), kWrite, kFirstKey, "Removes a range of ranks.", "O(M log N), M = elements removed"},
+    {"ZREMRANGEBYSCORE", cmd_zremrangebyscore, kSortedSet, exactly(4), kWrite, kFirstKey, "Removes a range of scores.", "O(M log N), M = elements removed"},
+    {"ZREVRANGE", cmd_zrevrange, kSortedSet, at_least(4), kReadOnly, kFirstKey, "Returns a range of ranks from the end.", "O(log N + M), M = elements returned"},
+    {"ZREVRANGEBYLEX", cmd_zrevrangebylex, kSortedSet, at_least(4), kReadOnly, kFirstKey, "Returns a range of members from the end.", "O(log N + M), M = elements returned"},
+    {"ZREVRANGEBYSCORE", cmd_zrevrangebyscore, kSortedSet, at_least(4), kReadOnly, kFirstKey, "Returns a range of scores from the end.", "O(log N + M), M = elements returned"},
+    {"ZREVRANK", cmd_zrevrank, kSortedSet, exactly(3), kReadOnly | kFast, kFirstKey, "Returns the rank of a member from the end.", "O(log N)"},
+    {"ZSCAN", cmd_zscan, kSortedSet, at_least(3), kReadOnly, kFirstKey, "Iterates over the elements of a sorted set.", "O(1) a call"},
+    {"ZSCORE", cmd_zscore, kSortedSet, exactly(3), kReadOnly | kFast, kFirstKey, "Returns the score of a member.", "O(1)"},
+    {"ZUNION", cmd_zunion, kSortedSet, at_least(3), kReadOnly | kNumKeys, {1, 0, 1}, "Returns the union of sorted sets.", "O(N log N)"},
+    {"ZUNIONSTORE", cmd_zunionstore, kSortedSet, at_least(4), kWrite | kNumKeys, {2, 1, 1}, "Stores the union of sorted sets.", "O(N log N)"},
 
     // Keys of any type
     {"DBSIZE", cmd_dbsize, kServer, exactly(1), kReadOnly | kAllShards | kFast, kNoKeys, "Counts the keys of the database.", "O(1)"},

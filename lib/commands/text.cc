@@ -55,4 +55,29 @@ NumberText format_float(double value) noexcept {
   return text;
 }
 
+bool parse_long_double(Bytes text, long double& value) noexcept {
+  double checked;
+  if (!parse_float(text, checked)) return false;
+  char copy[256];
+  std::copy(text.begin(), text.end(), copy);
+  copy[text.size()] = '\0';
+  value = std::strtold(copy, nullptr);
+  return true;
+}
+
+LongFloatText format_long_double(long double value) noexcept {
+  LongFloatText text;
+  char* bytes = text.bytes.data();
+  int length = std::snprintf(bytes, text.bytes.size(), "%.17Lf", value);  // at most 309 digits before the point
+  length = std::min(length, static_cast<int>(text.bytes.size()) - 1);
+  while (length > 0 && bytes[length - 1] == '0') --length;
+  if (length > 0 && bytes[length - 1] == '.') --length;
+  if (length == 2 && bytes[0] == '-' && bytes[1] == '0') {
+    bytes[0] = '0';
+    length = 1;
+  }
+  text.length = static_cast<uint32_t>(length);
+  return text;
+}
+
 }  // namespace shoal

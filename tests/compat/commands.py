@@ -1,0 +1,356 @@
+# SPDX-License-Identifier: MIT
+"""Random commands: few keys, few fields, all kinds of values, so that they meet, collide and have the wrong type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+
+Words = list[bytes]
+
+
+class Generator:
+    def __init__(self, seed: int) -> None:
+        self.random = Random(seed)
+        self.key_count = self.random.choice([3, 6, 12])
+        self.member_count = self.random.choice([4, 12, 60, 300])
+        families = [STRINGS, GENERIC, LISTS, HASHES, SETS, SORTED_SETS]
+        self.families = families if self.random.random() < 0.4 else self.random.sample(families, 2)
+        self.big = self.random.random() < 0.25
+        # Members of one score each, so that ranges by member are defined.
+        self.one_score = self.random.random() < 0.3
+        self.inside = False
+
+    def sequence(self, length: int) -> list[Words]:
+        commands: list[Words] = []
+        while len(commands) < length:
+            roll = self.random.random()
+            if roll < 0.02:
+                commands += self.transaction()
+            elif roll < 0.03:
+                commands += [[b"WATCH", self.key()], self.command(), *self.transaction()]
+            else:
+                commands.append(self.command())
+        return commands
+
+    def transaction(self) -> list[Words]:
+        self.inside = True
+        body = [self.command() for _ in range(self.random.randrange(6))]
+        self.inside = False
+        if self.random.random() < 0.1:
+            body.append(self.random.choice([[b"GET"], [b"NOSUCH", b"x"], [b"MULTI"], [b"LPOP", b"a", b"1", b"2"]]))
+        return [[b"MULTI"], *body, [self.random.choice([b"EXEC"] * 5 + [b"DISCARD"])]]
+
+    def command(self) -> Words:
+        table = self.random.choice(self.families)
+        make = self.random.choice(table)
+        words = [word if isinstance(word, bytes) else str(word).encode() for word in make(self)]
+        roll = self.random.random()
+        if words[0].endswith(b"SCAN"):  # a cursor that SCAN did not give is not defined
+            return words
+        if roll < 0.005 and len(words) > 1:
+            words.pop(self.random.randrange(1, len(words)))
+        elif roll < 0.01:
+            words.insert(self.random.randrange(1, len(words) + 1), self.value())
+        elif roll < 0.02 and len(words) > 2:
+            words[self.random.randrange(2, len(words))] = self.random.choice(
+                [b"", b"abc", b"-1", b"0", b"9" * 25, b"1.5"]
+            )
+        if self.random.random() < 0.05:
+            words[0] = words[0].lower()
+        return words
+
+    # ---- Parts ----
+
+    def pick(self, *choices):
+        return self.random.choice(choices)
+
+    def some(self, make: Callable[[], bytes], most: int = 4) -> list:
+        return [make() for _ in range(self.random.randint(1, most))]
+
+    def maybe(self, *words, chance: float = 0.3) -> list:
+        return list(words) if self.random.random() < chance else []
+
+    def key(self) -> bytes:
+        return b"k%d" % self.random.randrange(self.key_count)
+
+    def keys(self, most: int = 3) -> list:
+        return self.some(self.key, most)
+
+    def member(self) -> bytes:
+        if self.random.random() < 0.02:
+            return self.pick(b"", b"\x00\xff", b"*", b"[a]", b"Longer than eight bytes")
+        return b"m%d" % self.random.randrange(self.member_count)
+
+    def value(self) -> bytes:
+        roll = self.random.random()
+        if roll < 0.35:
+            return b"%d" % self.random.randint(-5, 20)
+        if roll < 0.7:
+            return self.member()
+        if roll < 0.8:
+            return self.pick(
+                b"", b"1.5", b"-0.25", b"3e2", b"9223372036854775807", b"-9223372036854775808", b" 1", b"inf"
+            )
+        if self.big and roll < 0.9:
+            return bytes([self.random.randrange(97, 123)]) * self.random.choice([200, 511, 513, 1100, 3000, 70_000])
+        return bytes(self.random.randrange(256) for _ in range(self.random.randrange(40)))
+
+    def integer(self) -> int:
+        return self.pick(0, 1, 2, 3, -1, -2, -3, 5, 10, -10, 100, self.random.randint(-400, 400))
+
+    def count(self) -> int:
+        return self.pick(0, 1, 1, 2, 3, 10, 1000)
+
+    def score(self) -> str | int:
+        if self.one_score:
+            return 7
+        return self.pick(
+            0, 1, 2, 3, -1, 5, 7, 0.5, 1.5, -2.25, 1e10, "inf", "-inf", "+inf", self.random.randint(-50, 50)
+        )
+
+    def score_limit(self):
+        return self.pick("-inf", "+inf", self.score(), f"({self.score()}", 0, 3)
+
+    def lex_limit(self) -> bytes:
+        return self.pick(b"-", b"+", b"[" + self.member(), b"(" + self.member(), b"[", b"(m")
+
+    def ttl(self) -> int:
+        return self.pick(100, 1000, 5000, 100_000)
+
+    def glob(self) -> bytes:
+        return self.pick(b"*", b"k*", b"m1*", b"m?", b"[km]1", b"*2", b"m[0-5]*", b"nothing", b"")
+
+
+STRINGS = [
+    lambda g: ["SET", g.key(), g.value()],
+    lambda g: [
+        "SET",
+        g.key(),
+        g.value(),
+        *g.maybe(g.pick("NX", "XX")),
+        *g.maybe("GET"),
+        *g.maybe(g.pick("KEEPTTL", "PX"), 100_000),
+    ],
+    lambda g: ["SETNX", g.key(), g.value()],
+    lambda g: ["SETEX", g.key(), g.ttl(), g.value()],
+    lambda g: ["PSETEX", g.key(), g.ttl() * 1000, g.value()],
+    lambda g: ["GET", g.key()],
+    lambda g: ["GETSET", g.key(), g.value()],
+    lambda g: ["GETDEL", g.key()],
+    lambda g: ["GETEX", g.key(), *g.maybe(g.pick("PERSIST", "EX"), *g.maybe(1000))],
+    lambda g: ["APPEND", g.key(), g.value()],
+    lambda g: ["STRLEN", g.key()],
+    lambda g: ["INCR", g.key()],
+    lambda g: ["DECR", g.key()],
+    lambda g: ["INCRBY", g.key(), g.integer()],
+    lambda g: ["DECRBY", g.key(), g.integer()],
+    lambda g: ["INCRBYFLOAT", g.key(), g.pick("0.5", "1.25", "-3", "1e3", "x")],
+    lambda g: ["GETRANGE", g.key(), g.integer(), g.integer()],
+    lambda g: ["SETRANGE", g.key(), g.pick(0, 1, 5, 30, -1), g.value()],
+    lambda g: ["MGET", *g.keys(4)],
+    lambda g: ["MSET", *[word for _ in range(g.pick(1, 2, 3)) for word in (g.key(), g.value())]],
+    lambda g: ["MSETNX", *[word for _ in range(g.pick(1, 2)) for word in (g.key(), g.value())]],
+]
+
+GENERIC = [
+    lambda g: ["DEL", *g.keys()],
+    lambda g: ["UNLINK", *g.keys()],
+    lambda g: ["EXISTS", *g.keys()],
+    lambda g: ["TOUCH", *g.keys()],
+    lambda g: ["TYPE", g.key()],
+    lambda g: ["RENAME", g.key(), g.key()],
+    lambda g: ["RENAMENX", g.key(), g.key()],
+    lambda g: ["EXPIRE", g.key(), g.ttl(), *g.maybe(g.pick("NX", "XX", "GT", "LT"))],
+    lambda g: ["PEXPIRE", g.key(), g.ttl() * 1000],
+    lambda g: ["EXPIRE", g.key(), g.pick(-1, 0)],
+    lambda g: ["EXPIREAT", g.key(), g.pick(1, 4_000_000_000)],
+    lambda g: ["PEXPIREAT", g.key(), g.pick(1, 4_000_000_000_000)],
+    lambda g: ["EXPIRETIME", g.key()],
+    lambda g: ["PERSIST", g.key()],
+    lambda g: ["TTL", g.key()],
+    lambda g: ["PTTL", g.key()],
+    lambda g: ["KEYS", g.glob()],
+    lambda g: ["DBSIZE"],
+    lambda g: (
+        ["SCAN", "0", *g.maybe("COUNT", g.pick(1, 7, 1000)), *g.maybe("MATCH", g.glob()), *g.maybe("TYPE", "zset")]
+        if not g.inside
+        else ["DBSIZE"]
+    ),
+]
+
+LISTS = [
+    lambda g: [g.pick("LPUSH", "RPUSH"), g.key(), *g.some(g.value)],
+    lambda g: [g.pick("LPUSH", "RPUSH"), g.key(), *g.some(g.member, 40)],
+    lambda g: [g.pick("LPUSHX", "RPUSHX"), g.key(), *g.some(g.value)],
+    lambda g: [g.pick("LPOP", "RPOP"), g.key(), *g.maybe(g.count())],
+    lambda g: ["LLEN", g.key()],
+    lambda g: ["LRANGE", g.key(), g.integer(), g.integer()],
+    lambda g: ["LINDEX", g.key(), g.integer()],
+    lambda g: ["LSET", g.key(), g.integer(), g.value()],
+    lambda g: ["LINSERT", g.key(), g.pick("BEFORE", "AFTER"), g.member(), g.value()],
+    lambda g: ["LREM", g.key(), g.pick(0, 1, -1, 2, -2, 100), g.member()],
+    lambda g: ["LTRIM", g.key(), g.pick(0, 1, -50, 3), g.pick(-1, -2, 30, 100)],
+    lambda g: [
+        "LPOS",
+        g.key(),
+        g.member(),
+        *g.maybe("RANK", g.pick(1, -1, 2, -2, 0)),
+        *g.maybe("COUNT", g.count()),
+        *g.maybe("MAXLEN", g.count()),
+    ],
+    lambda g: ["LMOVE", g.key(), g.key(), g.pick("LEFT", "RIGHT"), g.pick("LEFT", "RIGHT")],
+    lambda g: ["RPOPLPUSH", g.key(), g.key()],
+    lambda g: [
+        "LMPOP",
+        *g.pick(lambda k: [len(k), *k])(g.keys()),
+        g.pick("LEFT", "RIGHT"),
+        *g.maybe("COUNT", g.count()),
+    ],
+    lambda g: [
+        *(
+            blocking(
+                g, ["LPUSH", g.key(), "x"], [g.pick("BLPOP", "BRPOP"), *g.keys(), g.pick("0.01", "0.01", "-1", "x")]
+            )
+        )
+    ],
+    lambda g: [
+        *(blocking(g, ["LLEN", g.key()], ["BLMOVE", g.key(), g.key(), g.pick("LEFT", "RIGHT"), "RIGHT", "0.01"]))
+    ],
+    lambda g: [*(blocking(g, ["LLEN", g.key()], ["BRPOPLPUSH", g.key(), g.key(), "0.01"]))],
+    lambda g: [*(blocking(g, ["LLEN", g.key()], ["BLMPOP", "0.01", "1", g.key(), "LEFT", "COUNT", "2"]))],
+]
+
+HASHES = [
+    lambda g: ["HSET", g.key(), *[word for _ in range(g.pick(1, 2, 10)) for word in (g.member(), g.value())]],
+    lambda g: ["HMSET", g.key(), g.member(), g.value()],
+    lambda g: ["HSETNX", g.key(), g.member(), g.value()],
+    lambda g: ["HGET", g.key(), g.member()],
+    lambda g: ["HMGET", g.key(), *g.some(g.member)],
+    lambda g: ["HGETALL", g.key()],
+    lambda g: ["HDEL", g.key(), *g.some(g.member, 10)],
+    lambda g: ["HEXISTS", g.key(), g.member()],
+    lambda g: ["HLEN", g.key()],
+    lambda g: ["HKEYS", g.key()],
+    lambda g: ["HVALS", g.key()],
+    lambda g: ["HSTRLEN", g.key(), g.member()],
+    lambda g: ["HINCRBY", g.key(), g.member(), g.integer()],
+    lambda g: ["HINCRBYFLOAT", g.key(), g.member(), g.pick("0.5", "1.25", "-3", "1e3", "inf", "x")],
+    lambda g: ["HSCAN", g.key(), "0", "COUNT", "100000", *g.maybe("MATCH", g.glob())],
+    lambda g: ["HRANDFIELD", g.key(), *g.maybe(g.pick(0, 1, 3, -5, 1000), *g.maybe("WITHVALUES"))],
+]
+
+SETS = [
+    lambda g: ["SADD", g.key(), *g.some(g.member, 20)],
+    lambda g: ["SADD", g.key(), *g.some(g.value)],
+    lambda g: ["SREM", g.key(), *g.some(g.member, 20)],
+    lambda g: ["SMEMBERS", g.key()],
+    lambda g: ["SISMEMBER", g.key(), g.member()],
+    lambda g: ["SMISMEMBER", g.key(), *g.some(g.member)],
+    lambda g: ["SCARD", g.key()],
+    lambda g: ["SMOVE", g.key(), g.key(), g.member()],
+    lambda g: ["SPOP", g.key(), *g.maybe(g.pick(0, 1, 3, 100))] if not g.inside else ["SCARD", g.key()],
+    lambda g: ["SRANDMEMBER", g.key(), *g.maybe(g.pick(0, 1, 3, -5, 1000))],
+    lambda g: [g.pick("SDIFF", "SINTER", "SUNION"), *g.keys()],
+    lambda g: [g.pick("SDIFFSTORE", "SINTERSTORE", "SUNIONSTORE"), g.key(), *g.keys()],
+    lambda g: ["SINTERCARD", *numbered(g.keys()), *g.maybe("LIMIT", g.count())],
+    lambda g: ["SSCAN", g.key(), "0", "COUNT", "100000", *g.maybe("MATCH", g.glob())],
+]
+
+SORTED_SETS = [
+    lambda g: ["ZADD", g.key(), *[word for _ in range(g.pick(1, 3, 20)) for word in (g.score(), g.member())]],
+    lambda g: [
+        "ZADD",
+        g.key(),
+        *g.maybe(g.pick("NX", "XX")),
+        *g.maybe(g.pick("GT", "LT")),
+        *g.maybe("CH"),
+        *g.maybe("INCR"),
+        g.score(),
+        g.member(),
+    ],
+    lambda g: ["ZREM", g.key(), *g.some(g.member, 10)],
+    lambda g: ["ZCARD", g.key()],
+    lambda g: ["ZCOUNT", g.key(), g.score_limit(), g.score_limit()],
+    lambda g: ["ZSCORE", g.key(), g.member()],
+    lambda g: ["ZMSCORE", g.key(), *g.some(g.member)],
+    lambda g: [g.pick("ZRANK", "ZREVRANK"), g.key(), g.member()],
+    lambda g: ["ZINCRBY", g.key(), g.score() if not g.one_score else 0, g.member()],
+    lambda g: [g.pick("ZRANGE", "ZREVRANGE"), g.key(), g.integer(), g.integer(), *g.maybe("WITHSCORES")],
+    lambda g: [
+        "ZRANGE",
+        g.key(),
+        g.score_limit(),
+        g.score_limit(),
+        "BYSCORE",
+        *g.maybe("REV"),
+        *limit(g),
+        *g.maybe("WITHSCORES"),
+    ],
+    lambda g: [
+        g.pick("ZRANGEBYSCORE", "ZREVRANGEBYSCORE"),
+        g.key(),
+        g.score_limit(),
+        g.score_limit(),
+        *g.maybe("WITHSCORES"),
+        *limit(g),
+    ],
+    lambda g: by_member(g, [g.pick("ZRANGEBYLEX", "ZREVRANGEBYLEX"), g.key(), g.lex_limit(), g.lex_limit(), *limit(g)]),
+    lambda g: by_member(g, ["ZRANGE", g.key(), g.lex_limit(), g.lex_limit(), "BYLEX", *g.maybe("REV"), *limit(g)]),
+    lambda g: by_member(g, ["ZLEXCOUNT", g.key(), g.lex_limit(), g.lex_limit()]),
+    lambda g: by_member(g, ["ZREMRANGEBYLEX", g.key(), g.lex_limit(), g.lex_limit()]),
+    lambda g: ["ZREMRANGEBYSCORE", g.key(), g.score_limit(), g.score_limit()],
+    lambda g: ["ZREMRANGEBYRANK", g.key(), g.integer(), g.integer()],
+    lambda g: [g.pick("ZPOPMIN", "ZPOPMAX"), g.key(), *g.maybe(g.count())],
+    lambda g: ["ZMPOP", *numbered(g.keys()), g.pick("MIN", "MAX"), *g.maybe("COUNT", g.count())],
+    lambda g: [*(blocking(g, ["ZCARD", g.key()], [g.pick("BZPOPMIN", "BZPOPMAX"), *g.keys(), "0.01"]))],
+    lambda g: [*(blocking(g, ["ZCARD", g.key()], ["BZMPOP", "0.01", "1", g.key(), "MAX"]))],
+    lambda g: ["ZRANGESTORE", g.key(), g.key(), g.integer(), g.integer(), *g.maybe("REV")],
+    lambda g: [
+        "ZRANGESTORE",
+        g.key(),
+        g.key(),
+        g.score_limit(),
+        g.score_limit(),
+        "BYSCORE",
+        *g.maybe("REV"),
+        *limit(g),
+    ],
+    lambda g: [
+        g.pick("ZUNION", "ZINTER"),
+        *numbered(g.keys()),
+        *g.maybe("AGGREGATE", g.pick("SUM", "MIN", "MAX")),
+        *g.maybe("WITHSCORES"),
+    ],
+    lambda g: ["ZDIFF", *numbered(g.keys()), *g.maybe("WITHSCORES")],
+    lambda g: weighted(g, [g.pick("ZUNIONSTORE", "ZINTERSTORE"), g.key()], g.keys()),
+    lambda g: ["ZDIFFSTORE", g.key(), *numbered(g.keys())],
+    lambda g: ["ZINTERCARD", *numbered(g.keys()), *g.maybe("LIMIT", g.count())],
+    lambda g: ["ZSCAN", g.key(), "0", "COUNT", "100000", *g.maybe("MATCH", g.glob())],
+    lambda g: ["ZRANDMEMBER", g.key(), *g.maybe(g.pick(0, 1, 3, -5, 1000), *g.maybe("WITHSCORES"))],
+]
+
+
+def numbered(keys: list) -> list:
+    return [len(keys), *keys]
+
+
+def limit(g: Generator) -> list:
+    return g.maybe("LIMIT", g.pick(0, 1, 2, 10, -1), g.pick(-1, 0, 1, 3, 100))
+
+
+def by_member(g: Generator, words: list) -> list:
+    """Ranges by member are only defined where all scores are equal."""
+    return words if g.one_score else ["ZCARD", g.key()]
+
+
+def weighted(g: Generator, words: list, keys: list) -> list:
+    weights = g.maybe("WEIGHTS", *[g.pick(1, 2, 0.5, -1, 0) for _ in keys]) if not g.one_score else []
+    if g.one_score:
+        return [*words, *numbered(keys), "AGGREGATE", g.pick("MIN", "MAX")]
+    return [*words, *numbered(keys), *weights, *g.maybe("AGGREGATE", g.pick("SUM", "MIN", "MAX"))]
+
+
+def blocking(g: Generator, instead: list, words: list) -> list:
+    """Rarely, since each of them may wait."""
+    return words if g.random.random() < 0.2 else instead
