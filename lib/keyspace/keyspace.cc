@@ -222,9 +222,6 @@ uint64_t version(const Segment& segment, const Key& key, int64_t now_ms) noexcep
 
 namespace {
 
-// The tag of a grave that holds a whole dict of keys (remove_database).
-constexpr auto kDictGrave = static_cast<Type>(15);
-
 // Disposes of up to `budget` entries of a buried dict; true when it is empty.
 bool empty_dict_grave(Transaction& tx, uint32_t index, const Entry& grave, uint32_t budget) noexcept {
   const auto& root = grave.root<shm::DictRoot>();

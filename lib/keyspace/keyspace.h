@@ -71,6 +71,10 @@ const shm::Entry* set_expiry(Transaction& tx, const Key& key, const shm::Entry& 
 // removal of a key like it.
 uint64_t version(const Segment& segment, const Key& key, int64_t now_ms) noexcept;
 
+// What was removed and is freed bit by bit: a chain of entries from Shard::lazy_free on, linked by their version words. The
+// tag of one that holds a whole dict of keys (remove_database):
+inline constexpr auto kDictGrave = static_cast<Type>(15);
+
 // Frees a few blocks of what was removed lazily in this shard. True if there is more.
 bool free_lazily(Transaction& tx, uint32_t shard, uint32_t budget) noexcept;
 

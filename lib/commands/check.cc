@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: MIT
+#include "commands/check.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/fault_guard.h"
+#include "keyspace/keyspace.h"
+#include "transaction/transaction.h"
+#include "types/dict_check.h"
+#include "types/string.h"
+
+namespace shoal {
+
+namespace {
+
+using shm::Entry;
+
+// What other layers keep in a segment beside keys: each visits its blocks and notes what is wrong with them.
+struct Part {
+  const char* name;
+  void (*run)(BlockCheck& blocks);
+};
+constexpr std::array<Part, 0> kParts{
+    // {"channels", channels::check}, ...
+};
+
+class KeyspaceCheck {
+ public:
+  KeyspaceCheck(const Segment& segment, BlockCheck& blocks, CheckReport& report) noexcept
+      : segment_(segment), blocks_(blocks), report_(report) {}
+
+  void shard(uint32_t index) noexcept {
+    const shm::Shard& shard = segment_.shard(index);
+    std::fill(std::begin(keys_), std::end(keys_), 0);
+    std::fill(std::begin(expires_), std::end(expires_), 0);
+    DictCheck(blocks_, shard.keys).walk([&](uint64_t offset, bool& good) { return live_entry(index, offset, good); });
+    for (uint32_t database = 0; database < kDatabaseCount; ++database) {
+      if (shard.database_keys[database] != keys_[database]) {
+        blocks_.found("a shard counts the keys of a database wrongly", index, shard.database_keys[database]);
+      }
+      if (shard.database_expires[database] != expires_[database]) {
+        blocks_.found("a shard counts the keys with a time to live wrongly", index, shard.database_expires[database]);
+      }
+    }
+    const uint64_t sequence = shard.sequence.load(std::memory_order_acquire);
+    for (const auto& deleted : shard.deleted) {
+      if (deleted.load() > sequence + 1) blocks_.found("the version of a removed key lies in the future", index, deleted.load());
+    }
+    graveyard(index);
+  }
+
+ private:
+  bool readable(uint64_t offset) noexcept {  // the entry's words lie in its block, and its type is one
+    const uint64_t room = blocks_.capacity(offset);
+    if (room < sizeof(Entry)) {
+      blocks_.found("an entry's block is too short", offset, room);
+      return false;
+    }
+    const EntryMeta meta = segment_.pointer<Entry>(offset)->info();
+    if (meta.bytes() > room) {
+      blocks_.found("an entry is longer than its block", offset, meta.bytes());
+      return false;
+    }
+    if (meta.type == keyspace::kDictGrave) return true;
+    const TypeRow* row = type_row(meta.type);
+    const bool blob = meta.type == Type::kString && meta.encoding == Encoding::kBlob;
+    if (row == nullptr || meta.encoding > Encoding::kBlob) {
+      blocks_.found("an entry is of no type", offset, static_cast<uint64_t>(meta.type));
+      return false;
+    }
+    if (blob ? meta.value_bytes != sizeof(shm::BlobRoot) : row->root_bytes != 0 && meta.value_bytes != row->root_bytes) {
+      blocks_.found("an entry's root has the wrong size", offset, meta.value_bytes);
+      return false;
+    }
+    return true;
+  }
+
+  // An entry in a dict of keys, buried or not: its block, its key's hash, its value.
+  uint64_t entry(uint32_t index, uint64_t offset, bool& good) noexcept {
+    good = blocks_.visit(offset) && readable(offset);
+    if (!good) return 0;
+    const auto& entry = *segment_.pointer<Entry>(offset);
+    if (entry.type() == keyspace::kDictGrave) {
+      good = false;
+      blocks_.found("a grave stands among the keys", offset);
+      return 0;
+    }
+    const Key key = keyspace::make_key(segment_, entry.info().database, entry.key());
+    if (key.shard != index) blocks_.found("a key lies in the wrong shard", offset, key.shard);
+    value(entry, true);
+    return key.hash;
+  }
+
+  uint64_t live_entry(uint32_t index, uint64_t offset, bool& good) noexcept {
+    const uint64_t hash = entry(index, offset, good);
+    if (!good) return 0;
+    ++report_.keys;
+    const auto& entry = *segment_.pointer<Entry>(offset);
+    const shm::Shard& shard = segment_.shard(index);
+    const uint8_t database = entry.info().database;
+    const auto expires = static_cast<uint64_t>(entry.expires_ms());
+    ++keys_[database];
+    if (expires != 0) ++expires_[database];
+    if (expires != 0 && shard.next_expiry_ms > expires) {
+      blocks_.found("a key expires before its shard expects it", offset, expires);
+    }
+    const uint64_t version = entry.version.load();
+    if (version % 2 != 0 || version > shard.sequence.load(std::memory_order_acquire)) {
+      blocks_.found("an entry's version is none that its shard has given", offset, version);
+    }
+    return hash;
+  }
+
+  // The blocks of a value by its type's own check, which trusts what it reads: the first visit that fails ends it.
+  void value(const Entry& entry, bool must_be_whole) noexcept {
+    struct Run {
+      KeyspaceCheck* self;
+      const Entry* entry;
+      bool sound;
+    } run{this, &entry, false};
+    const size_t before = blocks_.findings().size();
+    const bool finished = fault_guard::run(
+        [](void* argument) {
+          auto& r = *static_cast<Run*>(argument);
+          r.sound = type_row(r.entry->type())->check(r.self->segment_, *r.entry, &KeyspaceCheck::visit, r.self);
+        },
+        &run);
+    const uint64_t offset = segment_.offset_of(&entry);
+    if (!finished) blocks_.found("a value leads nowhere", offset, static_cast<uint64_t>(entry.type()));
+    if (finished && !run.sound && must_be_whole && blocks_.findings().size() == before) {
+      blocks_.found("a value is not what its type should be", offset, static_cast<uint64_t>(entry.type()));
+    }
+  }
+  static bool visit(void* self, uint64_t block) noexcept {
+    if (!static_cast<KeyspaceCheck*>(self)->blocks_.visit(block)) fault_guard::give_up();
+    return true;
+  }
+
+  // Removed values that are freed bit by bit: a chain of entries, linked by their version words.
+  void graveyard(uint32_t index) noexcept {
+    for (uint64_t offset = segment_.shard(index).lazy_free; offset != 0;) {
+      if (!blocks_.visit(offset) || !readable(offset)) return;
+      ++report_.graves;
+      const auto& grave = *segment_.pointer<Entry>(offset);
+      if (grave.type() == keyspace::kDictGrave) {
+        if (grave.info().value_bytes != sizeof(shm::DictRoot)) return blocks_.found("a grave of keys has no root", offset);
+        DictCheck(blocks_, grave.root<shm::DictRoot>()).walk([&](uint64_t item, bool& good) { return entry(index, item, good); });
+      } else {
+        value(grave, false);
+      }
+      offset = grave.version.load();
+    }
+  }
+
+  const Segment& segment_;
+  BlockCheck& blocks_;
+  CheckReport& report_;
+  uint64_t keys_[kDatabaseCount], expires_[kDatabaseCount];
+};
+
+bool owns_a_shard(const Segment& segment, uint32_t id) noexcept {
+  for (uint32_t index = 0; index < segment.shard_count(); ++index) {
+    if ((segment.shard(index).owner.load(std::memory_order_acquire) & ~shm::kWaitersBit) == id) return true;
+  }
+  return false;
+}
+
+void check_shard_words(const Segment& segment, BlockCheck& blocks) noexcept {
+  for (uint32_t index = 0; index < segment.shard_count(); ++index) {
+    const shm::Shard& shard = segment.shard(index);
+    const uint32_t owner = shard.owner.load(std::memory_order_acquire) & ~shm::kWaitersBit;
+    const bool exists = shm::context_index(owner) < segment.header().context_count;
+    if (owner != 0 && (!exists || segment.context(shm::context_index(owner)).id.load(std::memory_order_acquire) != owner)) {
+      blocks.found("a shard is locked by a context that is gone", index, owner);
+    } else if (owner != 0 && dead(segment, owner)) {
+      blocks.found("a shard is locked by a dead context", index, owner);
+    }
+    if (shard.sequence.load(std::memory_order_acquire) % 2 != 0) {
+      blocks.found("a shard's sequence is odd and nobody changes it", index, shard.sequence.load(std::memory_order_acquire));
+    }
+  }
+}
+
+void check_context(const Segment& segment, BlockCheck& blocks, uint32_t index) noexcept {
+  const shm::Context& context = segment.context(index);
+  const uint64_t claim = context.claim.load(std::memory_order_acquire);
+  const uint32_t id = context.id.load(std::memory_order_acquire);
+  const uint32_t slot = slot_of_claim(claim);
+  if (claim != 0 && slot >= segment.header().slot_count) {
+    blocks.found("a context is claimed for a slot that does not exist", index, claim);
+  } else if (claim != 0) {
+    const bool used = segment.slot(slot).state.load(std::memory_order_acquire) != static_cast<uint32_t>(shm::SlotState::kFree);
+    const bool same = (segment.slot(slot).generation.load(std::memory_order_acquire) & ~uint64_t{0} >> 16) == claim >> 16;
+    if (!used || !same) blocks.found("a context is claimed for a process that is gone", index, claim);
+  }
+  if (id == 0) return;
+  if (claim == 0) blocks.found("a context has an id and no claim", index, id);
+  if (id != shm::context_id(context.next_generation, index)) blocks.found("a context's id is not its own", index, id);
+  if (owns_a_shard(segment, id)) return;
+  if (context.journal_words != 0) blocks.found("a context outside of a transaction has something to undo", index, context.journal_words);
+}
+
+// A context that nobody has must be as clean as new.
+void check_free_context(const Segment& segment, BlockCheck& blocks, uint32_t index) noexcept {
+  const shm::Context& context = segment.context(index);
+  if (context.claim.load(std::memory_order_acquire) != 0 || context.id.load(std::memory_order_acquire) != 0) return;
+  if (context.journal_words != 0 || context.first_chunk != 0) blocks.found("a free context has a journal", index);
+  const uint32_t recoverer = context.recoverer.load(std::memory_order_acquire);
+  if (recoverer != 0 && (shm::context_index(recoverer) >= segment.header().context_count)) {
+    blocks.found("a context is recovered by nobody", index, recoverer);
+  }
+}
+
+void check_processes(const Segment& segment, BlockCheck& blocks) noexcept {
+  const shm::Header& header = segment.header();
+  if (header.context_high.load() > header.context_count) blocks.found("more contexts are in use than there are", header.context_high.load());
+  if (header.slot_high.load() > header.slot_count) blocks.found("more slots are in use than there are", header.slot_high.load());
+  for (uint32_t index = 0; index < header.context_count; ++index) {
+    check_context(segment, blocks, index);
+    check_free_context(segment, blocks, index);
+    if (index >= header.context_high.load() && segment.context(index).claim.load(std::memory_order_acquire) != 0) {
+      blocks.found("a context above the mark is in use", index);
+    }
+  }
+  for (uint32_t index = 0; index < header.slot_count; ++index) {
+    const uint32_t state = segment.slot(index).state.load(std::memory_order_acquire);
+    if (state > static_cast<uint32_t>(shm::SlotState::kReaping)) blocks.found("a slot's state is none", index, state);
+    if (index >= header.slot_high.load() && state != 0) blocks.found("a slot above the mark is in use", index);
+  }
+}
+
+// Without this nothing can be looked at.
+const char* broken_header(const Segment& segment) noexcept {
+  const shm::Header& h = segment.header();
+  if (h.magic != shm::kMagic || h.layout_version != shm::kLayoutVersion) return "the header is not a segment's";
+  const uint64_t committed = h.committed.load();
+  if (committed > h.max_size || committed % kExtentBytes != 0 || h.extents_offset > committed) return "the header's sizes make no sense";
+  const bool in_order = h.slots_offset + uint64_t{h.slot_count} * sizeof(shm::Slot) <= h.contexts_offset &&
+                        h.contexts_offset + uint64_t{h.context_count} * sizeof(shm::Context) <= h.shards_offset &&
+                        h.shards_offset + uint64_t{h.shard_count} * sizeof(shm::Shard) <= h.fixed_end && h.fixed_end <= h.extents_offset;
+  return in_order && h.shard_count <= kShardCountMax && h.shard_count > 0 ? nullptr : "the header's regions overlap";
+}
+
+}  // namespace
+
+CheckReport check(const Segment& segment) {
+  CheckReport report;
+  if (const char* broken = broken_header(segment); broken != nullptr) {
+    report.findings.push_back({broken});
+    return report;
+  }
+  BlockCheck blocks(segment);
+  check_shard_words(segment, blocks);
+  check_processes(segment, blocks);
+  KeyspaceCheck keys(segment, blocks, report);
+  for (uint32_t index = 0; index < segment.shard_count(); ++index) keys.shard(index);
+  for (const Part& part : kParts) part.run(blocks);
+  blocks.finish();
+  uint64_t used = 0;
+  for (uint32_t index = 0; index < segment.shard_count(); ++index) used += segment.shard(index).bytes_used;
+  if (used != blocks.bytes_reached()) blocks.found("the shards count their bytes wrongly", used, blocks.bytes_reached());
+  report.findings = blocks.findings();
+  report.blocks = blocks.blocks_reached();
+  report.bytes = blocks.bytes_reached();
+  report.pages_free = blocks.pages_free();
+  report.pages_owned = blocks.pages_owned();
+  report.pages_journal = blocks.pages_journal();
+  report.bytes_by_class = blocks.bytes_by_class();
+  return report;
+}
+
+Result<CheckReport> check_locked(Process& process, int64_t budget_ns) {
+  auto context = process.context();
+  if (!context.ok()) return context.status();
+  Transaction tx(process, *context.value());
+  const uint64_t all = ~uint64_t{0} >> (64 - process.segment().shard_count());
+  if (Status status = tx.begin(all, budget_ns); !status.ok()) return status;
+  CheckReport report = check(process.segment());
+  tx.rollback();
+  return report;
+}
+
+std::string describe(const Finding& finding) {
+  return std::string(finding.what) + " (" + std::to_string(finding.where) + ", " + std::to_string(finding.number) + ")";
+}
+
+}  // namespace shoal

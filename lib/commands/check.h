@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+// check.h: every invariant of a segment, walked: for tests, for `shoal check`, for whoever wants to know.
+//
+//   pages       free, claimed by a context, journal of a context, or owned by a shard; spans whole (transaction/block_check.h)
+//   blocks      each free or reached exactly once: dicts, entries, values, what waits for lazy freeing, and what the parts add
+//   keys        in the right shard and bucket, with the right tag; counts of keys and of expiries; versions; values sound
+//   shards      locks that name somebody, sequences even
+//   contexts    ids, generations, claims that name a slot in use, journals empty outside of transactions
+//   slots       states and the high-water mark
+//
+// A layer that keeps blocks of its own (channels, queues, waiters) adds one line to the table of parts in check.cc.
+// Damage is what it is for: it neither faults nor loops. It changes nothing.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "process/process.h"
+#include "transaction/block_check.h"
+
+namespace shoal {
+
+struct CheckReport {
+  std::vector<Finding> findings;
+  uint64_t keys = 0, graves = 0;   // graves: removed values whose blocks are freed bit by bit
+  uint64_t blocks = 0, bytes = 0;  // reached
+  uint64_t pages_free = 0, pages_owned = 0, pages_journal = 0;
+  std::vector<uint64_t> bytes_by_class;  // reached, by size class; the last: in whole spans
+
+  bool clean() const noexcept { return findings.empty(); }
+};
+
+// The caller holds the locks of all shards, or nobody else is at work.
+CheckReport check(const Segment& segment);
+// Takes the locks of all shards (recovering whoever died with one), checks, and frees them. Everybody else waits meanwhile.
+Result<CheckReport> check_locked(Process& process, int64_t budget_ns);
+
+std::string describe(const Finding& finding);
+
+}  // namespace shoal

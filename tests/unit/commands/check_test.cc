@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MIT
+#include "commands/check.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "support/redis_session.h"
+#include "types/dict.h"
+
+namespace shoal {
+namespace {
+
+std::string findings(const CheckReport& report) {
+  std::string text;
+  for (const Finding& finding : report.findings) text += describe(finding) + "\n";
+  return text;
+}
+
+class CheckTest : public ::testing::Test {
+ protected:
+  std::string check_all() {
+    auto report = check_locked(*segment.process(), kLockBudgetNs);
+    return report.ok() ? findings(report.value()) : describe(report.status());
+  }
+  void fill() {
+    for (int i = 0; i < 300; ++i) {
+      const std::string n = std::to_string(i);
+      r("SET key" + n + " " + std::string(static_cast<size_t>(i) * 7 % 600, 'v'));
+      if (i % 3 == 0) r("PEXPIRE key" + n + " 1000000");
+      if (i % 5 == 0) r("DEL key" + std::to_string(i / 2));
+    }
+    r("SET large " + std::string(200'000, 'x'));
+    r("SELECT 3");
+    r("SET other 1");
+    r("SELECT 0");
+  }
+  shm::Shard& full_shard() {
+    for (uint32_t i = 0;; ++i) {
+      if (segment.segment().shard(i).keys.count.load() > 3) return segment.segment().control_shard(i);
+    }
+  }
+  TestSegment segment;
+  TestSession r{segment};
+};
+
+TEST_F(CheckTest, FindsNothingInASoundSegment) {
+  EXPECT_EQ(check_all(), "");
+  fill();
+  EXPECT_EQ(check_all(), "");
+  r("SELECT 3");
+  r("FLUSHDB");
+  r("FLUSHALL");
+  EXPECT_EQ(check_all(), "");
+}
+
+TEST_F(CheckTest, CountsKeysAndReachedBytes) {
+  fill();
+  auto report = check_locked(*segment.process(), kLockBudgetNs);
+  ASSERT_TRUE(report.ok());
+  EXPECT_EQ(std::to_string(report.value().keys - 1), r("DBSIZE"));
+  uint64_t by_class = 0;
+  for (uint64_t bytes : report.value().bytes_by_class) by_class += bytes;
+  EXPECT_EQ(by_class, report.value().bytes);
+  EXPECT_GT(report.value().bytes, 200'000u);
+}
+
+TEST_F(CheckTest, FindsALostBlock) {
+  fill();
+  shm::Shard& shard = full_shard();  // the slot is emptied: its item is reached from nowhere
+  auto& bucket = *const_cast<shm::Bucket*>(segment.segment().pointer<shm::Bucket>(shard.keys.table.load()));
+  int last = 6;
+  while (bucket.slots[last].load() == 0) --last;
+  bucket.slots[last] = 0;
+  EXPECT_NE(check_all().find("a block is lost"), std::string::npos);
+}
+
+TEST_F(CheckTest, FindsABlockThatIsReachedTwice) {
+  fill();
+  shm::Shard& shard = full_shard();
+  auto& bucket = *const_cast<shm::Bucket*>(segment.segment().pointer<shm::Bucket>(shard.keys.table.load()));
+  bucket.slots[1] = bucket.slots[0].load();
+  EXPECT_NE(check_all().find("reached twice"), std::string::npos);
+}
+
+TEST_F(CheckTest, FindsAWrongCountOfKeys) {
+  fill();
+  full_shard().database_keys[0] += 1;
+  EXPECT_NE(check_all().find("counts the keys of a database wrongly"), std::string::npos);
+}
+
+TEST_F(CheckTest, FindsAnOddSequence) {
+  segment.segment().control_shard(0).sequence.fetch_add(1);
+  EXPECT_NE(check_all().find("sequence is odd"), std::string::npos);
+  segment.segment().control_shard(0).sequence.fetch_add(1);
+}
+
+TEST_F(CheckTest, FindsAPageThatALivingContextKeeps) {
+  fill();
+  auto context = segment.process()->context();
+  const uint32_t extent = static_cast<uint32_t>(segment.segment().extents_offset() / kExtentBytes);
+  shm::Page& page = segment.segment().control_page(extent * kPagesPerExtent + kPagesPerExtent - 1);
+  page.owner.store(shm::page_owner(shm::PageKind::kClaimed, context.value()->id.load()));
+  page.use = {0, 0, 0, shm::kSpanClass, 1};
+  EXPECT_NE(check_all().find("living context that is in no transaction"), std::string::npos);
+  page.owner.store(0);
+  EXPECT_EQ(check_all(), "");
+}
+
+// Bytes changed at random all over the segment: whatever it finds, it comes back.
+TEST_F(CheckTest, NeitherFaultsNorLoopsOnDamage) {
+  fill();
+  Segment& real = segment.segment();
+  const uint64_t bytes = real.committed();
+  std::vector<std::byte> saved(real.base(), real.base() + bytes);
+  auto* copy = static_cast<std::byte*>(std::aligned_alloc(kPageBytes, bytes));
+  std::mt19937_64 random(20240607);
+  const uint64_t fixed_end = real.header().fixed_end, extents = real.extents_offset();
+  uint64_t found = 0;
+  for (int round = 0; round < 300; ++round) {
+    std::memcpy(copy, saved.data(), bytes);
+    auto view = Segment::view_memory(copy);
+    for (int i = 0; i < 40; ++i) {
+      const uint64_t at = random() % 3 == 0 ? 4096 + random() % (fixed_end - 4096) : extents + random() % (80 * kPageBytes);
+      if (random() % 2 == 0) {
+        copy[at] = static_cast<std::byte>(random());
+      } else {
+        std::memcpy(copy + at / 8 * 8, copy + (extents + random() % (80 * kPageBytes)) / 8 * 8, 8);
+      }
+    }
+    found += check(*view).findings.size();
+  }
+  std::free(copy);
+  EXPECT_GT(found, 300u);
+}
+
+}  // namespace
+}  // namespace shoal
