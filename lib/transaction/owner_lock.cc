@@ -55,10 +55,8 @@ Status lock_slow(Process& process, shm::Atomic<uint32_t>& word, uint32_t self, i
       continue;
     }
     if (holder == self) return {Code::kSystem, "a lock was taken twice by one thread"};
-    if (dead(process.segment(), holder)) {
-      recover(process, self, holder);
-      continue;
-    }
+    // A recoverer who is stopped in his work is waited for like any holder.
+    if (dead(process.segment(), holder) && recover(process, self, holder)) continue;
     const int64_t left_ns = deadline - monotonic_ns();
     if (left_ns <= 0) {
       if (budget_ns < kLockBudgetNs) return {Code::kBusy, "BUSY a shard is locked"};

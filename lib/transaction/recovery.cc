@@ -16,7 +16,9 @@ PublishOutbox publish_outbox = nullptr;
 
 // process/ lies below: this is how it reaches us.
 [[maybe_unused]] const bool installed = [] {
-  Process::set_recover(&recover);
+  Process::set_recover([](Process& process, uint32_t self, uint32_t dead_id, bool slot_is_dead) {
+    recover(process, self, dead_id, slot_is_dead);
+  });
   Process::set_release(&Journal::release_chunks);
   return true;
 }();
@@ -62,10 +64,10 @@ bool finish_outbox(Process& process, uint32_t self, shm::Context& context) noexc
 
 void set_publish_outbox(PublishOutbox publish) noexcept { publish_outbox = publish; }
 
-void recover(Process& process, uint32_t self, uint32_t dead_id, bool slot_is_dead) noexcept {
+bool recover(Process& process, uint32_t self, uint32_t dead_id, bool slot_is_dead) noexcept {
   Segment& segment = process.segment();
   shm::Context& context = segment.control_context(shm::context_index(dead_id));
-  if (!claim_recovery(segment, context, self)) return;
+  if (!claim_recovery(segment, context, self)) return false;
   if (context.id.load(std::memory_order_acquire) == dead_id && (slot_is_dead || dead(segment, dead_id))) {
     undo_and_unlock(segment, context, dead_id);
     context.first_chunk = 0;
@@ -81,6 +83,7 @@ void recover(Process& process, uint32_t self, uint32_t dead_id, bool slot_is_dea
     }
   }
   context.recoverer.store(0, std::memory_order_release);
+  return true;
 }
 
 uint32_t recover_all(Process& process, uint32_t self) noexcept {
@@ -90,8 +93,7 @@ uint32_t recover_all(Process& process, uint32_t self) noexcept {
   for (uint32_t index = 0; index < high; ++index) {
     const uint32_t id = segment.context(index).id.load(std::memory_order_acquire);
     if (id == 0 || id == self || !dead(segment, id)) continue;
-    recover(process, self, id);
-    ++recovered;
+    if (recover(process, self, id)) ++recovered;
   }
   return recovered;
 }

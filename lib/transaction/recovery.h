@@ -19,9 +19,9 @@
 
 namespace shoal {
 
-// Recovers the dead context `dead_id` on behalf of the context `self`. Returns at once if somebody alive already does.
+// Recovers the dead context `dead_id` on behalf of the context `self`. False, at once, if somebody alive is at it.
 // `slot_is_dead`: its process is known to be gone although its note may not say so (it unmapped before it died).
-void recover(Process& process, uint32_t self, uint32_t dead_id, bool slot_is_dead = false) noexcept;
+bool recover(Process& process, uint32_t self, uint32_t dead_id, bool slot_is_dead = false) noexcept;
 
 // Looks at every context and recovers those whose thread is gone. Returns how many.
 uint32_t recover_all(Process& process, uint32_t self) noexcept;

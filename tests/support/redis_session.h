@@ -86,6 +86,7 @@ inline std::string show(ReplyReader& reader) {
 class TestSession {
  public:
   explicit TestSession(TestSegment& segment, int protocol = 3) : session_(segment.process(), 0, protocol) {}
+  explicit TestSession(std::shared_ptr<Process> process, int protocol = 3) : session_(std::move(process), 0, protocol) {}
 
   std::string run(const std::vector<std::string>& words) {
     std::vector<Bytes> arguments(words.begin(), words.end());

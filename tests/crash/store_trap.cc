@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+#include "crash/store_trap.h"
+
+#include <signal.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <utility>
+#include <vector>
+
+namespace shoal::crash {
+
+namespace {
+
+constexpr greg_t kTrapFlag = 0x100;
+std::vector<StoreTrap*> traps;        // running, outermost first
+std::vector<StoreTrap*> stepping;     // between the fault and the trap of its instruction
+struct sigaction former_fault;
+
+greg_t& reg(void* context, int number) { return static_cast<ucontext_t*>(context)->uc_mcontext.gregs[number]; }
+
+void on_fault(int signal, siginfo_t* info, void* context) {
+  const auto address = reinterpret_cast<uintptr_t>(info->si_addr);
+  for (auto it = traps.rbegin(); it != traps.rend(); ++it) {
+    if (!(*it)->covers(address)) continue;
+    (*it)->open(static_cast<uintptr_t>(reg(context, REG_RIP)));
+    stepping.push_back(*it);
+    reg(context, REG_EFL) |= kTrapFlag;
+    return;
+  }
+  // Not ours: a real fault, or one that somebody guards against.
+  if ((former_fault.sa_flags & SA_SIGINFO) != 0) {
+    former_fault.sa_sigaction(signal, info, context);
+  } else {
+    ::signal(signal, SIG_DFL);
+  }
+}
+
+void on_trap(int, siginfo_t*, void* context) {
+  reg(context, REG_EFL) &= ~kTrapFlag;
+  if (stepping.empty()) return;
+  StoreTrap* trap = stepping.back();
+  stepping.pop_back();
+  trap->close();
+}
+
+void install() {
+  struct sigaction action {};
+  action.sa_flags = SA_SIGINFO | SA_NODEFER;
+  action.sa_sigaction = on_fault;
+  ::sigaction(SIGSEGV, &action, &former_fault);
+  action.sa_sigaction = on_trap;
+  ::sigaction(SIGTRAP, &action, nullptr);
+}
+
+}  // namespace
+
+void StoreTrap::protect(int protection) noexcept {
+  if (::mprotect(base_, bytes_, protection) != 0) {
+    std::perror("mprotect");
+    std::abort();
+  }
+}
+
+void StoreTrap::open(uintptr_t instruction) noexcept {
+  instruction_ = instruction;
+  ++steps_;
+  protect(PROT_READ | PROT_WRITE);
+  if (about_to_store) about_to_store(steps_);
+}
+
+void StoreTrap::close() noexcept {
+  stored_(steps_);
+  if (armed_) protect(PROT_READ);
+}
+
+uint64_t StoreTrap::run(const std::function<void()>& code, std::function<void(uint64_t)> stored) {
+  if (traps.empty()) install();
+  traps.push_back(this);
+  stored_ = std::move(stored);
+  steps_ = 0;
+  armed_ = true;
+  protect(PROT_READ);
+  code();
+  armed_ = false;
+  protect(PROT_READ | PROT_WRITE);
+  traps.pop_back();
+  return steps_;
+}
+
+}  // namespace shoal::crash

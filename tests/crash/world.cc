@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: MIT
+#include "crash/world.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstring>
+#include <sstream>
+#include <stdexcept>
+
+#include "base/clock.h"
+#include "transaction/recovery.h"
+
+namespace shoal::crash {
+
+namespace {
+
+std::shared_ptr<Process> attach(std::shared_ptr<Segment> segment) {
+  auto attached = Process::attach(std::move(segment), shm::SlotRole::kClient);
+  if (!attached.ok()) throw std::runtime_error(describe(attached.status()));
+  return std::move(attached).value();
+}
+
+std::string replaced(std::string text, const std::string& from, const std::string& to) {
+  for (size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size())) text.replace(at, from.size(), to);
+  return text;
+}
+
+// "~600" becomes 600 bytes, "~600b" other 600 bytes.
+std::string expanded(const std::string& line) {
+  std::istringstream in(line);
+  std::string out, word;
+  while (in >> word) {
+    if (word.size() > 1 && word[0] == '~' && std::isdigit(static_cast<unsigned char>(word[1])) != 0) {
+      char* end = nullptr;
+      const auto count = std::strtoul(word.c_str() + 1, &end, 10);
+      const char fill = *end == '\0' ? 'x' : *end;
+      word.assign(count, fill);
+      for (size_t i = 0; i + 4 < count; i += 97) word[i] = static_cast<char>('A' + i % 26);
+    }
+    out += (out.empty() ? "" : " ") + word;
+  }
+  return out;
+}
+
+}  // namespace
+
+Memory::Memory() {
+  void* memory = ::mmap(nullptr, kWorldBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) throw std::runtime_error("no memory");
+  base_ = static_cast<std::byte*>(memory);
+}
+Memory::~Memory() { ::munmap(base_, kWorldBytes); }
+
+// ---- World ---------------------------------------------------------------------------------------------------------------
+
+World::World(uint32_t shards) {
+  SegmentOptions options;
+  options.max_size = kWorldBytes;
+  options.shard_count = shards;
+  options.context_count = 16;
+  options.slot_count = 6;
+  options.first_commit = 2 * kMiB;
+  segment_ = Segment::format_memory(memory_.base(), options).value();
+  segment_->control_header().hash_seed = 7;  // the same keys collide in every run
+  process_ = attach(segment_);
+  session_ = std::make_unique<TestSession>(process_);
+}
+
+std::string World::run_command(const std::string& line) { return (*session_)(expanded(line)); }
+
+std::string World::run(const std::string& line) {
+  std::istringstream in(line);
+  std::string word;
+  in >> word;
+  uint64_t number = 0;
+  if (word[0] == '@') {  // @60 SET k# v: sixty times, # = 0 ... 59
+    std::string rest, last;
+    std::getline(in, rest);
+    for (uint64_t i = 0; i < std::stoull(word.substr(1)); ++i) last = run_command(replaced(rest, "#", std::to_string(i)));
+    return last;
+  }
+  if (word == "!fill") {
+    in >> number;
+    fill(number);
+  } else if (word == "!clock") {  // so many milliseconds later
+    in >> number;
+    set_wall_clock_offset_ms(static_cast<int64_t>(number));
+  } else if (word == "!renew") {
+    renew_context();
+  } else if (word == "!leave") {
+    process_->release_context();
+  } else if (word == "!arrive") {
+    (void)process_->context();
+  } else {
+    return run_command(line);
+  }
+  return "";
+}
+
+void World::renew_context() {
+  process_->release_context();
+  (void)process_->context();
+}
+
+uint64_t World::free_pages() { return check(*segment_).pages_free; }
+
+void World::fill(uint64_t wanted) {
+  segment_->control_header().max_size = segment_->committed();  // nothing more to grow into
+  for (int i = 0; i < 1000; ++i) {
+    const uint64_t free = free_pages();
+    if (free <= wanted) break;
+    // A blob piece of so many pages; and one entry, whose page is there after the first.
+    const uint64_t pages = std::min<uint64_t>(free - wanted, 16);
+    run_command("SETRANGE ballast" + std::to_string(i) + " " + std::to_string(pages * kPageBytes - 17) + " x");
+  }
+  if (free_pages() != wanted) throw std::runtime_error("cannot fill the segment to the page");
+}
+
+// ---- Ruin ----------------------------------------------------------------------------------------------------------------
+
+Ruin::Ruin(const Segment& of) {
+  std::memcpy(base(), of.base(), of.header().fixed_end);
+  segment_ = Segment::view_memory(base());
+}
+
+void Ruin::copy(const Segment& from) {
+  std::memcpy(base(), from.base(), from.header().fixed_end);
+  for (uint64_t extent = from.extents_offset(); extent < from.committed(); extent += kExtentBytes) {
+    uint32_t high = kPagesPerExtent;
+    const auto first = static_cast<uint32_t>(extent / kPageBytes);
+    while (high > shm::kExtentHeadPages && from.page(first + high - 1).owner.load(std::memory_order_relaxed) == 0) --high;
+    std::memcpy(base() + extent, from.base() + extent, high * kPageBytes);
+  }
+  for (uint32_t index = 0; index < from.header().context_count; ++index) {
+    shm::Context& context = segment_->control_context(index);
+    if (context.id.load() == 0) continue;
+    auto* note = reinterpret_cast<uint32_t*>(reinterpret_cast<std::byte*>(&context.alive) + context.alive_offset.load());
+    *note |= kFutexOwnerDied;
+  }
+}
+
+// ---- What is seen --------------------------------------------------------------------------------------------------------
+
+std::string text_of(const CheckReport& report) {
+  std::string text;
+  for (const Finding& finding : report.findings) text += "  " + describe(finding) + "\n";
+  return text;
+}
+
+std::string look(const std::shared_ptr<Process>& process) {
+  Segment& segment = process->segment();
+  TestSession session(process);
+  std::vector<std::string> lines;
+  for (uint32_t shard = 0; shard < segment.shard_count(); ++shard) {
+    Dict::for_each(segment, segment.shard(shard).keys, [&](uint64_t offset) {
+      const auto& entry = *segment.pointer<shm::Entry>(offset);
+      const std::string key(entry.key());
+      const auto* row = type_row(entry.type());
+      std::string line = std::to_string(entry.info().database) + ":" + key + " " + row->name + " v" +
+                         std::to_string(entry.version.load()) + " e" + std::to_string(entry.expires_ms()) + " ";
+      session.session().select(entry.info().database);
+      switch (entry.type()) {
+        case Type::kString: line += session.run({"GET", key}); break;
+        case Type::kList: line += session.run({"LRANGE", key, "0", "-1"}); break;
+        case Type::kHash: line += session.run({"HGETALL", key}); break;
+        case Type::kSet: line += session.run({"SMEMBERS", key}); break;
+        case Type::kSortedSet: line += session.run({"ZRANGE", key, "0", "-1", "WITHSCORES"}); break;
+        default: line += "?"; break;
+      }
+      if (line.size() > 400) line = line.substr(0, 300) + "... " + std::to_string(std::hash<std::string>()(line));
+      lines.push_back(line);
+    });
+    uint64_t deleted = 14695981039346656037u;
+    for (const auto& version : segment.shard(shard).deleted) deleted = (deleted ^ version.load()) * 1099511628211u;
+    lines.push_back("~shard " + std::to_string(shard) + " deleted " + std::to_string(deleted));
+  }
+  std::sort(lines.begin(), lines.end());
+  std::string text;
+  for (const std::string& line : lines) text += line + "\n";
+  return text;
+}
+
+Picture newcomer(const std::shared_ptr<Segment>& segment, const Around& around) {
+  const KeepThread keep;
+  Picture picture;
+  std::shared_ptr<Process> process = attach(segment);
+  const uint32_t self = process->context().value()->id.load();
+  around([&] {
+    auto at_lock = check_locked(*process, kLockBudgetNs);
+    if (!at_lock.ok()) picture.problems += "no lock: " + describe(at_lock.status()) + "\n";
+    if (at_lock.ok() && !at_lock.value().clean()) picture.problems += "at the lock:\n" + text_of(at_lock.value());
+  });
+  around([&] { recover_all(*process, self); });
+  auto later = check_locked(*process, kLockBudgetNs);
+  if (later.ok() && !later.value().clean()) picture.problems += "after all were recovered:\n" + text_of(later.value());
+  if (picture.problems.empty()) {
+    picture.text = look(process);
+    for (uint32_t index = 0; index < segment->header().context_count; ++index) {
+      const uint32_t id = segment->context(index).id.load();
+      if (id != 0 && id != self) picture.problems += "a dead context still has its id\n";
+    }
+  }
+  return picture;
+}
+
+Picture newcomer(Ruin& ruin) {
+  const std::shared_ptr<Segment> segment(std::shared_ptr<Segment>(), &ruin.segment());
+  return newcomer(segment, [](const std::function<void()>& part) { part(); });
+}
+
+}  // namespace shoal::crash

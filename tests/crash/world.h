@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+// world.h: a tiny segment in private memory, that can be copied, whose every process and thread can be declared dead in the copy,
+// and the picture of what a client sees in it.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "commands/check.h"
+#include "commands/session.h"
+#include "support/redis_session.h"
+
+namespace shoal::crash {
+
+inline constexpr uint64_t kWorldBytes = 4 * kMiB;
+
+// Page-aligned zeroed memory.
+class Memory {
+ public:
+  Memory();
+  ~Memory();
+  Memory(const Memory&) = delete;
+  Memory& operator=(const Memory&) = delete;
+  std::byte* base() const noexcept { return base_; }
+
+ private:
+  std::byte* base_;
+};
+
+class World {
+ public:
+  explicit World(uint32_t shards = 2);
+
+  Segment& segment() noexcept { return *segment_; }
+  std::byte* base() const noexcept { return memory_.base(); }
+  const std::shared_ptr<Process>& process() noexcept { return process_; }
+  // Runs one line as one writes it in redis-cli, and some words of our own (cases.h).
+  std::string run(const std::string& line);
+  // Leaves exactly this many pages free, the segment at its full size.
+  void fill(uint64_t free_pages);
+  uint64_t free_pages();
+  // The thread leaves and comes back with a context that has no journal chunk.
+  void renew_context();
+
+ private:
+  std::string run_command(const std::string& line);
+
+  Memory memory_;
+  std::shared_ptr<Segment> segment_;
+  std::shared_ptr<Process> process_;
+  std::unique_ptr<TestSession> session_;
+};
+
+// A copy of a world at one moment, in which everybody who was in it is dead.
+class Ruin {
+ public:
+  explicit Ruin(const Segment& of);
+  std::byte* base() const noexcept { return memory_.base(); }
+  Segment& segment() noexcept { return *segment_; }
+  void copy(const Segment& from);
+
+ private:
+  Memory memory_;
+  std::shared_ptr<Segment> segment_;
+};
+
+struct Picture {
+  std::string text;      // keys, values, expiries, versions; or what went wrong
+  std::string problems;  // findings of check, at the first lock and after everybody was recovered
+};
+
+// What a newcomer finds: he takes the locks of all shards (and so recovers whoever died with one), checks, recovers all others,
+// checks again, and looks at everything. `recovering` runs the part that may die itself.
+using Around = std::function<void(const std::function<void()>&)>;
+Picture newcomer(const std::shared_ptr<Segment>& segment, const Around& around);
+Picture newcomer(Ruin& ruin);
+// The picture alone, by a process that is already there.
+std::string look(const std::shared_ptr<Process>& process);
+
+std::string text_of(const CheckReport& report);
+
+// The thread-local things that code in a signal handler must put back.
+class KeepThread {
+ public:
+  KeepThread() noexcept : cache_(detail::thread_cache) {}
+  ~KeepThread() { detail::thread_cache = cache_; }
+
+ private:
+  detail::ThreadCache cache_;
+};
+
+}  // namespace shoal::crash
