@@ -29,7 +29,7 @@ BlockCheck::BlockCheck(const Segment& segment) noexcept
     : segment_(segment),
       first_page_(static_cast<uint32_t>(segment.extents_offset() / kPageBytes)),
       end_page_(static_cast<uint32_t>(segment.committed() / kPageBytes)),
-      states_(zeroed<State>(uint64_t{end_page_} * kPerPage)),
+      states_(zeroed<State>(uint64_t{end_page_ - first_page_} * kPerPage)),
       listed_(zeroed<uint8_t>(end_page_)),
       bytes_by_class_(kClassBytes.size() + 1) {
   read_pages();
@@ -62,6 +62,15 @@ bool BlockCheck::published(uint32_t id) const noexcept {
          segment_.context(index).id.load(std::memory_order_acquire) == id;
 }
 
+// The head of a claim whose holder died: its recoverer may have come as far as any of its tails.
+bool BlockCheck::half_released(uint32_t first) const noexcept {
+  if (!physical(first)) return false;
+  const uint64_t owner = segment_.page(first).owner.load(std::memory_order_acquire);
+  const PageKind kind = shm::page_kind(owner);
+  const auto id = static_cast<uint32_t>(owner);
+  return (kind == PageKind::kClaimed || kind == PageKind::kJournal) && published(id) && dead(segment_, id);
+}
+
 // ---- Pages ---------------------------------------------------------------------------------------------------------------
 
 void BlockCheck::read_pages() noexcept {
@@ -81,7 +90,7 @@ uint32_t BlockCheck::read_page(uint32_t page, uint32_t extent_end) noexcept {
     return 1;
   }
   if (kind == PageKind::kTail) {
-    found("a page is the tail of a span that does not reach it", page, static_cast<uint32_t>(owner));
+    if (!half_released(static_cast<uint32_t>(owner))) found("a page is the tail of a span that does not reach it", page, static_cast<uint32_t>(owner));
     return 1;
   }
   if (kind != PageKind::kClaimed && kind != PageKind::kJournal && kind != PageKind::kOwned) {
@@ -97,7 +106,7 @@ uint32_t BlockCheck::read_page(uint32_t page, uint32_t extent_end) noexcept {
   } else if (kind == PageKind::kClaimed && !dead(segment_, holder)) {
     found("a page is claimed by a living context that is in no transaction", page, holder);
   }
-  const bool still_taken = kind != PageKind::kOwned && published(holder) && dead(segment_, holder);  // half a claim is allowed
+  const bool still_taken = half_released(page);
   if (span == 0 || page + span > extent_end) {
     if (!still_taken) found("a span has no length, or reaches behind its extent", page, span);
     return 1;

@@ -61,10 +61,11 @@ class BlockCheck {
     void operator()(void* memory) const noexcept { std::free(memory); }
   };
 
-  State& state(uint32_t page, uint32_t index) const noexcept { return states_[uint64_t{page} * kPerPage + index]; }
+  State& state(uint32_t page, uint32_t index) const noexcept { return states_[uint64_t{page - first_page_} * kPerPage + index]; }
   Place place_of(uint64_t offset, bool beginning) const noexcept;
   bool physical(uint64_t page) const noexcept;
   bool published(uint32_t id) const noexcept;
+  bool half_released(uint32_t first) const noexcept;
   void read_pages() noexcept;
   uint32_t read_page(uint32_t page, uint32_t extent_end) noexcept;  // how many pages it says something about
   void read_blocks(uint32_t page) noexcept;

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "crash/store_trap.h"
 
+#include <execinfo.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <ucontext.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -25,7 +27,7 @@ void on_fault(int signal, siginfo_t* info, void* context) {
   const auto address = reinterpret_cast<uintptr_t>(info->si_addr);
   for (auto it = traps.rbegin(); it != traps.rend(); ++it) {
     if (!(*it)->covers(address)) continue;
-    (*it)->open(static_cast<uintptr_t>(reg(context, REG_RIP)));
+    (*it)->open(static_cast<uintptr_t>(reg(context, REG_RIP)), address);
     stepping.push_back(*it);
     reg(context, REG_EFL) |= kTrapFlag;
     return;
@@ -34,6 +36,9 @@ void on_fault(int signal, siginfo_t* info, void* context) {
   if ((former_fault.sa_flags & SA_SIGINFO) != 0) {
     former_fault.sa_sigaction(signal, info, context);
   } else {
+    void* frames[40];
+    std::fprintf(stderr, "a fault at %p that is none of ours:\n", info->si_addr);
+    ::backtrace_symbols_fd(frames, ::backtrace(frames, 40), STDERR_FILENO);
     ::signal(signal, SIG_DFL);
   }
 }
@@ -47,6 +52,8 @@ void on_trap(int, siginfo_t*, void* context) {
 }
 
 void install() {
+  static bool done = false;
+  if (std::exchange(done, true)) return;
   struct sigaction action {};
   action.sa_flags = SA_SIGINFO | SA_NODEFER;
   action.sa_sigaction = on_fault;
@@ -64,8 +71,9 @@ void StoreTrap::protect(int protection) noexcept {
   }
 }
 
-void StoreTrap::open(uintptr_t instruction) noexcept {
+void StoreTrap::open(uintptr_t instruction, uintptr_t address) noexcept {
   instruction_ = instruction;
+  offset_ = address - reinterpret_cast<uintptr_t>(base_);
   ++steps_;
   protect(PROT_READ | PROT_WRITE);
   if (about_to_store) about_to_store(steps_);

@@ -27,12 +27,13 @@ class StoreTrap {
   std::function<void(uint64_t step)> about_to_store;
 
   uintptr_t instruction() const noexcept { return instruction_; }  // of the last store
+  uint64_t offset() const noexcept { return offset_; }              // in the region, of its first byte that faulted
   bool covers(uintptr_t address) const noexcept {
     const auto base = reinterpret_cast<uintptr_t>(base_);
     return armed_ && address >= base && address < base + bytes_;
   }
   // The handlers' two halves.
-  void open(uintptr_t instruction) noexcept;
+  void open(uintptr_t instruction, uintptr_t address) noexcept;
   void close() noexcept;
 
  private:
@@ -43,6 +44,7 @@ class StoreTrap {
   std::function<void(uint64_t)> stored_;
   uint64_t steps_ = 0;
   uintptr_t instruction_ = 0;
+  uint64_t offset_ = 0;
   bool armed_ = false;
 };
 

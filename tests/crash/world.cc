@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "transaction/recovery.h"
+#include "types/string.h"
 
 namespace shoal::crash {
 
@@ -105,14 +106,36 @@ void World::renew_context() {
 
 uint64_t World::free_pages() { return check(*segment_).pages_free; }
 
+// The pages are given to a blob, as empty pieces: exact, and quick.
 void World::fill(uint64_t wanted) {
   segment_->control_header().max_size = segment_->committed();  // nothing more to grow into
-  for (int i = 0; i < 1000; ++i) {
-    const uint64_t free = free_pages();
-    if (free <= wanted) break;
-    // A blob piece of so many pages; and one entry, whose page is there after the first.
-    const uint64_t pages = std::min<uint64_t>(free - wanted, 16);
-    run_command("SETRANGE ballast" + std::to_string(i) + " " + std::to_string(pages * kPageBytes - 17) + " x");
+  TestSession other(process_);  // ours may be in a MULTI
+  other(expanded("SET ballast ~5000"));
+  const Key key = keyspace::make_key(*segment_, 0, "ballast");
+  const auto& entry = *keyspace::find(*segment_, key);
+  auto& root = const_cast<shm::BlobRoot&>(entry.root<shm::BlobRoot>());
+  uint64_t left = free_pages();
+  if (left < wanted) throw std::runtime_error("the segment is fuller than that already");
+  const auto first_extent = static_cast<uint32_t>(segment_->extents_offset() / kPageBytes);
+  const auto end = static_cast<uint32_t>(segment_->committed() / kPageBytes);
+  for (uint32_t page = first_extent; page < end && left > wanted; ++page) {
+    if (page % kPagesPerExtent < shm::kExtentHeadPages || segment_->page(page).owner.load() != 0) continue;
+    uint32_t span = 1;
+    while (span < left - wanted && (page + span) % kPagesPerExtent != 0 && segment_->page(page + span).owner.load() == 0) ++span;
+    for (uint32_t tail = page + 1; tail < page + span; ++tail) {
+      segment_->control_page(tail).owner.store(shm::page_owner(shm::PageKind::kTail, page));
+    }
+    shm::Page& record = segment_->control_page(page);
+    record.owner.store(shm::page_owner(shm::PageKind::kOwned, key.shard));
+    record.use = {0, 0, 0, shm::kSpanClass, static_cast<uint8_t>(span)};
+    record.next = record.previous = 0;
+    const uint64_t piece = uint64_t{page} * kPageBytes;
+    auto* pieces = segment_->control_base();
+    *reinterpret_cast<shm::BlobPiece*>(pieces + piece) = {0, 0};
+    reinterpret_cast<shm::BlobPiece*>(pieces + root.last)->next = piece;
+    root.last = piece;
+    segment_->control_shard(key.shard).bytes_used += uint64_t{span} * kPageBytes;
+    left -= span;
   }
   if (free_pages() != wanted) throw std::runtime_error("cannot fill the segment to the page");
 }
@@ -132,11 +155,31 @@ void Ruin::copy(const Segment& from) {
     while (high > shm::kExtentHeadPages && from.page(first + high - 1).owner.load(std::memory_order_relaxed) == 0) --high;
     std::memcpy(base() + extent, from.base() + extent, high * kPageBytes);
   }
-  for (uint32_t index = 0; index < from.header().context_count; ++index) {
+  kill_everybody();
+}
+
+void Ruin::copy(const Segment& from, const Dirty& dirty) {
+  std::memcpy(base(), from.base(), from.header().fixed_end);
+  for (uint64_t extent = from.extents_offset(); extent < from.committed(); extent += kExtentBytes) {
+    std::memcpy(base() + extent, from.base() + extent, shm::kExtentHeadPages * kPageBytes);
+  }
+  for (uint32_t page : dirty.pages()) std::memcpy(base() + page * kPageBytes, from.base() + page * kPageBytes, kPageBytes);
+  kill_everybody();
+}
+
+void Ruin::kill_everybody() {
+  for (uint32_t index = 0; index < segment_->header().context_count; ++index) {
     shm::Context& context = segment_->control_context(index);
     if (context.id.load() == 0) continue;
     auto* note = reinterpret_cast<uint32_t*>(reinterpret_cast<std::byte*>(&context.alive) + context.alive_offset.load());
     *note |= kFutexOwnerDied;
+  }
+}
+
+void Dirty::add(uint64_t offset) {
+  for (uint64_t at : {offset, offset + 63}) {  // an instruction may store over the end of a page
+    const auto page = static_cast<uint32_t>(at / kPageBytes);
+    if (std::find(pages_.rbegin(), pages_.rend(), page) == pages_.rend()) pages_.push_back(page);
   }
 }
 

@@ -52,6 +52,18 @@ class World {
   std::unique_ptr<TestSession> session_;
 };
 
+// The pages that were stored into since a moment. Undo stores nowhere else: what differs between two copies lies in them, in
+// the fixed region, or in the page tables.
+class Dirty {
+ public:
+  void clear() noexcept { pages_.clear(); }
+  void add(uint64_t offset);
+  const std::vector<uint32_t>& pages() const noexcept { return pages_; }
+
+ private:
+  std::vector<uint32_t> pages_;
+};
+
 // A copy of a world at one moment, in which everybody who was in it is dead.
 class Ruin {
  public:
@@ -59,8 +71,11 @@ class Ruin {
   std::byte* base() const noexcept { return memory_.base(); }
   Segment& segment() noexcept { return *segment_; }
   void copy(const Segment& from);
+  // The same for a ruin that was a copy of it, or of a copy, at the moment that `dirty` begins with.
+  void copy(const Segment& from, const Dirty& dirty);
 
  private:
+  void kill_everybody();
   Memory memory_;
   std::shared_ptr<Segment> segment_;
 };

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+// cases.h: the operations that are swept, a line each.
+//
+//   {"what it is", "setup; setup; ...", "operation"}
+//
+// Setup and operation are commands as one writes them in redis-cli, parted by ';'. Only ONE command of the operation may change the
+// segment (a MULTI ... EXEC is one). Beside commands:
+//   ~600       600 bytes; ~600y other ones
+//   @60 SET k# v#    sixty times with # = 0 ... 59
+//   !clock 5000      the wall clock of this process is 5 seconds ahead: what had 1 ms to live is gone
+//   !fill 2          two pages stay free, and the segment cannot grow
+//   !renew           the thread leaves and comes back: without a journal chunk
+//   !leave  !arrive  the thread gives its context back, takes one
+//
+// Every command of the table that is flagged kWrite must have a case here: EveryWritingCommandHasACase names those that lack one.
+// With two shards keys a, b, c, d, e ... lie in both of them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace shoal::crash {
+
+struct Case {
+  const char* name;
+  const char* setup;
+  const char* operation;
+};
+
+const std::vector<Case>& cases();
+std::vector<std::string> lines_of(const std::string& text);
+
+}  // namespace shoal::crash

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: MIT
+#include "crash/sweep.h"
+
+#include <dlfcn.h>
+
+#include <algorithm>
+
+#include "base/clock.h"
+#include "crash/store_trap.h"
+#include "crash/world.h"
+
+namespace shoal::crash {
+
+namespace {
+
+// Where an instruction lies in its file, for addr2line.
+std::string place_of(uintptr_t instruction) {
+  Dl_info info{};
+  if (::dladdr(reinterpret_cast<void*>(instruction), &info) == 0) return "?";
+  char text[64];
+  std::snprintf(text, sizeof text, "+0x%lx", instruction - reinterpret_cast<uintptr_t>(info.dli_fbase));
+  return std::string(info.dli_fname).substr(std::string(info.dli_fname).rfind('/') + 1) + text;
+}
+
+class Sweep {
+ public:
+  Sweep(const Case& of, uint64_t recoverer_stride)
+      : case_(of), recoverer_stride_(recoverer_stride) {}
+
+  SweepResult run(Pages pages) {
+    set_wall_clock_offset_ms(0);
+    const auto setup = lines_of(case_.setup), operation = lines_of(case_.operation);
+    for (const std::string& line : setup) world_.run(line);
+    if (pages == Pages::kThree) world_.fill(3);
+    if (pages == Pages::kOne) world_.fill(1);
+    if (pages == Pages::kNone) world_.fill(0);
+    // Commands before the last only prepare (MULTI), or are swept one by one.
+    for (const std::string& line : operation) {
+      for (const std::string& each : repeated(line)) sweep_line(each);
+    }
+    set_wall_clock_offset_ms(0);
+    return result_;
+  }
+
+ private:
+  static std::vector<std::string> repeated(const std::string& line) {
+    if (line[0] != '@') return {line};
+    std::vector<std::string> lines;
+    const size_t blank = line.find(' ');
+    for (uint64_t i = 0; i < std::stoull(line.substr(1)); ++i) {
+      std::string each = line.substr(blank + 1);
+      for (size_t at = each.find('#'); at != std::string::npos; at = each.find('#')) each.replace(at, 1, std::to_string(i));
+      lines.push_back(each);
+    }
+    return lines;
+  }
+
+  void problem(const std::string& what, uint64_t step, uintptr_t instruction, uint64_t inner = 0, uintptr_t inner_instruction = 0) {
+    if (++problems_ > 5) return;
+    result_.problems += "step " + std::to_string(step) + " " + place_of(instruction);
+    if (inner != 0) result_.problems += ", recoverer's step " + std::to_string(inner) + " " + place_of(inner_instruction);
+    result_.problems += ":\n" + what + "\n";
+  }
+
+  std::string now() {
+    const KeepThread keep;
+    ruin_.copy(world_.segment());
+    second_.copy(world_.segment());
+    dirty_.clear();
+    const Picture picture = newcomer(ruin_);
+    if (!picture.problems.empty()) problem("before or after it, nobody having died:\n" + picture.problems, 0, 0);
+    return picture.text;
+  }
+
+  void sweep_line(const std::string& line) {
+    const std::string before = now();
+    pictures_.clear();
+    sequences_.assign(world_.segment().shard_count(), 0);
+    StoreTrap trap(world_.base(), world_.segment().committed());
+    result_.steps += trap.run([&] { world_.run(line); }, [&](uint64_t step) { died(trap, step); });
+    const std::string after = now();
+    bool committed = false;
+    for (const Seen& seen : pictures_) {
+      const bool is_before = seen.text == before, is_after = seen.text == after;
+      if (!is_before && !is_after) {
+        problem("neither as before nor as after. Before:\n" + before + "Seen:\n" + seen.text + "After:\n" + after, seen.step,
+                seen.instruction, seen.inner, seen.inner_instruction);
+      } else if (committed && !is_after) {
+        problem("it was done, and is undone again", seen.step, seen.instruction, seen.inner, seen.inner_instruction);
+      }
+      committed = committed || (is_after && !is_before);
+    }
+  }
+
+  // Everybody dies behind this instruction; a newcomer recovers a copy.
+  void died(StoreTrap& trap, uint64_t step) {
+    const KeepThread keep;
+    dirty_.add(trap.offset());
+    watch_sequences(trap, step);
+    if (recoverer_stride_ != 0) {
+      if ((step + case_.name[0]) % recoverer_stride_ == 0) die_recovering(trap, step);
+      return;
+    }
+    if (into_void(trap.offset()) && step % 32 != 0) return;
+    ++result_.deaths;
+    ruin_.copy(world_.segment(), dirty_);
+    const Picture picture = newcomer(ruin_);
+    judge(picture, step, trap.instruction());
+    watch_recovered(ruin_.segment(), trap, step);
+  }
+
+  // The store fills a fresh span: one that the last newcomer found to be nobody's, and that is no journal. It cannot matter.
+  bool into_void(uint64_t offset) {
+    const auto page = static_cast<uint32_t>(offset / kPageBytes);
+    if (offset < world_.segment().extents_offset() || page % kPagesPerExtent < shm::kExtentHeadPages) return false;
+    uint64_t owner = world_.segment().page(page).owner.load();
+    if (shm::page_kind(owner) == shm::PageKind::kTail) owner = world_.segment().page(static_cast<uint32_t>(owner)).owner.load();
+    return result_.deaths > 0 && shm::page_kind(owner) != shm::PageKind::kJournal && ruin_.segment().page(page).owner.load() == 0;
+  }
+
+  void judge(const Picture& picture, uint64_t step, uintptr_t instruction, uint64_t inner = 0, uintptr_t inner_instruction = 0) {
+    if (!picture.problems.empty()) {
+      problem(picture.problems, step, instruction, inner, inner_instruction);
+    } else if (pictures_.empty() || pictures_.back().text != picture.text) {
+      pictures_.push_back({picture.text, step, instruction, inner, inner_instruction});
+    }
+  }
+
+  // He who recovers dies too, behind each of his own stores; the next one comes.
+  void die_recovering(StoreTrap& outer, uint64_t step) {
+    ruin_.copy(world_.segment(), dirty_);
+    const std::shared_ptr<Segment> segment(std::shared_ptr<Segment>(), &ruin_.segment());
+    newcomer(segment, [&](const std::function<void()>& part) {
+      StoreTrap trap(ruin_.base(), ruin_.segment().committed());
+      trap.run(part, [&](uint64_t inner) {
+        const KeepThread keep;
+        ++result_.double_deaths;
+        second_.copy(ruin_.segment(), dirty_);
+        judge(newcomer(second_), step, outer.instruction(), inner, trap.instruction());
+        watch_recovered(second_.segment(), outer, step);
+      });
+    });
+  }
+
+  // Sequences never return to an earlier value: not in the living segment, not in a recovered one.
+  void watch_sequences(StoreTrap& trap, uint64_t step) {
+    for (uint32_t shard = 0; shard < sequences_.size(); ++shard) {
+      const uint64_t sequence = world_.segment().shard(shard).sequence.load();
+      if (sequence < sequences_[shard]) problem("the sequence of a shard went back", step, trap.instruction());
+      sequences_[shard] = sequence;
+    }
+  }
+  void watch_recovered(const Segment& recovered, StoreTrap& trap, uint64_t step) {
+    for (uint32_t shard = 0; shard < sequences_.size(); ++shard) {
+      const uint64_t sequence = recovered.shard(shard).sequence.load();
+      if (sequence < sequences_[shard] || sequence % 2 != 0) {
+        problem("recovery left the sequence of a shard odd, or set it back", step, trap.instruction());
+      }
+      // A reader that began inside must not take what it read for true.
+      if (sequences_[shard] % 2 != 0 && sequence == sequences_[shard]) problem("an odd sequence stayed", step, trap.instruction());
+    }
+  }
+
+  struct Seen {
+    std::string text;
+    uint64_t step;
+    uintptr_t instruction;
+    uint64_t inner;
+    uintptr_t inner_instruction;
+  };
+
+  const Case& case_;
+  const uint64_t recoverer_stride_;
+  World world_;
+  Ruin ruin_{world_.segment()}, second_{world_.segment()};
+  Dirty dirty_;
+  std::vector<Seen> pictures_;
+  std::vector<uint64_t> sequences_;
+  SweepResult result_;
+  uint64_t problems_ = 0;
+};
+
+}  // namespace
+
+SweepResult sweep(const Case& of, Pages pages, uint64_t recoverer_samples, uint64_t steps_expected) {
+  {  // room in this thread's list of contexts for all that a callback adds
+    World first;
+    World second;
+    World third;
+  }
+  const uint64_t stride = recoverer_samples == 0 ? 0 : std::max<uint64_t>(1, steps_expected / recoverer_samples);
+  return Sweep(of, stride).run(pages);
+}
+
+}  // namespace shoal::crash

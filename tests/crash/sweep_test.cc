@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+// Every case, died in behind every instruction that changes the segment. See README.md here.
+#include "crash/sweep.h"
+
+#include <gtest/gtest.h>
+#include <malloc.h>
+
+#include <algorithm>
+#include <set>
+
+#include "commands/command.h"
+
+namespace shoal::crash {
+namespace {
+
+constexpr uint64_t kRecovererSamples = 12;
+uint64_t steps, deaths, double_deaths;
+
+void count(const SweepResult& once, const SweepResult& twice) {
+  steps += once.steps;
+  deaths += once.deaths;
+  double_deaths += twice.double_deaths;
+}
+
+// Says at the end what was done.
+class Total : public ::testing::Environment {
+ public:
+  void TearDown() override {
+    std::printf("sweep: %zu cases, %lu storing instructions, %lu deaths, %lu deaths of recoverers\n", cases().size(), steps, deaths,
+                double_deaths);
+  }
+};
+// Less give and take with the kernel: a death takes and gives back the same memory each time.
+[[maybe_unused]] const bool thrifty = ::mallopt(M_TRIM_THRESHOLD, 64 << 20) != 0 && ::mallopt(M_MMAP_THRESHOLD, 32 << 20) != 0 &&
+                                      ::mallopt(M_TOP_PAD, 16 << 20) != 0;
+[[maybe_unused]] const auto* const total = ::testing::AddGlobalTestEnvironment(new Total);
+
+class SweepTest : public ::testing::TestWithParam<Case> {};
+
+std::string name_of(const ::testing::TestParamInfo<Case>& info) {
+  std::string name;
+  for (char c : std::string(info.param.name)) name += std::isalnum(static_cast<unsigned char>(c)) != 0 ? c : '_';
+  return name;
+}
+
+TEST_P(SweepTest, IsDoneOrNotWhoeverDiesWherever) {
+  const SweepResult once = sweep(GetParam(), Pages::kPlenty);
+  EXPECT_EQ(once.problems, "");
+  EXPECT_GT(once.deaths, 0u) << "the operation changes nothing";
+  const SweepResult twice = sweep(GetParam(), Pages::kPlenty, kRecovererSamples, once.steps);
+  EXPECT_EQ(twice.problems, "") << "the recoverer died, too";
+  count(once, twice);
+}
+
+TEST_P(SweepTest, IsDoneOrNotInAFullSegment) {
+  for (Pages pages : {Pages::kNone, Pages::kOne, Pages::kThree}) {
+    const SweepResult full = sweep(GetParam(), pages);
+    EXPECT_EQ(full.problems, "");
+    count(full, {});
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Case, SweepTest, ::testing::ValuesIn(cases()), name_of);
+
+TEST(SweepCases, EveryWritingCommandHasACase) {
+  std::set<std::string> swept;
+  for (const Case& each : cases()) {
+    for (const char* text : {each.operation, each.setup}) {  // a command that runs in an EXEC is queued by the setup
+      const bool queued = text == each.setup;
+      bool in_multi = false;
+      for (const std::string& line : lines_of(text)) {
+        std::string word = line.substr(0, line.find(' '));
+        if (word[0] == '@') word = line.substr(line.find(' ') + 1, line.find(' ', line.find(' ') + 1) - line.find(' ') - 1);
+        in_multi = in_multi || word == "MULTI";
+        if (!queued || in_multi) swept.insert(word);
+      }
+    }
+  }
+  for (const Command& command : command_table()) {
+    if ((command.flags & kWrite) == 0 || command.handler == nullptr) continue;
+    EXPECT_TRUE(swept.count(command.name) != 0) << command.name << " has no case in tests/crash/cases.cc";
+  }
+}
+
+TEST(SweepCases, HaveNamesOfTheirOwn) {
+  std::set<std::string> names;
+  for (const Case& each : cases()) EXPECT_TRUE(names.insert(each.name).second) << each.name;
+}
+
+}  // namespace
+}  // namespace shoal::crash
