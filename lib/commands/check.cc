@@ -5,7 +5,10 @@
 #include <array>
 
 #include "base/fault_guard.h"
+#include "channels/outbox.h"
 #include "keyspace/keyspace.h"
+#include "keyspace/waiters.h"
+#include "queues/check.h"
 #include "transaction/transaction.h"
 #include "types/dict_check.h"
 #include "types/string.h"
@@ -16,14 +19,77 @@ namespace {
 
 using shm::Entry;
 
-// What other layers keep in a segment beside keys: each visits its blocks and notes what is wrong with them.
+// ---- What other layers keep in a shard beside keys ----
+// Each part visits its blocks and notes what is wrong with them. It follows what it finds: its run ends at the first block that
+// is none, or is reached twice.
+
+struct PartRun {
+  BlockCheck& blocks;
+  uint32_t shard;
+};
+
+void visit_or_give_up(BlockCheck& blocks, uint64_t block) {
+  if (!blocks.visit(block)) fault_guard::give_up();
+}
+
+void check_waiters(PartRun& run) {
+  const auto visit = [](void* blocks, uint64_t block) noexcept {
+    visit_or_give_up(*static_cast<BlockCheck*>(blocks), block);
+    return true;
+  };
+  if (!waiters::check(run.blocks.segment(), run.shard, visit, &run.blocks)) run.blocks.found("waiters are not as they should be", run.shard);
+}
+
+void check_channels(PartRun& run) {
+  channels::for_each_block(
+      run.blocks.segment(), run.shard,
+      [](void* blocks, uint64_t block) { visit_or_give_up(*static_cast<BlockCheck*>(blocks), block); }, &run.blocks);
+  if (const char* broken = channels::check_shard(run.blocks.segment(), run.shard); broken != nullptr) run.blocks.found(broken, run.shard);
+}
+
+// Messages that transactions have published and that have not left yet. Once, not per shard.
+void check_outboxes(PartRun& run) {
+  const Segment& segment = run.blocks.segment();
+  if (run.shard != 0) return;
+  for (uint32_t index = 0; index < segment.header().context_count; ++index) {
+    if (!channels::has_outbox(segment.context(index))) continue;
+    for (uint64_t next = segment.context(index).outbox; next != 0; next = segment.pointer<shm::Posting>(next)->next) {
+      visit_or_give_up(run.blocks, next);
+    }
+  }
+}
+
+void check_queues(PartRun& run) {
+  queues::CheckReport report;
+  queues::check(run.blocks.segment(), run.shard, report);
+  for (uint64_t block : report.blocks) run.blocks.visit(block);
+  if (!report.problems.empty()) run.blocks.found("queues are not as they should be", run.shard, report.problems.size());
+}
+
 struct Part {
-  const char* name;
-  void (*run)(BlockCheck& blocks);
+  const char* broken;  // what is said of a shard in which it leads nowhere
+  void (*run)(PartRun& run);
 };
-constexpr std::array<Part, 0> kParts{
-    // {"channels", channels::check}, ...
+constexpr std::array kParts{
+    Part{"waiters lead nowhere", check_waiters},
+    Part{"channels lead nowhere", check_channels},
+    Part{"outboxes lead nowhere", check_outboxes},
+    Part{"queues lead nowhere", check_queues},
 };
+
+void run_part(const Part& part, BlockCheck& blocks, uint32_t shard) {
+  struct Argument {
+    const Part& part;
+    PartRun run;
+  } argument{part, {blocks, shard}};
+  const bool finished = fault_guard::run(
+      [](void* pointer) {
+        auto& a = *static_cast<Argument*>(pointer);
+        a.part.run(a.run);
+      },
+      &argument);
+  if (!finished) blocks.found(part.broken, shard);
+}
 
 class KeyspaceCheck {
  public:
@@ -255,7 +321,9 @@ CheckReport check(const Segment& segment) {
   check_processes(segment, blocks);
   KeyspaceCheck keys(segment, blocks, report);
   for (uint32_t index = 0; index < segment.shard_count(); ++index) keys.shard(index);
-  for (const Part& part : kParts) part.run(blocks);
+  for (uint32_t index = 0; index < segment.shard_count(); ++index) {
+    for (const Part& part : kParts) run_part(part, blocks, index);
+  }
   blocks.finish();
   uint64_t used = 0;
   for (uint32_t index = 0; index < segment.shard_count(); ++index) used += segment.shard(index).bytes_used;
