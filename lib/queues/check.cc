@@ -57,7 +57,7 @@ class QueueCheck {
     expect(record->state == state, "a task stands where its state says it is not");
     expect(record->number != 0 && record->number <= shard_.queue_numbers, "a number that was never given");
     expect(record->priority < shm::kPriorityCount, "priority");
-    expect((record->due_ms != 0) == (state == TaskState::kDelayed), "due_ms");
+    expect((record->time_ms != 0) == (state == TaskState::kDelayed || state == TaskState::kLeased), "time_ms");
     expect(numbers_.insert(record->number).second || state == TaskState::kDead, "two tasks of one number");
     uint64_t bytes = 0;
     for (uint64_t next = record->more; next != 0;) {

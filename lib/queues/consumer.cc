@@ -163,7 +163,7 @@ Result<std::optional<Delivery>> Consumer::take_one(Source& from) {
       if (from.no_ack) {
         core.free_task(offset);
       } else {
-        leases.lease(holder, offset);
+        leases.lease(holder, offset, now_ms());
         tag.incarnation = queue.incarnation;
         tag.holder = holder.id;
         tag.number = task.number;

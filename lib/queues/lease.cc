@@ -77,11 +77,12 @@ const Holder* Leases::add_holder(Owner owner, uint64_t handle) noexcept {
   return tx.failed() ? nullptr : holder;
 }
 
-void Leases::lease(const Holder& holder, uint64_t task) noexcept {
+void Leases::lease(const Holder& holder, uint64_t task, uint64_t now_ms) noexcept {
   Transaction& tx = core.tx;
   const Task& record = core.task_at(task);
   tx.edit(record.lease) = next_number(tx, core.name.shard);
   tx.edit(record.second) = 0;
+  tx.edit(record.time_ms) = now_ms;
   tx.edit(record.state) = shm::TaskState::kLeased;
   tx.edit(record.flags) = shm::kTaskRedelivered;  // the next delivery will be one; not started
   tx.edit(record.finished) = 0;

@@ -78,7 +78,7 @@ struct Leases {
   // handle 0: a helper. nullptr when the segment is full.
   const shm::Holder* add_holder(Owner owner, uint64_t handle) noexcept;
 
-  void lease(const shm::Holder& holder, uint64_t task) noexcept;
+  void lease(const shm::Holder& holder, uint64_t task, uint64_t now_ms) noexcept;
   // The task of this lease in the holder's hands, 0 if it has ended.
   uint64_t find_task(const shm::Holder& holder, const LeaseTag& tag) const noexcept;
   void end(const shm::Holder& holder, uint64_t task, Outcome outcome, bool orderly) noexcept;

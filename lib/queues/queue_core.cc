@@ -106,7 +106,7 @@ uint64_t Core::pop_list(const shm::TaskList& list) noexcept {
 void Core::append(const Queue& queue, uint64_t task) noexcept {
   const Task& record = task_at(task);
   tx.edit(record.number) = next_number(tx, name.shard);
-  tx.edit(record.due_ms) = 0;
+  tx.edit(record.time_ms) = 0;
   tx.edit(record.state) = TaskState::kReady;
   push_list(queue.ready[record.priority], task);
   tx.edit(queue.ready_count) += 1;
@@ -115,7 +115,7 @@ void Core::append(const Queue& queue, uint64_t task) noexcept {
 void Core::delay(const Queue& queue, uint64_t task, uint64_t due_ms) noexcept {
   const Task& record = task_at(task);
   tx.edit(record.number) = next_number(tx, name.shard);
-  tx.edit(record.due_ms) = due_ms;
+  tx.edit(record.time_ms) = due_ms;
   tx.edit(record.state) = TaskState::kDelayed;
   tree::insert(tx, queue.delayed, task, tree::by_due);
   tx.edit(queue.delayed_count) += 1;
@@ -123,12 +123,14 @@ void Core::delay(const Queue& queue, uint64_t task, uint64_t due_ms) noexcept {
 
 void Core::give_back(const Queue& queue, uint64_t task) noexcept {
   tx.edit(task_at(task).state) = TaskState::kReturned;
+  tx.edit(task_at(task).time_ms) = 0;
   tree::insert(tx, queue.returned, task, tree::by_priority);
   tx.edit(queue.ready_count) += 1;
 }
 
 void Core::bury(const Queue& queue, uint64_t task) noexcept {
   tx.edit(task_at(task).state) = TaskState::kDead;
+  tx.edit(task_at(task).time_ms) = 0;
   push_list(queue.dead, task);
   tx.edit(queue.dead_count) += 1;
 }
@@ -136,7 +138,7 @@ void Core::bury(const Queue& queue, uint64_t task) noexcept {
 void Core::promote(const Queue& queue, uint64_t now_ms) noexcept {
   for (uint32_t i = 0; i < kBatch && !tx.failed(); ++i) {
     const uint64_t task = tree::first(tx.segment(), queue.delayed);
-    if (task == 0 || task_at(task).due_ms > now_ms) return;
+    if (task == 0 || task_at(task).time_ms > now_ms) return;
     tree::remove(tx, queue.delayed, task, tree::by_due);
     tx.edit(queue.delayed_count) -= 1;
     append(queue, task);
@@ -163,7 +165,7 @@ void Core::unlink_first(const Queue& queue, uint64_t task) noexcept {
 
 uint64_t Core::next_due(const Queue& queue) const noexcept {
   const uint64_t task = tree::first(tx.segment(), queue.delayed);
-  return task == 0 ? 0 : task_at(task).due_ms;
+  return task == 0 ? 0 : task_at(task).time_ms;
 }
 
 void Core::stop_waiting(const Queue& queue, const Holder& holder) noexcept {

@@ -42,11 +42,11 @@ inline constexpr uint8_t kTaskRedelivered = 2;  // it was leased before
 
 //   0         8       16     24      32      40       48     56      64            68      69         70      71
 // 72
-//   | number 8| due 8 | left | right | lease | second | more | bytes | deliveries 4| state | priority | flags |
+//   | number 8| time 8| left | right | lease | second | more | bytes | deliveries 4| state | priority | flags |
 // finished | data ...
 struct Task {
   uint64_t number;       // its place in the order: unique in the shard, given when it becomes ready, kept on return
-  uint64_t due_ms;       // wall clock, while delayed; else 0
+  uint64_t time_ms;      // wall clock: when it comes due, while delayed; when it was taken, while leased; else 0
   uint64_t left, right;  // children in its tree; in a list `right` is the next
   uint64_t lease;        // number of its last lease: an answer to an older one finds nothing
   uint64_t second;       // id of the helper that owns the lease too, 0 = none

@@ -16,6 +16,20 @@ namespace {
 
 uint64_t now_ms() noexcept { return static_cast<uint64_t>(wall_clock_ms()); }
 
+// Leases that are looked at for the oldest one: it is for people, and the shard's lock is held.
+constexpr uint64_t kLookedAtMax = 1000;
+
+// The earliest time in a tree of leases, of those that are looked at: the earliest numbers first.
+void oldest_lease(const Segment& segment, uint64_t task, uint64_t& left, uint64_t& oldest_ms) noexcept {
+  if (task == 0 || left == 0) return;
+  const Task& record = *segment.pointer<Task>(task);
+  oldest_lease(segment, record.left, left, oldest_ms);
+  if (left == 0) return;
+  --left;
+  if (oldest_ms == 0 || record.time_ms < oldest_ms) oldest_ms = record.time_ms;
+  oldest_lease(segment, record.right, left, oldest_ms);
+}
+
 void fill_stats(const Segment& segment, const Queue& queue, QueueStats& stats) noexcept {
   stats.database = queue.head.database;
   stats.ready = queue.ready_count;
@@ -30,7 +44,14 @@ void fill_stats(const Segment& segment, const Queue& queue, QueueStats& stats) n
     stats.waiting += segment.pointer<shm::Holder>(next)->waiter != 0;
   }
   const uint64_t first = tree::first(segment, queue.delayed);
-  stats.next_due_ms = first == 0 ? 0 : segment.pointer<Task>(first)->due_ms;
+  stats.next_due_ms = first == 0 ? 0 : segment.pointer<Task>(first)->time_ms;
+  stats.oldest_lease_ms = 0;
+  uint64_t left = kLookedAtMax;
+  for (const uint64_t list : {queue.consumers, queue.helpers}) {
+    for (uint64_t next = list; next != 0; next = segment.pointer<shm::Holder>(next)->next) {
+      oldest_lease(segment, segment.pointer<shm::Holder>(next)->leases, left, stats.oldest_lease_ms);
+    }
+  }
 }
 
 }  // namespace

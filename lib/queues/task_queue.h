@@ -47,7 +47,8 @@ struct QueueStats {
   uint32_t database = 0;
   uint64_t ready = 0, delayed = 0, leased = 0, dead = 0;
   uint64_t consumers = 0, waiting = 0, pushed = 0, acknowledged = 0;
-  uint64_t next_due_ms = 0;
+  uint64_t next_due_ms = 0;      // wall clock, 0 = nothing is delayed
+  uint64_t oldest_lease_ms = 0;  // wall clock of its taking, 0 = nothing is leased
 };
 
 enum class PushResult : uint8_t { kPushed, kRefused, kGone };  // kGone: not the incarnation that was asked for

@@ -21,7 +21,7 @@ inline bool by_priority(const shm::Task& a, const shm::Task& b) noexcept {
   return a.priority != b.priority ? a.priority < b.priority : a.number < b.number;
 }
 inline bool by_due(const shm::Task& a, const shm::Task& b) noexcept {
-  return a.due_ms != b.due_ms ? a.due_ms < b.due_ms : a.number < b.number;
+  return a.time_ms != b.time_ms ? a.time_ms < b.time_ms : a.number < b.number;
 }
 
 inline uint64_t rank(const shm::Task& task) noexcept {  // splitmix64

@@ -95,6 +95,7 @@ nb::dict to_python(const queues::QueueStats& stats) {
   d["pushed"] = stats.pushed;
   d["acknowledged"] = stats.acknowledged;
   d["next_due_ms"] = stats.next_due_ms;
+  d["oldest_lease_ms"] = stats.oldest_lease_ms;
   return d;
 }
 

@@ -71,6 +71,22 @@ TEST_F(Lease, ATaskThatKillsItsWorkerThreeTimesIsADeadLetterAndItsPrefetchedNeig
   EXPECT_EQ(take_data(consumer), "poison");
 }
 
+TEST_F(Lease, TheOldestLeaseIsTheOneThatWasTakenFirst) {
+  Consumer consumer(*queues_);
+  ASSERT_TRUE(consumer.add("q", false).ok());
+  for (const char* data : {"1", "2", "3"}) push(data);
+  const auto now = static_cast<uint64_t>(wall_clock_ms());
+  EXPECT_EQ(stats().oldest_lease_ms, 0u);
+  const Delivery first = *take(consumer);
+  set_wall_clock_offset_ms(60'000);
+  take(consumer);
+  EXPECT_GE(stats().oldest_lease_ms, now);
+  EXPECT_LT(stats().oldest_lease_ms, now + 50'000);
+  ASSERT_TRUE(consumer.ack(tag_of(first)).value());
+  EXPECT_GE(stats().oldest_lease_ms, now + 60'000);
+  set_wall_clock_offset_ms(0);
+}
+
 TEST_F(Lease, AnOrderlyRequeueIsNoDeath) {
   push("patient");
   Consumer consumer(*queues_);
