@@ -116,9 +116,7 @@ class Redis(ClientBase, redis.asyncio.Redis):  # type: ignore[misc]
         """A subscriber with redis-py's interface."""
         return AsyncPubSub(self.connection_pool, **options)
 
-    def channel(
-        self, name: str | bytes, keep: int | None = None, ttl: float | timedelta | None = None
-    ) -> AsyncChannel:
+    def channel(self, name: str | bytes, keep: int | None = None, ttl: float | timedelta | None = None) -> AsyncChannel:
         """A channel with Shoal's own interface: positions, gaps in band, and a history of `keep` messages, each for
         at most `ttl` seconds, which the channel holds on to whether anybody subscribes or not (keep=0: no longer)."""
         return AsyncChannel(lambda: self.connection_pool.segment, name, keep, ttl)

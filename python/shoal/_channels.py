@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Channels with history and positions, beyond what Redis's pub/sub can say.
 
-    channel = r.channel("room", keep=1000)                      # keeps the last 1000 messages, with or without subscribers
-    async with channel.subscribe(last=50) as messages:          # 50 old ones, then what comes: no gap, no duplicate
+    channel = r.channel("room", keep=1000)               # keeps the last 1000 messages, with or without subscribers
+    async with channel.subscribe(last=50) as messages:   # 50 old ones, then what comes: no gap, no duplicate
         async for message in messages:
-            ...                                                 # message.text, message.position
+            ...                                          # message.text, message.position
 
 A message that was overwritten before it was read comes as Gap(n) in its place. A position is good in every process and
 after a reconnect: `subscribe(since=position)` goes on right behind it, and says by a Gap what is no longer there.
@@ -106,9 +106,7 @@ def _milliseconds(ttl: float | timedelta | None) -> int:
 class _ChannelBase:
     """A name, and the history that the channel is to keep; None leaves it as it is."""
 
-    def __init__(
-        self, segment: Any, name: str | bytes, keep: int | None, ttl: float | timedelta | None
-    ) -> None:
+    def __init__(self, segment: Any, name: str | bytes, keep: int | None, ttl: float | timedelta | None) -> None:
         if keep is not None and keep < 0:
             raise ValueError("keep must not be negative")
         if ttl is not None and not keep:
@@ -125,7 +123,7 @@ class _ChannelBase:
         return self._segment_of()
 
     def _settling(self) -> Any:
-        return partial(_shoal.configure_channel, self._segment, self.name, self._keep, self._ttl_ms)
+        return partial(_shoal.configure_channel, self._segment, self.name, self._keep or 0, self._ttl_ms)
 
     def _published(self, answer: tuple[int, int, int, bool]) -> Published:
         receivers, incarnation, sequence, cut = answer

@@ -210,9 +210,7 @@ class AsyncPubSub(_Inbox, redis.asyncio.client.PubSub):
             return None
         return self._replies.popleft()
 
-    async def get_message(
-        self, ignore_subscribe_messages: bool = False, timeout: float | None = 0.0
-    ) -> Any:
+    async def get_message(self, ignore_subscribe_messages: bool = False, timeout: float | None = 0.0) -> Any:
         """The next message, or None: the time is over, or it was for a handler or is not wanted."""
         if not self._replies and not await self._wait(timeout):
             return None
@@ -221,7 +219,8 @@ class AsyncPubSub(_Inbox, redis.asyncio.client.PubSub):
             channel = reply[1]
             if self.channels.get(channel) is None:
                 return {"type": "message", "pattern": None, "channel": channel, "data": reply[2]}
-        return await self.handle_message(reply, ignore_subscribe_messages)
+        handle: Any = self.handle_message
+        return await handle(reply, ignore_subscribe_messages)
 
     async def listen(self) -> AsyncIterator[Any]:
         """All messages, until the last subscription is gone."""

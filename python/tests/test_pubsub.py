@@ -11,7 +11,6 @@ import redis.asyncio
 
 import shoal
 import shoal.asyncio
-
 from conftest import SMALL
 
 
@@ -82,7 +81,7 @@ def test_handlers_get_their_messages_in_a_thread(r):
             done.set()
 
     pubsub = r.pubsub()
-    pubsub.subscribe(**{"room": handle})
+    pubsub.subscribe(room=handle)
     thread = pubsub.run_in_thread(sleep_time=1, daemon=True)
     for number in range(100):
         r.publish("room", number)
