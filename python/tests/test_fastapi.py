@@ -33,7 +33,12 @@ def free_port():
 def server(name):
     """uvicorn with several workers; ends with all of them."""
     port = free_port()
-    environment = {**os.environ, "SHOAL_TEST_URL": f"shoal://{name}?max_size={32 << 20}&daemon=0"}
+    package = str(Path(shoal.__file__).parent.parent)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": package,
+        "SHOAL_TEST_URL": f"shoal://{name}?max_size={32 << 20}&daemon=0",
+    }
     command = [sys.executable, "-m", "uvicorn", "fastapi_app:app", "--port", str(port), "--workers", str(WORKERS)]
     process = subprocess.Popen(
         [*command, "--log-level", "warning"], cwd=Path(__file__).parent, env=environment, start_new_session=True
@@ -46,12 +51,14 @@ def server(name):
 
 
 def until_it_answers(address):
-    while True:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
         try:
             with urllib.request.urlopen(f"http://{address}/pid", timeout=10):
                 return
         except OSError:
             time.sleep(0.05)
+    raise AssertionError("uvicorn does not answer")
 
 
 def workers(process):

@@ -73,8 +73,8 @@ class ChannelTest : public ::testing::Test {
     SegmentOptions options;
     options.max_size = 32 * kMiB;
     options.shard_count = 4;
-    options.context_count = 64;
-    options.slot_count = 16;
+    options.context_count = 256;
+    options.slot_count = 64;
     options.first_commit = 2 * kMiB;
     return options;
   }();
