@@ -13,7 +13,7 @@ import shoal
 import shoal.asyncio
 from compare import CALLS, aoutcome, function
 from conftest import SMALL
-from shoal._loop import LoopWaker
+from shoal._loop import LoopWaker, Sleeper
 
 # A bound on what must happen; no test measures against it.
 SOON = 30
@@ -106,6 +106,18 @@ async def test_waiters_are_served_in_their_order(ar):
         await ar.rpush("q", i)
     await asyncio.wait_for(asyncio.gather(*tasks), SOON)
     assert sorted(order) == [(i, (b"q", b"%d" % i)) for i in range(5)]
+
+
+async def test_a_push_just_before_the_loop_is_marked_asleep_is_seen(ar, name, monkeypatch):
+    """Whoever pushes then finds the loop awake and does not wake it: it must look again after it was marked."""
+    other, arm = shoal.Redis(name, **SMALL), Sleeper.arm
+
+    def push_first(sleeper):
+        other.rpush("q", "a")
+        arm(sleeper)
+
+    monkeypatch.setattr(Sleeper, "arm", push_first)
+    assert await asyncio.wait_for(ar.blpop("q", 0), SOON) == (b"q", b"a")
 
 
 async def test_commands_go_on_while_others_block(ar):
