@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: MIT
+"""A process is stopped (SIGSTOP) while it holds locks: it lives, so nobody may rob it; the others wait within bounds."""
+
+import asyncio
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+import shoal
+import shoal.asyncio
+from conftest import SMALL
+from test_processes import fork, wait
+
+SOON = 60
+
+
+@pytest.fixture
+def holder(r):
+    """The pid of a child that is stopped in the midst of a transaction over all shards."""
+    r.ping()
+
+    def write():
+        while True:
+            pipe = r.pipeline()
+            for i in range(3000):
+                pipe.set(f"key{i}", i)
+            pipe.execute()
+
+    child = fork(write)
+    session = r.connection_pool.new_session()
+    deadline = time.monotonic() + SOON
+    while True:
+        os.kill(child, signal.SIGSTOP)
+        os.waitid(os.P_PID, child, os.WSTOPPED)
+        if session.try_execute(("SET", "probe", "x")) is shoal._shoal.BUSY:
+            break
+        assert time.monotonic() < deadline, "the child was never met while it held a lock"
+        os.kill(child, signal.SIGCONT)
+        time.sleep(0.001)
+    yield child
+    os.kill(child, signal.SIGCONT)
+    os.kill(child, signal.SIGKILL)
+    wait(child)
+
+
+async def test_the_loop_goes_on_and_the_command_runs_once_the_holder_does(name, holder):
+    client = shoal.asyncio.Redis(name, **SMALL)
+    writing = [asyncio.create_task(client.set("probe", "y")), asyncio.create_task(client.incr("n"))]
+    piping = asyncio.create_task(client.pipeline().incr("m").incr("m").execute())
+    for _ in range(30):
+        await asyncio.sleep(0.005)  # would not come back from a frozen loop
+    assert not any(task.done() for task in writing)
+    writing[1].cancel()
+    await asyncio.gather(writing[1], return_exceptions=True)
+    os.kill(holder, signal.SIGCONT)
+    assert await asyncio.wait_for(writing[0], SOON) is True
+    assert await asyncio.wait_for(piping, SOON) == [1, 2]
+    assert await client.get("n") is None  # cancelled while it waited: it never ran
+
+
+def test_a_thread_waits_without_the_gil_and_the_error_names_the_holder(name, r, holder):
+    count, done = [0], threading.Event()
+
+    def tick():
+        while not done.wait(0.01):
+            count[0] += 1
+
+    ticking = threading.Thread(target=tick)
+    ticking.start()
+    try:
+        with pytest.raises(shoal.HolderStopped, match=str(holder)):
+            r.set("probe", "y")
+    finally:
+        done.set()
+        ticking.join()
+    assert count[0] > 10  # a held GIL would have let none through
+    os.kill(holder, signal.SIGCONT)
+    assert r.set("probe", "z")
