@@ -9,6 +9,7 @@
 #include <stdexcept>
 
 #include "base/clock.h"
+#include "crash/queue_words.h"
 #include "transaction/recovery.h"
 #include "types/string.h"
 
@@ -66,7 +67,9 @@ World::World(uint32_t shards) {
   segment_->control_header().hash_seed = 7;  // the same keys collide in every run
   process_ = attach(segment_);
   session_ = std::make_unique<TestSession>(process_);
+  queues_ = std::make_unique<QueueWords>(process_);
 }
+World::~World() = default;
 
 std::string World::run_command(const std::string& line) { return (*session_)(expanded(line)); }
 
@@ -87,6 +90,10 @@ std::string World::run(const std::string& line) {
   } else if (word == "!clock") {  // so many milliseconds later
     in >> number;
     set_wall_clock_offset_ms(static_cast<int64_t>(number));
+  } else if (word == "!q") {
+    std::string rest;
+    std::getline(in, rest);
+    queues_->run(rest);
   } else if (word == "!renew") {
     renew_context();
   } else if (word == "!leave") {
@@ -214,6 +221,7 @@ std::string look(const std::shared_ptr<Process>& process) {
       if (line.size() > 400) line = line.substr(0, 300) + "... " + std::to_string(std::hash<std::string>()(line));
       lines.push_back(line);
     });
+    for (const std::string& line : look_at_queues(segment, shard)) lines.push_back("~" + line);
     uint64_t deleted = 14695981039346656037u;
     for (const auto& version : segment.shard(shard).deleted) deleted = (deleted ^ version.load()) * 1099511628211u;
     lines.push_back("~shard " + std::to_string(shard) + " deleted " + std::to_string(deleted));

@@ -15,6 +15,8 @@ namespace shoal::crash {
 
 inline constexpr uint64_t kWorldBytes = 4 * kMiB;
 
+class QueueWords;
+
 // Page-aligned zeroed memory.
 class Memory {
  public:
@@ -31,6 +33,7 @@ class Memory {
 class World {
  public:
   explicit World(uint32_t shards = 2);
+  ~World();
 
   Segment& segment() noexcept { return *segment_; }
   std::byte* base() const noexcept { return memory_.base(); }
@@ -50,6 +53,7 @@ class World {
   std::shared_ptr<Segment> segment_;
   std::shared_ptr<Process> process_;
   std::unique_ptr<TestSession> session_;
+  std::unique_ptr<QueueWords> queues_;
 };
 
 // The pages that were stored into since a moment. Undo stores nowhere else: what differs between two copies lies in them, in
