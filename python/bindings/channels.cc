@@ -79,6 +79,8 @@ nb::object tuple_of(PyTypeObject* type, Items... items) {
   return nb::steal(made);
 }
 
+using AnyList = nb::typed<nb::list, nb::any>;  // for the stub
+
 class PySubscriber {
  public:
   PySubscriber(SegmentRef segment, bool decode)
@@ -103,7 +105,7 @@ class PySubscriber {
   }
 
   // As redis-py's parser would give them. Gaps, which it does not know, are kept apart as (source, lost): take_gaps().
-  nb::list read(size_t max) {
+  AnyList read(size_t max) {
     nb::list all;
     collect(max, [&](const Delivery& delivery) {
       if (delivery.kind == Delivery::Kind::kGap) {
@@ -118,7 +120,7 @@ class PySubscriber {
     return all;
   }
   // As message(channel, data, incarnation, sequence) and gap(missed, channel): subclasses of tuple.
-  nb::list read_as(nb::type_object message, nb::type_object gap, size_t max) {
+  AnyList read_as(nb::type_object message, nb::type_object gap, size_t max) {
     auto* message_type = reinterpret_cast<PyTypeObject*>(message.ptr());
     auto* gap_type = reinterpret_cast<PyTypeObject*>(gap.ptr());
     nb::list all;
@@ -135,7 +137,7 @@ class PySubscriber {
   }
 
   bool has_gaps() const { return gaps_.size() != 0; }
-  nb::list take_gaps() { return std::exchange(gaps_, nb::list()); }
+  AnyList take_gaps() { return std::exchange(gaps_, nb::list()); }
 
   bool readable() {
     bool something = false;

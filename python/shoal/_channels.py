@@ -125,7 +125,7 @@ class _ChannelBase:
     def _settling(self) -> Any:
         return partial(_shoal.configure_channel, self._segment, self.name, self._keep or 0, self._ttl_ms)
 
-    def _published(self, answer: tuple[int, int, int, bool]) -> Published:
+    def _published(self, answer: Any) -> Published:
         receivers, incarnation, sequence, cut = answer
         if cut and not self._warned:
             self._warned = True
