@@ -206,8 +206,9 @@ const std::vector<Case> kCases = {
      "!q b add q; !q x add q; !q push q 1; !q push q 2; !q push q 3; !q x take; !q x take; !q b listen",
      "!q x reap"},
     {"A child dies alone with its lease", "!q x add q; !q push q 1; !q x take; !q y start 1; !q x reap", "!q y reap"},
-    {"A poison task dies", "!q a add q; !q push q 1; !q a take; !q a start 1; !q a requeue 1; !q a take; !q a start 2; !q a requeue 2; "
-                           "!q a take; !q a start 3",
+    {"A poison task dies",
+     "!q a add q; !q push q 1; !q a take; !q a start 1; !q a requeue 1; !q a take; !q a start 2; !q a requeue 2; "
+     "!q a take; !q a start 3",
      "!q a requeue 3; !q revive q"},
     {"A consumer sleeps and goes on",
      "!q b add q; !q b listen; !q a add q",

@@ -8,7 +8,7 @@
 //   !q C listen  !q C unlisten  !q C leave Q   !q C close
 //   !q C start N   !q C finish N ack|requeue|drop   !q C reap
 //
-// C is a consumer: "a" and "b" of the world's process, "x" and "y" of processes of their own. N counts the takes from 1.
+// C is a consumer: "a" and "b" of the world's process, "x" and "y" of processes of their own. N counts takes from 1.
 #pragma once
 
 #include <map>
