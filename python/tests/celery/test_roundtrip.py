@@ -81,9 +81,10 @@ def test_priorities_order_what_waits(site):
 
 def test_an_eta_task_stays_in_the_segment_until_it_is_due_and_survives_every_worker(site):
     first = site.worker()
-    due = time.time() + 4
-    sent = site.send("record", "later", countdown=4)
+    due = time.time() + 8
+    sent = site.send("record", "later", countdown=8)
     assert site.send("add", 1, 1).get(timeout=30) == 2
+    wait_until(lambda: site.stats()["acknowledged"] == 1, "the acknowledgement")
     stats = site.stats()
     assert (stats["delayed"], stats["leased"], stats["ready"]) == (1, 0, 0)
     assert abs(stats["next_due_ms"] / 1000 - due) < 1
