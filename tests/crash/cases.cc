@@ -232,6 +232,16 @@ const std::vector<Case> kCases = {
     {"An exchange is unbound", "!q bind x k q; !q bind x k r", "!q unbind x k q; !q unbind x k r"},
     {"A binding without a queue is forgotten", "!q bind x k q; !q remove q", "!q route x data"},
 
+    // Channels
+    {"A channel is to keep a history", "SET a 1", "!c keep room 5"},
+    {"A channel is to keep no history any more", "!c keep room 5; PUBLISH room one", "!c keep room 0"},
+    {"A channel gets its first subscriber", "SET a 1", "!c subscribe room"},
+    {"A channel loses its last subscriber", "!c subscribe room; PUBLISH room one", "!c unsubscribe room"},
+    {"A pattern gets its first subscriber", "!c keep room 5", "!c psubscribe r*"},
+    {"A pattern loses its last subscriber", "!c psubscribe r*; !c psubscribe s*; PUBLISH room one", "!c close"},
+    {"PUBLISH makes the ring", "!c keep room 5", "PUBLISH room one"},
+    {"PUBLISH into a ring", "!c keep room 5; !c subscribe room; PUBLISH room one", "PUBLISH room ~100"},
+
     // Threads and processes
     {"A thread leaves", "SET a 1", "!leave"},
     {"A thread leaves with several journal chunks", "SET a ~2000; MULTI; @9 SETRANGE a 0 ~1900; EXEC", "!leave"},

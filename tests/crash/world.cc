@@ -9,6 +9,7 @@
 #include <stdexcept>
 
 #include "base/clock.h"
+#include "crash/channel_words.h"
 #include "crash/queue_words.h"
 #include "transaction/recovery.h"
 #include "types/string.h"
@@ -68,6 +69,7 @@ World::World(uint32_t shards) {
   process_ = attach(segment_);
   session_ = std::make_unique<TestSession>(process_);
   queues_ = std::make_unique<QueueWords>(process_);
+  channels_ = std::make_unique<ChannelWords>(process_);
 }
 World::~World() = default;
 
@@ -94,6 +96,10 @@ std::string World::run(const std::string& line) {
     std::string rest;
     std::getline(in, rest);
     queues_->run(rest);
+  } else if (word == "!c") {
+    std::string rest;
+    std::getline(in, rest);
+    channels_->run(rest);
   } else if (word == "!renew") {
     renew_context();
   } else if (word == "!leave") {
@@ -222,6 +228,7 @@ std::string look(const std::shared_ptr<Process>& process) {
       lines.push_back(line);
     });
     for (const std::string& line : look_at_queues(segment, shard)) lines.push_back("~" + line);
+    for (const std::string& line : look_at_channels(segment, shard)) lines.push_back("~" + line);
     uint64_t deleted = 14695981039346656037u;
     for (const auto& version : segment.shard(shard).deleted) deleted = (deleted ^ version.load()) * 1099511628211u;
     lines.push_back("~shard " + std::to_string(shard) + " deleted " + std::to_string(deleted));

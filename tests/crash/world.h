@@ -15,6 +15,7 @@ namespace shoal::crash {
 
 inline constexpr uint64_t kWorldBytes = 4 * kMiB;
 
+class ChannelWords;
 class QueueWords;
 
 // Page-aligned zeroed memory.
@@ -54,6 +55,7 @@ class World {
   std::shared_ptr<Process> process_;
   std::unique_ptr<TestSession> session_;
   std::unique_ptr<QueueWords> queues_;
+  std::unique_ptr<ChannelWords> channels_;
 };
 
 // The pages that were stored into since a moment. Undo stores nowhere else: what differs between two copies lies in them, in
