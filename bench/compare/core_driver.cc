@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// core_driver.cc: one side of a comparison. Loads a million keys, then answers a line "OPERATION COUNT" on stdin with the
-// nanoseconds an operation took, until stdin ends. bench/compare/core.py starts two of them and lets them take turns.
+// core_driver.cc: one side of a comparison. Loads a million keys, then answers a line "OPERATION COUNT" on stdin with
+// the nanoseconds an operation took, until stdin ends. bench/compare/core.py starts two of them and lets them take
+// turns.
 //
 //   shoal_bench_driver shoal URL KEYS [FIRST_KEY]     get set, one by one
 //   shoal_bench_driver redis SOCKET KEYS              get set one by one; get64 set64 pipelined by 64
@@ -101,7 +102,8 @@ class PrivateSide {
     auto opened = shoal::Segment::open(shoal::SegmentName::parse(name).value(), shoal::OpenMode::kAttach);
     if (!opened.ok()) stop(shoal::describe(opened.status()));
     const uint64_t bytes = opened.value()->committed();
-    auto* copy = static_cast<std::byte*>(::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    auto* copy =
+        static_cast<std::byte*>(::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
     std::memcpy(copy, opened.value()->base(), opened.value()->header().fixed_end);
     const uint64_t extents = opened.value()->extents_offset();
     std::memcpy(copy + extents, opened.value()->base() + extents, bytes - extents);
@@ -137,8 +139,10 @@ class RedisSide {
     }
   }
   Operation operation(const std::string& name) {
-    if (name == "get" || name == "get64") return [this, batch = name == "get" ? 1 : 64](size_t n) { run(n, batch, &RedisSide::append_get); };
-    if (name == "set" || name == "set64") return [this, batch = name == "set" ? 1 : 64](size_t n) { run(n, batch, &RedisSide::append_set); };
+    if (name == "get" || name == "get64")
+      return [this, batch = name == "get" ? 1 : 64](size_t n) { run(n, batch, &RedisSide::append_get); };
+    if (name == "set" || name == "set64")
+      return [this, batch = name == "set" ? 1 : 64](size_t n) { run(n, batch, &RedisSide::append_set); };
     return nullptr;
   }
 
@@ -157,7 +161,8 @@ class RedisSide {
   void drain(size_t replies) {
     for (; replies > 0; --replies) {
       void* reply = nullptr;
-      if (redisGetReply(redis_, &reply) != REDIS_OK || static_cast<redisReply*>(reply)->type == REDIS_REPLY_ERROR) stop("redis failed");
+      if (redisGetReply(redis_, &reply) != REDIS_OK || static_cast<redisReply*>(reply)->type == REDIS_REPLY_ERROR)
+        stop("redis failed");
       freeReplyObject(reply);
     }
   }

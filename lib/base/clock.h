@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// clock.h: the two clocks. Leases, budgets and sleeps run on the monotonic one; TTL and ETA on the wall clock, as in Redis.
+// clock.h: the two clocks. Leases, budgets and sleeps run on the monotonic one; TTL and ETA on the wall clock, as in
+// Redis.
 // Tests may shift the wall clock of their own process (`set_wall_clock_offset_ms`); nothing else fakes time.
 #pragma once
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// limits.h: every bound in one place, with its unit in its name. Those that shape the layout are defaults: the header of a
-// segment holds the values it was created with, so tests run on tiny segments.
+// limits.h: every bound in one place, with its unit in its name. Those that shape the layout are defaults: the header
+// of a segment holds the values it was created with, so tests run on tiny segments.
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// status.h: what an operation that can fail gives back. A code, a short static text and one number; no heap, so a Status
-// may be made between lock and unlock. Expected outcomes (missing, full ring, empty queue) are not errors: they are values
-// of the function's own result. A broken invariant is neither: SHOAL_ASSERT aborts this process and the others recover.
+// status.h: what an operation that can fail gives back. A code, a short static text and one number; no heap, so a
+// Status may be made between lock and unlock. Expected outcomes (missing, full ring, empty queue) are not errors: they
+// are values of the function's own result. A broken invariant is neither: SHOAL_ASSERT aborts this process and the
+// others recover.
 #pragma once
 
 #include <cstdint>

@@ -23,7 +23,8 @@ uint64_t item_hash(const Segment& segment, uint64_t item) noexcept {
   return hash_of(segment, static_cast<ChannelKind>(channel.kind.load()), channel.name());
 }
 
-// Unlike any other in this segment and, as far as 53 bits go (a position stays a whole number in every language), in others.
+// Unlike any other in this segment and, as far as 53 bits go (a position stays a whole number in every language), in
+// others.
 uint64_t new_incarnation(const Transaction& tx, const Segment& segment, const Name& name) noexcept {
   const uint64_t facts[] = {tx.version(name.shard), name.hash, name.shard};
   uint64_t uuid;
@@ -118,7 +119,7 @@ RingBytes ring_bytes(const Segment& segment, const shm::Channel& channel) noexce
   return {words, shm::Ring::capacity_of(block)};
 }
 
-// ---- Without the lock ------------------------------------------------------------------------------------------------------
+// ---- Without the lock -----------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -175,7 +176,7 @@ Status look_up(Process& process, shm::Context& self, const Name& name, int64_t b
   return {};
 }
 
-// ---- Check -----------------------------------------------------------------------------------------------------------------
+// ---- Check ----------------------------------------------------------------------------------------------------------
 
 namespace {
 

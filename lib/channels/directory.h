@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 // directory.h: from a name to its channel: made on the first wish, gone with the last.
 //
-// A channel is there as long as somebody subscribes to it or it keeps a history; its ring is made by the first message and grows
-// with what is published. Everything but look_up() runs under the lock of the name's shard, changes through a Transaction; making
-// and removing a pattern also needs the lock of shard 0, which guards the list of all patterns.
+// A channel is there as long as somebody subscribes to it or it keeps a history; its ring is made by the first message
+// and grows with what is published. Everything but look_up() runs under the lock of the name's shard, changes through a
+// Transaction; making and removing a pattern also needs the lock of shard 0, which guards the list of all patterns.
 //
-// A channel or a block that is freed changes Shard::ring_epoch in the same transaction: whoever reads a ring without the lock
-// learns by it that what he read may have been somebody else's. (The value is the shard's sequence, which never returns.)
+// A channel or a block that is freed changes Shard::ring_epoch in the same transaction: whoever reads a ring without
+// the lock learns by it that what he read may have been somebody else's. (The value is the shard's sequence, which
+// never returns.)
 // Dies at any line: undone with the transaction.
 #pragma once
 

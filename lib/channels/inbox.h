@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
-// inbox.h: how the subscribers of one thread learn which of their channels have something new, without looking at all of them.
+// inbox.h: how the subscribers of one thread learn which of their channels have something new, without looking at all
+// of them.
 //
-// Publishers set bit b of Context::ready after they published to a channel whose subscription of this context has bit b. All
-// subscribers of the thread share the context's bits, so taking the bits queues the listeners of all of them: collect().
+// Publishers set bit b of Context::ready after they published to a channel whose subscription of this context has bit
+// b. All subscribers of the thread share the context's bits, so taking the bits queues the listeners of all of them:
+// collect().
 // A bit may stand for several channels and may be set for nothing: it is a hint to look.
 //
-// In private memory; one per context id in this process. A forked child has other contexts, so it never uses a parent's.
+// In private memory; one per context id in this process. A forked child has other contexts, so it never uses a
+// parent's.
 #pragma once
 
 #include <array>
@@ -17,7 +20,8 @@
 
 namespace shoal::channels {
 
-// Something that reads a ring. When its bit was set it is put into its owner's queue, once. Guarded by the inbox's lock.
+// Something that reads a ring. When its bit was set it is put into its owner's queue, once. Guarded by the inbox's
+// lock.
 struct Listener {
   uint32_t bit = 0;
   bool queued = false;

@@ -88,7 +88,7 @@ Status post(Transaction& tx, Bytes channel, Bytes data, uint64_t& receivers) noe
   return {};
 }
 
-// ---- After the commit ------------------------------------------------------------------------------------------------------
+// ---- After the commit -----------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -117,19 +117,22 @@ class PostingHook final : public PublishHook {
 };
 
 // The first posting, read under the lock that guards the outbox.
-Status first_of(Process& process, shm::Context& self, const shm::Context& owner, int64_t budget_ns, uint64_t& first) noexcept {
+Status first_of(Process& process, shm::Context& self, const shm::Context& owner, int64_t budget_ns,
+                uint64_t& first) noexcept {
   ShardLock lock(process, self, outbox_shard(process.segment(), owner), budget_ns);
   if (!lock.ok()) return lock.status();
   first = has_outbox(owner) ? owner.outbox : 0;
   return {};
 }
 
-Status drop_first(Process& process, shm::Context& self, shm::Context& owner, uint64_t first, int64_t budget_ns) noexcept {
-  return transact(process, self, uint64_t{1} << outbox_shard(process.segment(), owner), budget_ns, [&](Transaction& tx) {
-    if (owner.outbox != first) return;
-    tx.edit(owner.outbox) = tx.view<shm::Posting>(first).next;
-    tx.free(first);
-  });
+Status drop_first(Process& process, shm::Context& self, shm::Context& owner, uint64_t first,
+                  int64_t budget_ns) noexcept {
+  return transact(process, self, uint64_t{1} << outbox_shard(process.segment(), owner), budget_ns,
+                  [&](Transaction& tx) {
+                    if (owner.outbox != first) return;
+                    tx.edit(owner.outbox) = tx.view<shm::Posting>(first).next;
+                    tx.free(first);
+                  });
 }
 
 }  // namespace

@@ -9,31 +9,35 @@
 //                          5  posting.done = 1                                        6  ring.pending = 0; unlock, wake
 //                          7  a transaction: the outbox goes on to the next posting, this one is freed
 //
-// Every step is under the lock that the dead one held, but that lock falls free before his outbox is finished. So that nobody
-// publishes in between and makes "was it published?" unanswerable, whoever finds `pending` under that lock settles it first: the
-// ring's `next` still says posting.sequence: not published; or one more: published, done = 1. Then pending = 0.
+// Every step is under the lock that the dead one held, but that lock falls free before his outbox is finished. So that
+// nobody publishes in between and makes "was it published?" unanswerable, whoever finds `pending` under that lock
+// settles it first: the ring's `next` still says posting.sequence: not published; or one more: published, done = 1.
+// Then pending = 0.
 //
-//   dies in 1-2   nothing happened     3   settled: not published     4   settled: published     5-6   done     7   undone, or gone
+//   dies in 1-2   nothing happened     3   settled: not published     4   settled: published     5-6   done     7
+//         undone, or gone
 //
 // Context::outbox changes under the lock of one shard (outbox_shard), so a recoverer who died in 7 was recovered before
 // another looks at the outbox.
 //
-// Recovery (finish_outbox) runs flush() in the name of the dead context; it may die, too, and be continued. It needs locks in
-// any order, so a recoverer who holds some himself leaves the outbox to the next sweep.
+// Recovery (finish_outbox) runs flush() in the name of the dead context; it may die, too, and be continued. It needs
+// locks in any order, so a recoverer who holds some himself leaves the outbox to the next sweep.
 #pragma once
 
 #include "channels/publish.h"
 
 namespace shoal::channels {
 
-// PUBLISH in an open transaction that holds outbox_shards(): to the channel and to the patterns that match, if they are there now.
-// Gives the receivers that they have now (of rings whose shards are held). Status: kRedisError for a message that is too large.
+// PUBLISH in an open transaction that holds outbox_shards(): to the channel and to the patterns that match, if they are
+// there now.
+// Gives the receivers that they have now (of rings whose shards are held). Status: kRedisError for a message that is
+// too large.
 Status post(Transaction& tx, Bytes channel, Bytes data, uint64_t& receivers) noexcept;
 // The shards that post() needs: the channel's, shard 0 for the list of patterns; all of them if there are patterns.
 uint64_t outbox_shards(const Segment& segment, Bytes channel) noexcept;
 
-// After commit and unlock: publishes what `owner`'s outbox holds; by its own thread or by its recoverer. Stops at the first
-// error: the rest stays and goes with the next flush.
+// After commit and unlock: publishes what `owner`'s outbox holds; by its own thread or by its recoverer. Stops at the
+// first error: the rest stays and goes with the next flush.
 Status flush(Process& process, shm::Context& self, shm::Context& owner, int64_t budget_ns) noexcept;
 inline bool has_outbox(const shm::Context& context) noexcept { return context.outbox > kHintsOwed; }
 

@@ -18,7 +18,8 @@ PatternCache& PatternCache::of_this_thread(Process& process) {
   return cache;
 }
 
-Status PatternCache::matches(Process& process, shm::Context& self, Bytes channel, int64_t budget_ns, const Matches*& found) {
+Status PatternCache::matches(Process& process, shm::Context& self, Bytes channel, int64_t budget_ns,
+                             const Matches*& found) {
   static const Matches kNone;
   found = &kNone;
   const uint32_t version = process.segment().header().pattern_version.load(std::memory_order_acquire);

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-// patterns.h: which patterns match a channel's name. Each thread keeps a copy of all patterns and, for the names it publishes to,
-// which of them match; Header::pattern_version tells when to copy anew. No patterns, the usual case, costs one load.
+// patterns.h: which patterns match a channel's name. Each thread keeps a copy of all patterns and, for the names it
+// publishes to, which of them match; Header::pattern_version tells when to copy anew. No patterns, the usual case,
+// costs one load.
 //
-// PSUBSCRIBE raises the version while it holds shard 0's lock, before it commits: who sees the new version waits for that lock and
-// copies the new list; who sees the old one published before the subscription was there.
+// PSUBSCRIBE raises the version while it holds shard 0's lock, before it commits: who sees the new version waits for
+// that lock and copies the new list; who sees the old one published before the subscription was there.
 #pragma once
 
 #include <memory>

@@ -14,7 +14,8 @@ namespace shoal::channels {
 
 namespace {
 
-constexpr uint64_t kRingHoldNs = 1'000'000'000;    // a ring below its limit grows rather than drop a message younger than this
+constexpr uint64_t kRingHoldNs =
+    1'000'000'000;  // a ring below its limit grows rather than drop a message younger than this
 constexpr uint64_t kRetryGrowthNs = 1'000'000'000;
 
 // Rises strictly within a thread, so the order of its messages shows in them, whatever rings they went to.
@@ -24,7 +25,7 @@ uint64_t message_time() noexcept {
   return last;
 }
 
-// ---- Room ------------------------------------------------------------------------------------------------------------------
+// ---- Room -----------------------------------------------------------------------------------------------------------
 
 uint32_t next_capacity(uint32_t capacity, uint64_t needed, uint32_t limit) noexcept {
   uint64_t next = capacity == 0 ? kRingBytesMin : uint64_t{capacity} * 4;
@@ -39,12 +40,13 @@ bool promised(const shm::Channel& channel, const shm::Message& message, uint64_t
 }
 
 struct Room {
-  uint32_t capacity = 0;   // the ring should become as large; 0 = stays as it is
-  bool must = false;       // the message does not fit otherwise
+  uint32_t capacity = 0;  // the ring should become as large; 0 = stays as it is
+  bool must = false;      // the message does not fit otherwise
   bool history_cut = false;
 };
 
-Room room_for(const Segment& segment, const shm::Channel& channel, RingBytes bytes, uint64_t size, uint64_t now_ns) noexcept {
+Room room_for(const Segment& segment, const shm::Channel& channel, RingBytes bytes, uint64_t size,
+              uint64_t now_ns) noexcept {
   const uint32_t limit = ring_bytes_max(segment.header().max_size), capacity = bytes.capacity();
   if (size > capacity / 2) return {next_capacity(capacity, size * 2, limit), true, false};
   if (capacity >= limit && channel.keep.load() == 0) return {};
@@ -56,7 +58,8 @@ Room room_for(const Segment& segment, const shm::Channel& channel, RingBytes byt
   return {next_capacity(capacity, 0, limit), false, cut};
 }
 
-Status grow_ring(Process& process, shm::Context& self, const Name& target, const Room& room, int64_t budget_ns) noexcept {
+Status grow_ring(Process& process, shm::Context& self, const Name& target, const Room& room,
+                 int64_t budget_ns) noexcept {
   const Status status = transact(process, self, uint64_t{1} << target.shard, budget_ns, [&](Transaction& tx) {
     const shm::Channel* channel = find(tx.segment(), target);
     if (channel == nullptr || ring_bytes(tx.segment(), *channel).capacity() >= room.capacity) return;
@@ -65,7 +68,7 @@ Status grow_ring(Process& process, shm::Context& self, const Name& target, const
   return status;
 }
 
-// ---- Those who listen ------------------------------------------------------------------------------------------------------
+// ---- Those who listen -----------------------------------------------------------------------------------------------
 
 struct Sleepers {
   std::array<uint32_t, 256> ids;
@@ -73,8 +76,8 @@ struct Sleepers {
   bool too_many = false;
 };
 
-// Sets their bits. The fence: either we see that a listener is asleep, or he sees his bit before he falls asleep; and either we
-// find his bit still set, or he reads `next` after he cleared it.
+// Sets their bits. The fence: either we see that a listener is asleep, or he sees his bit before he falls asleep; and
+// either we find his bit still set, or he reads `next` after he cleared it.
 uint64_t give_hints(Segment& segment, const shm::Channel& channel, Sleepers& sleepers) noexcept {
   std::atomic_thread_fence(std::memory_order_seq_cst);
   uint64_t receivers = 0;
@@ -103,7 +106,7 @@ void wake(Process& process, const Sleepers& sleepers) noexcept {
   for (uint32_t i = 0; i < sleepers.count; ++i) wake_context(process, sleepers.ids[i]);
 }
 
-// ---- One ring --------------------------------------------------------------------------------------------------------------
+// ---- One ring -------------------------------------------------------------------------------------------------------
 
 // Under the lock. False: room is needed first.
 bool publish_locked(Process& process, shm::Context& self, const Name& target, const Message& message, PublishHook* hook,
@@ -112,7 +115,8 @@ bool publish_locked(Process& process, shm::Context& self, const Name& target, co
   const shm::Channel* found = find(segment, target);
   if (found == nullptr) return true;
   shm::Channel& channel = protocol_words(*found);
-  if (__builtin_expect(channel.ring.pending.load(std::memory_order_relaxed) != 0, 0)) settle_pending(segment, channel.ring);
+  if (__builtin_expect(channel.ring.pending.load(std::memory_order_relaxed) != 0, 0))
+    settle_pending(segment, channel.ring);
   const RingBytes bytes = ring_bytes(segment, channel);
   const uint64_t time_ns = message_time();
   if (room.capacity == 0) {
@@ -175,7 +179,8 @@ Status publish(Process& process, shm::Context& self, Bytes channel, Bytes data, 
   if (channel.size() > kKeyBytesMax) return kNameTooLong;
   const Name name = name_of(segment, ChannelKind::kChannel, channel);
   const PatternCache::Matches* patterns = nullptr;
-  if (Status s = PatternCache::of_this_thread(process).matches(process, self, channel, budget_ns, patterns); !s.ok()) return s;
+  if (Status s = PatternCache::of_this_thread(process).matches(process, self, channel, budget_ns, patterns); !s.ok())
+    return s;
   LookUp found;
   if (Status s = look_up(process, self, name, budget_ns, found); !s.ok()) return s;
   if (found.channel == nullptr && patterns->empty()) return {};

@@ -8,8 +8,8 @@
 //   5  unlock; wake those who sleep; hints_owed falls
 //   6  the same from 2 for each pattern that matches
 //
-// Dies before 3: not published. Dies after: it is, and recovery, which finds hints_owed, sets all bits of all contexts and
-// rings everybody, once (finish_outbox in outbox.h). No wake happens under a lock; no listener is ever waited for.
+// Dies before 3: not published. Dies after: it is, and recovery, which finds hints_owed, sets all bits of all contexts
+// and rings everybody, once (finish_outbox in outbox.h). No wake happens under a lock; no listener is ever waited for.
 #pragma once
 
 #include "channels/directory.h"
@@ -23,7 +23,8 @@ struct Published {
   bool history_cut = false;  // the ring is at its limit and this message pushed out one that `keep` promises
 };
 
-// Errors: of the lock; kFull (a message needs a ring and there is no room); kRedisError for a message that is too large.
+// Errors: of the lock; kFull (a message needs a ring and there is no room); kRedisError for a message that is too
+// large.
 Status publish(Process& process, shm::Context& self, Bytes channel, Bytes data, int64_t budget_ns, Published& result);
 
 inline constexpr Status kNameTooLong{Code::kRedisError, "ERR the channel's name is longer than 65535 bytes"};

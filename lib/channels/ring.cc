@@ -15,7 +15,7 @@ constexpr int kSkipTriesMax = 16;
 
 }  // namespace
 
-// ---- Bytes ---------------------------------------------------------------------------------------------------------------
+// ---- Bytes ----------------------------------------------------------------------------------------------------------
 
 void RingBytes::load(uint64_t position, void* target, uint64_t bytes) const noexcept {
   auto* out = static_cast<char*>(target);
@@ -60,7 +60,7 @@ void RingBytes::store(uint64_t position, const void* source, uint64_t bytes) con
   }
 }
 
-// ---- The publisher's side --------------------------------------------------------------------------------------------------
+// ---- The publisher's side -------------------------------------------------------------------------------------------
 
 uint64_t RingWriter::first_kept(uint64_t size, std::optional<shm::Message>* last_dropped) const noexcept {
   const uint64_t end = ring_.begin[ring_.next.load(relaxed) % 4].load(relaxed);
@@ -109,7 +109,7 @@ void RingWriter::copy_to(RingBytes larger) const noexcept {
   }
 }
 
-// ---- Where a reader begins -------------------------------------------------------------------------------------------------
+// ---- Where a reader begins ------------------------------------------------------------------------------------------
 
 namespace ring {
 
@@ -136,7 +136,7 @@ RingCursor seek(const shm::Ring& ring, RingBytes bytes, uint64_t sequence, uint6
 
 }  // namespace ring
 
-// ---- The reader's side -----------------------------------------------------------------------------------------------------
+// ---- The reader's side ----------------------------------------------------------------------------------------------
 
 // Asked after the bytes were loaded: were they those of the message?
 bool RingReader::whole(const RingCursor& cursor) const noexcept {
@@ -181,7 +181,7 @@ RingReader::Result RingReader::skip_to_oldest(RingCursor& cursor, uint64_t& lost
   return Result::kNothing;  // the publishers are faster than this look: ask again
 }
 
-// ---- Check -----------------------------------------------------------------------------------------------------------------
+// ---- Check ----------------------------------------------------------------------------------------------------------
 
 const char* check_ring(const shm::Ring& ring, RingBytes bytes) noexcept {
   const uint64_t next = ring.next.load(relaxed), oldest = ring.oldest.load(relaxed);

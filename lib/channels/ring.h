@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// ring.h: the ring of a channel: many publishers, one lock; any number of readers, no lock; a cursor a reader, in its own memory.
+// ring.h: the ring of a channel: many publishers, one lock; any number of readers, no lock; a cursor a reader, in its
+// own memory.
 //
 // Messages follow each other in one endless line of positions 0, 8, 16 ...; the ring holds the last `capacity` of them,
 // position p at byte p mod capacity.
@@ -22,23 +23,28 @@
 //   1  next      acquire: above the cursor's sequence, or there is nothing to read
 //   2  bytes     copied out
 //      ---- acquire fence
-//   3  oldest    not above the cursor's position, or the copy is worth nothing: the reader was lapped, and skips to `oldest`;
+//   3  oldest    not above the cursor's position, or the copy is worth nothing: the reader was lapped, and skips to
+//         `oldest`;
 //                the difference of the sequences is what it lost
 //   4  epoch     of the shard's rings, as when the block was looked up, or the block was freed, perhaps used anew
 //
 // Invariants, all walked by check_ring():
-//   (1) `next` and `oldest` never go down, whoever dies: a reader that was told "whole" or "published" was told the truth.
-//   (2) [oldest, begin[next % 4]) is a chain of whole messages with rising sequences, none skipped, ending before `next`.
+//   (1) `next` and `oldest` never go down, whoever dies: a reader that was told "whole" or "published" was told the
+//         truth.
+//   (2) [oldest, begin[next % 4]) is a chain of whole messages with rising sequences, none skipped, ending before
+//         `next`.
 //   (3) A message is at most half the capacity, so the newest stays whole while the next is written.
 //   (4) Every reader receives, or is told that it lost, each sequence exactly once: delivered + lost == published.
 //
-// Dies before 4: `next` still says s, so the next publisher writes s anew, at the same place: begin[s % 4] was not touched.
-// `oldest` stays where the dead one put it, also if the new s is smaller: those bytes ARE overwritten. (Were it to go back,
-// readers would take torn messages for whole.) Dies after 4: published; whoever was to be woken for it is woken by recovery.
+// Dies before 4: `next` still says s, so the next publisher writes s anew, at the same place: begin[s % 4] was not
+// touched. `oldest` stays where the dead one put it, also if the new s is smaller: those bytes ARE overwritten. (Were
+// it to go back, readers would take torn messages for whole.) Dies after 4: published; whoever was to be woken for it
+// is woken by recovery.
 // A ring that grows keeps all positions: cursors stay good, only the block is looked up again.
 //
-// Why `oldest` and not an `intent` (the furthest end ever begun; valid iff intent <= position + capacity): they say the same, one
-// in messages, the other in bytes; `oldest` also tells where a lapped reader goes on, and does not change when the ring grows.
+// Why `oldest` and not an `intent` (the furthest end ever begun; valid iff intent <= position + capacity): they say the
+// same, one in messages, the other in bytes; `oldest` also tells where a lapped reader goes on, and does not change
+// when the ring grows.
 #pragma once
 
 #include <atomic>
@@ -101,16 +107,16 @@ class RingWriter {
 // Where a reader begins. Every call under the lock, where the answers are exact.
 namespace ring {
 
-uint64_t published(const shm::Ring& ring) noexcept;            // messages ever
-RingCursor live(const shm::Ring& ring) noexcept;               // what comes from now on
-// The first message from `sequence` on that is whole and not older than `not_before_ns`; live() if there is none. Walks back
-// from the newest, so it costs what the reader is about to read.
+uint64_t published(const shm::Ring& ring) noexcept;  // messages ever
+RingCursor live(const shm::Ring& ring) noexcept;     // what comes from now on
+// The first message from `sequence` on that is whole and not older than `not_before_ns`; live() if there is none. Walks
+// back from the newest, so it costs what the reader is about to read.
 RingCursor seek(const shm::Ring& ring, RingBytes bytes, uint64_t sequence, uint64_t not_before_ns = 0) noexcept;
 
 }  // namespace ring
 
-// A reader's view of one block of a ring. No lock; the record and the block may be freed under it, so everything that it
-// returns holds only if still_there(), which it asks itself.
+// A reader's view of one block of a ring. No lock; the record and the block may be freed under it, so everything that
+// it returns holds only if still_there(), which it asks itself.
 class RingReader {
  public:
   enum class Result { kMessage, kNothing, kLapped, kMoved };
@@ -123,8 +129,8 @@ class RingReader {
   bool still_there() const noexcept { return epoch_ != nullptr && epoch_->load() == epoch_value_; }
   bool has_block() const noexcept { return bytes_.capacity() != 0; }
 
-  // The header at the cursor, whole. kLapped: the cursor has been moved on to `oldest`, `lost` messages further. kMoved: look the
-  // channel up again.
+  // The header at the cursor, whole. kLapped: the cursor has been moved on to `oldest`, `lost` messages further.
+  // kMoved: look the channel up again.
   Result peek(RingCursor& cursor, shm::Message& header, uint64_t& lost) const noexcept;
   // Copies the name and the data of the message that peek() found; false if it was overwritten meanwhile: peek again.
   bool copy(const RingCursor& cursor, const shm::Message& header, char* name, char* data) const noexcept;

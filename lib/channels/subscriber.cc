@@ -23,14 +23,14 @@ uint64_t not_before_ns(const shm::Channel& channel) noexcept {
 
 struct Subscriber::Source : Listener {
   std::string text;
-  Name name;                 // of `text`
+  Name name;  // of `text`
   uint64_t incarnation = 0;
   RingCursor cursor;
   RingReader reader;
-  uint64_t lost = 0;         // a gap to be told before the next message
+  uint64_t lost = 0;  // a gap to be told before the next message
   bool lost_unknown = false;
   bool active = false;
-  shm::Message head{};       // the next message, when it is in the heap; time 0: a gap
+  shm::Message head{};  // the next message, when it is in the heap; time 0: a gap
 
   bool has_gap() const noexcept { return lost != 0 || lost_unknown; }
 };
@@ -42,7 +42,7 @@ Subscriber::~Subscriber() { close(); }
 // Whether the records in the segment are this process's.
 bool Subscriber::ours() const noexcept { return inbox_ != nullptr && nonce_ == fork_nonce(); }
 
-// ---- Subscribing -----------------------------------------------------------------------------------------------------------
+// ---- Subscribing ----------------------------------------------------------------------------------------------------
 
 Status Subscriber::subscribe(ChannelKind kind, Bytes name, const Start& start, int64_t budget_ns, bool& fresh) {
   const std::lock_guard guard(lock_);
@@ -67,7 +67,8 @@ Status Subscriber::subscribe(ChannelKind kind, Bytes name, const Start& start, i
   closed_ = false;
   fresh = true;
   const uint32_t own_id = context.value()->id.load(std::memory_order_relaxed);
-  if (own_id != inbox_->context_id()) wake_context(*process_, inbox_->context_id());  // its thread sleeps without this source
+  if (own_id != inbox_->context_id())
+    wake_context(*process_, inbox_->context_id());  // its thread sleeps without this source
   return {};
 }
 
@@ -159,14 +160,15 @@ std::vector<std::string> Subscriber::names(ChannelKind kind) const {
   return all;
 }
 
-// ---- Whose thread ----------------------------------------------------------------------------------------------------------
+// ---- Whose thread ---------------------------------------------------------------------------------------------------
 
 // Afterwards the subscriptions belong to the calling thread's context.
 Status Subscriber::bind() {
   auto context = process_->context();
   if (!context.ok()) return context.status();
   const uint32_t id = context.value()->id.load(std::memory_order_relaxed);
-  if (__builtin_expect(inbox_ != nullptr && inbox_->same(process_->segment(), id) && nonce_ == fork_nonce(), 1)) return {};
+  if (__builtin_expect(inbox_ != nullptr && inbox_->same(process_->segment(), id) && nonce_ == fork_nonce(), 1))
+    return {};
   return adopt(*context.value());
 }
 
@@ -187,7 +189,7 @@ Status Subscriber::adopt(shm::Context& self) {
   return result;
 }
 
-// ---- Reading ---------------------------------------------------------------------------------------------------------------
+// ---- Reading --------------------------------------------------------------------------------------------------------
 
 void Subscriber::take_hints() {
   taken_.clear();
@@ -218,10 +220,16 @@ Status Subscriber::prime(shm::Context& self, Source& source, bool& has_head) {
   source.head = {};
   for (int tries = 0; tries < kLookTriesMax && !source.has_gap(); ++tries) {
     uint64_t lost = 0;
-    switch (source.reader.still_there() ? source.reader.peek(source.cursor, source.head, lost) : RingReader::Result::kMoved) {
-      case RingReader::Result::kMessage: return {};
-      case RingReader::Result::kNothing: has_head = false; return {};
-      case RingReader::Result::kLapped: source.lost += lost; break;
+    switch (source.reader.still_there() ? source.reader.peek(source.cursor, source.head, lost)
+                                        : RingReader::Result::kMoved) {
+      case RingReader::Result::kMessage:
+        return {};
+      case RingReader::Result::kNothing:
+        has_head = false;
+        return {};
+      case RingReader::Result::kLapped:
+        source.lost += lost;
+        break;
       case RingReader::Result::kMoved:
         if (Status status = look_again(self, source); !status.ok()) return status;
     }
@@ -329,14 +337,15 @@ Status Subscriber::wait(int64_t timeout_ns, bool& something) {
   return readable(something);
 }
 
-// ---- History ---------------------------------------------------------------------------------------------------------------
+// ---- History --------------------------------------------------------------------------------------------------------
 
 Status configure(Process& process, Bytes text, const History& history, int64_t budget_ns) {
   const Segment& segment = process.segment();
   if (text.size() > kKeyBytesMax) return {Code::kRedisError, "ERR the channel's name is longer than 65535 bytes"};
   const uint32_t most = ring_bytes_max(segment.header().max_size) / static_cast<uint32_t>(shm::message_bytes(0, 0));
   if (history.keep > most) {
-    return {Code::kRedisError, "ERR keep= is more than the largest ring of a channel can hold, even of empty messages", most};
+    return {Code::kRedisError, "ERR keep= is more than the largest ring of a channel can hold, even of empty messages",
+            most};
   }
   auto context = process.context();
   if (!context.ok()) return context.status();

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 // subscriber.h: what a process holds of its subscriptions: for each channel or pattern a cursor, in private memory.
 //
-// Messages come in the order of their publication over all channels and patterns of one Subscriber: a publisher's own order always
-// holds. To that end a read first takes the time, then looks where something is new, and gives out what was published before:
-// whatever precedes a message that it gives was visible when it looked.
+// Messages come in the order of their publication over all channels and patterns of one Subscriber: a publisher's own
+// order always holds. To that end a read first takes the time, then looks where something is new, and gives out what
+// was published before: whatever precedes a message that it gives was visible when it looked.
 // What was overwritten before it was read comes as a gap, in its place: delivered + lost == published.
 //
-// Thread-safe. The subscriptions belong to the context of the thread that reads or waits (a publisher must know whom to wake): a
-// read in another thread, or in a forked child, takes them along, each cursor where it was.
+// Thread-safe. The subscriptions belong to the context of the thread that reads or waits (a publisher must know whom to
+// wake): a read in another thread, or in a forked child, takes them along, each cursor where it was.
 // Dies at any line: the records of a dead context are removed by whoever reaps it (subscription.h).
 #pragma once
 

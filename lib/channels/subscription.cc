@@ -79,7 +79,7 @@ uint64_t count_subscribers(const Segment& segment, const shm::Channel& channel) 
   return count;
 }
 
-// ---- What the dead left --------------------------------------------------------------------------------------------------
+// ---- What the dead left ---------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -118,7 +118,8 @@ uint64_t remove_stale_of(Transaction& tx, const shm::Channel& channel) noexcept 
 
 }  // namespace
 
-Status remove_stale(Process& process, shm::Context& self, uint32_t shard, int64_t budget_ns, uint64_t& removed) noexcept {
+Status remove_stale(Process& process, shm::Context& self, uint32_t shard, int64_t budget_ns,
+                    uint64_t& removed) noexcept {
   for (bool more = true; more;) {
     uint64_t round_removed = 0;
     Status status = transact(process, self, uint64_t{1} << shard | 1, budget_ns, [&](Transaction& tx) {

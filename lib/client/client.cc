@@ -42,7 +42,8 @@ Value to_value(ReplyReader& reader) {
   };
   switch (reader.tag()) {
     case Tag::kNull:
-    case Tag::kNullArray: break;
+    case Tag::kNullArray:
+      break;
     case Tag::kInteger:
       value.kind = Kind::kInteger;
       value.integer = reader.integer();
@@ -51,8 +52,12 @@ Value to_value(ReplyReader& reader) {
       value.kind = Kind::kDouble;
       value.number = reader.number();
       break;
-    case Tag::kTrue: value.integer = 1; [[fallthrough]];
-    case Tag::kFalse: value.kind = Kind::kBoolean; break;
+    case Tag::kTrue:
+      value.integer = 1;
+      [[fallthrough]];
+    case Tag::kFalse:
+      value.kind = Kind::kBoolean;
+      break;
     case Tag::kBulk:
     case Tag::kSimple:
       value.kind = Kind::kText;
@@ -62,9 +67,15 @@ Value to_value(ReplyReader& reader) {
       value.kind = Kind::kError;
       value.text = reader.text();
       break;
-    case Tag::kArray: read_items(Kind::kArray, reader.count()); break;
-    case Tag::kSet: read_items(Kind::kSet, reader.count()); break;
-    case Tag::kMap: read_items(Kind::kMap, 2 * reader.count()); break;
+    case Tag::kArray:
+      read_items(Kind::kArray, reader.count());
+      break;
+    case Tag::kSet:
+      read_items(Kind::kSet, reader.count());
+      break;
+    case Tag::kMap:
+      read_items(Kind::kMap, 2 * reader.count());
+      break;
   }
   return value;
 }
@@ -115,10 +126,11 @@ Result<bool> Client::get(std::string_view key, std::string& value) {
 #ifndef SHOAL_LOCKED_READS
   if (key.size() <= kKeyBytesMax) {
     const Segment& segment = session.process().segment();
-    const auto read = keyspace::read_string(segment, keyspace::make_key(segment, session.database(), key), [&](uint32_t bytes) {
-      value.resize(bytes);
-      return value.data();
-    });
+    const auto read =
+        keyspace::read_string(segment, keyspace::make_key(segment, session.database(), key), [&](uint32_t bytes) {
+          value.resize(bytes);
+          return value.data();
+        });
     if (read != ReadString::kUseLock) return read == ReadString::kValue;
   }
 #endif
@@ -157,7 +169,8 @@ Result<int64_t> Client::del(std::string_view key) {
 Result<int64_t> Client::incr_by(std::string_view key, int64_t by) {
   int64_t result = 0;
   const NumberText text = format_integer(by);
-  Status status = state_->run({"INCRBY", key, text}, [&](Reply::Tag, ReplyReader& reader) { result = reader.integer(); });
+  Status status =
+      state_->run({"INCRBY", key, text}, [&](Reply::Tag, ReplyReader& reader) { result = reader.integer(); });
   if (!status.ok()) return status;
   return result;
 }
@@ -180,7 +193,9 @@ Status Client::keep(std::string_view channel, uint32_t messages, int64_t ttl_ms)
   return channels::configure(*state_->process, channel, history, kLockBudgetNs);
 }
 
-Result<Value> Client::command(std::initializer_list<std::string_view> words) { return command({words.begin(), words.size()}); }
+Result<Value> Client::command(std::initializer_list<std::string_view> words) {
+  return command({words.begin(), words.size()});
+}
 
 Result<Value> Client::command(std::span<const std::string_view> words) {
   if (state_->session.execute(words) != Outcome::kReplied) return state_->session.status();

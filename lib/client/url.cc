@@ -19,8 +19,10 @@ bool parse_size(std::string_view text, uint64_t& bytes) {
   while (digits < text.size() && text[digits] >= '0' && text[digits] <= '9') ++digits;
   std::string unit(text.substr(digits));
   for (char& c : unit) c = static_cast<char>(c | 0x20);
-  if (unit.ends_with("ib")) unit.resize(unit.size() - 2);
-  else if (unit.ends_with("b")) unit.pop_back();
+  if (unit.ends_with("ib"))
+    unit.resize(unit.size() - 2);
+  else if (unit.ends_with("b"))
+    unit.pop_back();
   const uint64_t factor = unit.empty() ? 1 : unit == "k" ? kKiB : unit == "m" ? kMiB : unit == "g" ? kGiB : 0;
   if (factor == 0 || !parse_number(text.substr(0, digits), bytes)) return false;
   return !__builtin_mul_overflow(bytes, factor, &bytes);
@@ -33,7 +35,9 @@ bool parse_flag(std::string_view text, bool& flag) {
 
 Status apply_option(Url& url, std::string_view name, std::string_view value) {
   if (name == "max_size") {
-    return parse_size(value, url.options.max_size) ? Status{} : Status{Code::kInvalidArgument, "max_size: write bytes, 512MiB or 2GiB"};
+    return parse_size(value, url.options.max_size)
+               ? Status{}
+               : Status{Code::kInvalidArgument, "max_size: write bytes, 512MiB or 2GiB"};
   }
   if (name == "shards" && parse_number(value, url.options.shard_count)) return {};
   if (name == "contexts" && parse_number(value, url.options.context_count)) return {};
@@ -42,7 +46,8 @@ Status apply_option(Url& url, std::string_view name, std::string_view value) {
   bool ignored;
   if (name == "create" && parse_flag(value, url.create)) return {};
   if (name == "daemon" && parse_flag(value, ignored)) return {};
-  return {Code::kInvalidArgument, "a URL option is unknown or has a bad value: max_size, shards, contexts, slots, mode, create, daemon"};
+  return {Code::kInvalidArgument,
+          "a URL option is unknown or has a bad value: max_size, shards, contexts, slots, mode, create, daemon"};
 }
 
 }  // namespace
@@ -70,7 +75,8 @@ Result<Url> Url::parse(std::string_view text) {
     query.remove_prefix(std::min(query.size(), option.size() + 1));
     const size_t equals = option.find('=');
     if (equals == std::string_view::npos) return Status{Code::kInvalidArgument, "a URL option must be name=value"};
-    if (Status status = apply_option(url, option.substr(0, equals), option.substr(equals + 1)); !status.ok()) return status;
+    if (Status status = apply_option(url, option.substr(0, equals), option.substr(equals + 1)); !status.ok())
+      return status;
   }
   return url;
 }

@@ -60,7 +60,8 @@ const Command* check_command(std::span<const Bytes> arguments, Reply& reply) {
   return command;
 }
 
-uint64_t shards_of(const Segment& segment, const Command& command, std::span<const Bytes> arguments, uint32_t database) noexcept {
+uint64_t shards_of(const Segment& segment, const Command& command, std::span<const Bytes> arguments,
+                   uint32_t database) noexcept {
   if ((command.flags & kAllShards) != 0) return all_shards(segment);
   if (command.shards != nullptr) return command.shards(segment, arguments, database);
   if (command.keys.first == 0) return 1;
@@ -76,7 +77,8 @@ uint64_t shards_of(const Segment& segment, const Command& command, std::span<con
     int64_t count = 0;
     if (command.keys.last > 0) add(static_cast<size_t>(command.keys.last));
     if (command.keys.first < argc && parse_integer(arguments[static_cast<size_t>(command.keys.first)], count)) {
-      for (int64_t i = 1; i <= count && command.keys.first + i < argc; ++i) add(static_cast<size_t>(command.keys.first + i));
+      for (int64_t i = 1; i <= count && command.keys.first + i < argc; ++i)
+        add(static_cast<size_t>(command.keys.first + i));
     }
   } else {
     const int64_t last = command.keys.last < 0 ? argc + command.keys.last : command.keys.last;
@@ -127,7 +129,9 @@ Outcome CallRunner::transact(uint64_t shards, int64_t budget_ns, Body&& body) {
     }
     reply.rewind(start);
     if (Status status = process.segment().grow(std::max(wanted, kExtentBytes / 2)); !status.ok()) {
-      reply.error(std::string(status.code() == Code::kFull && std::string_view(status.text()).starts_with("OOM") ? "" : "OOM ") +
+      reply.error(std::string(status.code() == Code::kFull && std::string_view(status.text()).starts_with("OOM")
+                                  ? ""
+                                  : "OOM ") +
                   status.text());
       return Outcome::kReplied;
     }
@@ -170,7 +174,8 @@ Outcome CallRunner::run(const Command& command, std::span<const Bytes> arguments
     Call call(session_, command, arguments, &tx, reply);
     command.handler(call);
     if (call.failed() && !reply.overflow()) tx.rollback_to({0, 0});
-    if ((command.flags & kWrite) != 0 && tx.shard(tx.home()).lazy_free != 0) keyspace::free_lazily(tx, tx.home(), kLazyFreeBudget);
+    if ((command.flags & kWrite) != 0 && tx.shard(tx.home()).lazy_free != 0)
+      keyspace::free_lazily(tx, tx.home(), kLazyFreeBudget);
     return call.blocked() ? Outcome::kPending : Outcome::kReplied;
   });
   if (blocks) blocking::after(session_, result, arguments);
@@ -188,7 +193,8 @@ Outcome CallRunner::run_all(std::span<const std::vector<Bytes>> commands, int64_
     SHOAL_ASSERT(command != nullptr);  // checked when it was queued
     rows.push_back(command);
     int64_t selected = 0;
-    if (std::string_view(command->name) == "SELECT" && parse_integer(arguments[1], selected) && selected >= 0 && selected < kDatabaseCount) {
+    if (std::string_view(command->name) == "SELECT" && parse_integer(arguments[1], selected) && selected >= 0 &&
+        selected < kDatabaseCount) {
       database = static_cast<uint32_t>(selected);
     }
     if ((command->flags & kSession) != 0 && command->shards == nullptr) continue;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // call.h: the one path of every command: optimistic try, locks, transaction, handler, growth, commit, wakes.
 //
-//   arguments in private memory -> shards of the keys -> [optimistic handler] -> lock -> handler -> commit -> unlock -> wakes
+//   arguments in private memory -> shards of the keys -> [optimistic handler] -> lock -> handler -> commit -> unlock
+//         -> wakes
 //                                        ^                                        |
 //                                        +--- segment grown, or arena enlarged ---+  (undone first)
 //
@@ -13,7 +14,8 @@
 namespace shoal {
 
 // Shards that the command will touch, as a mask; 0: a key is too long.
-uint64_t shards_of(const Segment& segment, const Command& command, std::span<const Bytes> arguments, uint32_t database) noexcept;
+uint64_t shards_of(const Segment& segment, const Command& command, std::span<const Bytes> arguments,
+                   uint32_t database) noexcept;
 
 // Arity and existence; answers the error and returns nullptr.
 const Command* check_command(std::span<const Bytes> arguments, Reply& reply);
@@ -26,7 +28,7 @@ class CallRunner {
 
  private:
   // Locks, runs `body(tx)` and commits; repeats it after growth. The body leaves its answer in the session's reply.
-  void after_commit(Transaction& tx) noexcept;   // unlocked: wakes
+  void after_commit(Transaction& tx) noexcept;  // unlocked: wakes
   template <typename Body>
   Outcome transact(uint64_t shards, int64_t budget_ns, Body&& body);
 

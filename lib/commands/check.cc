@@ -20,8 +20,8 @@ namespace {
 using shm::Entry;
 
 // ---- What other layers keep in a shard beside keys ----
-// Each part visits its blocks and notes what is wrong with them. It follows what it finds: its run ends at the first block that
-// is none, or is reached twice.
+// Each part visits its blocks and notes what is wrong with them. It follows what it finds: its run ends at the first
+// block that is none, or is reached twice.
 
 struct PartRun {
   BlockCheck& blocks;
@@ -37,14 +37,16 @@ void check_waiters(PartRun& run) {
     visit_or_give_up(*static_cast<BlockCheck*>(blocks), block);
     return true;
   };
-  if (!waiters::check(run.blocks.segment(), run.shard, visit, &run.blocks)) run.blocks.found("waiters are not as they should be", run.shard);
+  if (!waiters::check(run.blocks.segment(), run.shard, visit, &run.blocks))
+    run.blocks.found("waiters are not as they should be", run.shard);
 }
 
 void check_channels(PartRun& run) {
   channels::for_each_block(
       run.blocks.segment(), run.shard,
       [](void* blocks, uint64_t block) { visit_or_give_up(*static_cast<BlockCheck*>(blocks), block); }, &run.blocks);
-  if (const char* broken = channels::check_shard(run.blocks.segment(), run.shard); broken != nullptr) run.blocks.found(broken, run.shard);
+  if (const char* broken = channels::check_shard(run.blocks.segment(), run.shard); broken != nullptr)
+    run.blocks.found(broken, run.shard);
 }
 
 // Messages that transactions have published and that have not left yet. Once, not per shard.
@@ -111,7 +113,8 @@ class KeyspaceCheck {
     }
     const uint64_t sequence = shard.sequence.load(std::memory_order_acquire);
     for (const auto& deleted : shard.deleted) {
-      if (deleted.load() > sequence + 1) blocks_.found("the version of a removed key lies in the future", index, deleted.load());
+      if (deleted.load() > sequence + 1)
+        blocks_.found("the version of a removed key lies in the future", index, deleted.load());
     }
     graveyard(index);
   }
@@ -135,7 +138,8 @@ class KeyspaceCheck {
       blocks_.found("an entry is of no type", offset, static_cast<uint64_t>(meta.type));
       return false;
     }
-    if (blob ? meta.value_bytes != sizeof(shm::BlobRoot) : row->root_bytes != 0 && meta.value_bytes != row->root_bytes) {
+    if (blob ? meta.value_bytes != sizeof(shm::BlobRoot)
+             : row->root_bytes != 0 && meta.value_bytes != row->root_bytes) {
       blocks_.found("an entry's root has the wrong size", offset, meta.value_bytes);
       return false;
     }
@@ -210,8 +214,11 @@ class KeyspaceCheck {
       ++report_.graves;
       const auto& grave = *segment_.pointer<Entry>(offset);
       if (grave.type() == keyspace::kDictGrave) {
-        if (grave.info().value_bytes != sizeof(shm::DictRoot)) return blocks_.found("a grave of keys has no root", offset);
-        DictCheck(blocks_, grave.root<shm::DictRoot>()).walk([&](uint64_t item, bool& good) { return entry(index, item, good); });
+        if (grave.info().value_bytes != sizeof(shm::DictRoot))
+          return blocks_.found("a grave of keys has no root", offset);
+        DictCheck(blocks_, grave.root<shm::DictRoot>()).walk([&](uint64_t item, bool& good) {
+          return entry(index, item, good);
+        });
       } else {
         value(grave, false);
       }
@@ -237,13 +244,15 @@ void check_shard_words(const Segment& segment, BlockCheck& blocks) noexcept {
     const shm::Shard& shard = segment.shard(index);
     const uint32_t owner = shard.owner.load(std::memory_order_acquire) & ~shm::kWaitersBit;
     const bool exists = shm::context_index(owner) < segment.header().context_count;
-    if (owner != 0 && (!exists || segment.context(shm::context_index(owner)).id.load(std::memory_order_acquire) != owner)) {
+    if (owner != 0 &&
+        (!exists || segment.context(shm::context_index(owner)).id.load(std::memory_order_acquire) != owner)) {
       blocks.found("a shard is locked by a context that is gone", index, owner);
     } else if (owner != 0 && dead(segment, owner)) {
       blocks.found("a shard is locked by a dead context", index, owner);
     }
     if (shard.sequence.load(std::memory_order_acquire) % 2 != 0) {
-      blocks.found("a shard's sequence is odd and nobody changes it", index, shard.sequence.load(std::memory_order_acquire));
+      blocks.found("a shard's sequence is odd and nobody changes it", index,
+                   shard.sequence.load(std::memory_order_acquire));
     }
   }
 }
@@ -256,15 +265,18 @@ void check_context(const Segment& segment, BlockCheck& blocks, uint32_t index) n
   if (claim != 0 && slot >= segment.header().slot_count) {
     blocks.found("a context is claimed for a slot that does not exist", index, claim);
   } else if (claim != 0) {
-    const bool used = segment.slot(slot).state.load(std::memory_order_acquire) != static_cast<uint32_t>(shm::SlotState::kFree);
-    const bool same = (segment.slot(slot).generation.load(std::memory_order_acquire) & ~uint64_t{0} >> 16) == claim >> 16;
+    const bool used =
+        segment.slot(slot).state.load(std::memory_order_acquire) != static_cast<uint32_t>(shm::SlotState::kFree);
+    const bool same =
+        (segment.slot(slot).generation.load(std::memory_order_acquire) & ~uint64_t{0} >> 16) == claim >> 16;
     if (!used || !same) blocks.found("a context is claimed for a process that is gone", index, claim);
   }
   if (id == 0) return;
   if (claim == 0) blocks.found("a context has an id and no claim", index, id);
   if (id != shm::context_id(context.next_generation, index)) blocks.found("a context's id is not its own", index, id);
   if (owns_a_shard(segment, id)) return;
-  if (context.journal_words != 0) blocks.found("a context outside of a transaction has something to undo", index, context.journal_words);
+  if (context.journal_words != 0)
+    blocks.found("a context outside of a transaction has something to undo", index, context.journal_words);
 }
 
 // A context that nobody has must be as clean as new.
@@ -280,8 +292,10 @@ void check_free_context(const Segment& segment, BlockCheck& blocks, uint32_t ind
 
 void check_processes(const Segment& segment, BlockCheck& blocks) noexcept {
   const shm::Header& header = segment.header();
-  if (header.context_high.load() > header.context_count) blocks.found("more contexts are in use than there are", header.context_high.load());
-  if (header.slot_high.load() > header.slot_count) blocks.found("more slots are in use than there are", header.slot_high.load());
+  if (header.context_high.load() > header.context_count)
+    blocks.found("more contexts are in use than there are", header.context_high.load());
+  if (header.slot_high.load() > header.slot_count)
+    blocks.found("more slots are in use than there are", header.slot_high.load());
   for (uint32_t index = 0; index < header.context_count; ++index) {
     check_context(segment, blocks, index);
     check_free_context(segment, blocks, index);
@@ -301,10 +315,12 @@ const char* broken_header(const Segment& segment) noexcept {
   const shm::Header& h = segment.header();
   if (h.magic != shm::kMagic || h.layout_version != shm::kLayoutVersion) return "the header is not a segment's";
   const uint64_t committed = h.committed.load();
-  if (committed > h.max_size || committed % kExtentBytes != 0 || h.extents_offset > committed) return "the header's sizes make no sense";
+  if (committed > h.max_size || committed % kExtentBytes != 0 || h.extents_offset > committed)
+    return "the header's sizes make no sense";
   const bool in_order = h.slots_offset + uint64_t{h.slot_count} * sizeof(shm::Slot) <= h.contexts_offset &&
                         h.contexts_offset + uint64_t{h.context_count} * sizeof(shm::Context) <= h.shards_offset &&
-                        h.shards_offset + uint64_t{h.shard_count} * sizeof(shm::Shard) <= h.fixed_end && h.fixed_end <= h.extents_offset;
+                        h.shards_offset + uint64_t{h.shard_count} * sizeof(shm::Shard) <= h.fixed_end &&
+                        h.fixed_end <= h.extents_offset;
   return in_order && h.shard_count <= kShardCountMax && h.shard_count > 0 ? nullptr : "the header's regions overlap";
 }
 
@@ -327,7 +343,8 @@ CheckReport check(const Segment& segment) {
   blocks.finish();
   uint64_t used = 0;
   for (uint32_t index = 0; index < segment.shard_count(); ++index) used += segment.shard(index).bytes_used;
-  if (used != blocks.bytes_reached()) blocks.found("the shards count their bytes wrongly", used, blocks.bytes_reached());
+  if (used != blocks.bytes_reached())
+    blocks.found("the shards count their bytes wrongly", used, blocks.bytes_reached());
   report.findings = blocks.findings();
   report.blocks = blocks.blocks_reached();
   report.bytes = blocks.bytes_reached();

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 // check.h: every invariant of a segment, walked: for tests, for `shoal check`, for whoever wants to know.
 //
-//   pages       free, claimed by a context, journal of a context, or owned by a shard; spans whole (transaction/block_check.h)
-//   blocks      each free or reached exactly once: dicts, entries, values, what waits for lazy freeing, and what the parts add
-//   keys        in the right shard and bucket, with the right tag; counts of keys and of expiries; versions; values sound
+//   pages       free, claimed by a context, journal of a context, or owned by a shard; spans whole
+//         (transaction/block_check.h)
+//   blocks      each free or reached exactly once: dicts, entries, values, what waits for lazy freeing, and what the
+//         parts add
+//   keys        in the right shard and bucket, with the right tag; counts of keys and of expiries; versions; values
+//         sound
 //   shards      locks that name somebody, sequences even
 //   contexts    ids, generations, claims that name a slot in use, journals empty outside of transactions
 //   slots       states and the high-water mark
@@ -32,7 +35,8 @@ struct CheckReport {
 
 // The caller holds the locks of all shards, or nobody else is at work.
 CheckReport check(const Segment& segment);
-// Takes the locks of all shards (recovering whoever died with one), checks, and frees them. Everybody else waits meanwhile.
+// Takes the locks of all shards (recovering whoever died with one), checks, and frees them. Everybody else waits
+// meanwhile.
 Result<CheckReport> check_locked(Process& process, int64_t budget_ns);
 
 std::string describe(const Finding& finding);

@@ -52,7 +52,8 @@ void expire(Call& call, bool seconds, bool absolute) noexcept {
   const Entry* entry = call.write(key);
   if (entry == nullptr) return call.reply().integer(0);
   const int64_t current = entry->expires_ms();
-  const bool refused = (flags.nx && current != 0) || (flags.xx && current == 0) || (flags.gt && (current == 0 || expires_ms <= current)) ||
+  const bool refused = (flags.nx && current != 0) || (flags.xx && current == 0) ||
+                       (flags.gt && (current == 0 || expires_ms <= current)) ||
                        (flags.lt && current != 0 && expires_ms >= current);
   if (refused) return call.reply().integer(0);
   if (expires_ms <= call.now_ms()) {
@@ -251,7 +252,8 @@ void cmd_scan(Call& call) {
     if (position == 0 && ++shard == call.segment().shard_count()) shard = 0;
   }
   call.reply().end(mark, count);
-  call.reply().fit_bulk(cursor_mark, kCursorDigitsMax, format_integer(static_cast<int64_t>(uint64_t{shard} << 32 | position)));
+  call.reply().fit_bulk(cursor_mark, kCursorDigitsMax,
+                        format_integer(static_cast<int64_t>(uint64_t{shard} << 32 | position)));
 }
 
 void cmd_randomkey(Call& call) {
@@ -261,7 +263,8 @@ void cmd_randomkey(Call& call) {
     const shm::Shard& shard = call.segment().shard((first + step) % shards);
     for (int tries = 0; tries < 64 && shard.database_keys[call.database()] > 0; ++tries) {
       const auto& entry = *call.segment().pointer<Entry>(Dict::random_item(call.segment(), shard.keys, call.random()));
-      if (entry.info().database == call.database() && !keyspace::expired(entry, call.now_ms())) return call.reply().bulk(entry.key());
+      if (entry.info().database == call.database() && !keyspace::expired(entry, call.now_ms()))
+        return call.reply().bulk(entry.key());
     }
   }
   call.reply().null();
@@ -294,7 +297,8 @@ void cmd_flushdb(Call& call) {
 void cmd_flushall(Call& call) {
   if (!flush_mode_ok(call)) return;
   for (uint32_t shard = 0; shard < call.segment().shard_count(); ++shard) {
-    for (uint32_t database = 0; database < kDatabaseCount; ++database) keyspace::remove_database(call.tx(), shard, database);
+    for (uint32_t database = 0; database < kDatabaseCount; ++database)
+      keyspace::remove_database(call.tx(), shard, database);
   }
   call.reply().ok();
 }

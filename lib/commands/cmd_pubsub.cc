@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// cmd_pubsub.cc: PUBLISH and the questions of PUBSUB. Subscribing is not a command of a session here: a subscriber is an object
-// with a cursor of its own (channels/subscriber.h).
+// cmd_pubsub.cc: PUBLISH and the questions of PUBSUB. Subscribing is not a command of a session here: a subscriber is
+// an object with a cursor of its own (channels/subscriber.h).
 #include "commands/cmd_pubsub.h"
 
 #include <string>
@@ -20,15 +20,18 @@ using channels::ChannelKind;
 
 void answer(Call& call, const Status& status, uint64_t receivers) {
   switch (status.code()) {
-    case Code::kOk: return call.reply().integer(static_cast<int64_t>(receivers));
+    case Code::kOk:
+      return call.reply().integer(static_cast<int64_t>(receivers));
     case Code::kFull: {
       const std::string text = status.text();
       return call.error(text.starts_with("OOM") ? text : "OOM " + text);
     }
     case Code::kRedisError:
-      return call.error(status.number() == 0 ? status.text()
-                                             : std::string(status.text()) + ": at most " + std::to_string(status.number()) + " bytes");
-    default: call.session().fail(status);
+      return call.error(status.number() == 0
+                            ? status.text()
+                            : std::string(status.text()) + ": at most " + std::to_string(status.number()) + " bytes");
+    default:
+      call.session().fail(status);
   }
 }
 
@@ -58,7 +61,8 @@ void cmd_publish(Call& call) {
   auto context = session.process().context();
   if (!context.ok()) return answer(call, context.status(), 0);
   channels::Published published;
-  const Status status = channels::publish(session.process(), *context.value(), call.arg(1), call.arg(2), session.budget_ns(), published);
+  const Status status =
+      channels::publish(session.process(), *context.value(), call.arg(1), call.arg(2), session.budget_ns(), published);
   answer(call, status, published.receivers);
 }
 
@@ -78,7 +82,8 @@ void cmd_pubsub_channels(Call& call) {
 void cmd_pubsub_numpat(Call& call) {
   int64_t count = 0;
   const Segment& segment = call.segment();
-  for (uint64_t next = segment.header().patterns; next != 0; next = segment.pointer<shm::Channel>(next)->next_pattern) ++count;
+  for (uint64_t next = segment.header().patterns; next != 0; next = segment.pointer<shm::Channel>(next)->next_pattern)
+    ++count;
   call.reply().integer(count);
 }
 

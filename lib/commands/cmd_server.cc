@@ -39,14 +39,17 @@ void cmd_select(Call& call) {
 
 // Nobody is asked for a password: who can map the segment may use it (file mode and owner decide).
 void cmd_auth(Call& call) {
-  call.error("ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?");
+  call.error(
+      "ERR AUTH <password> called without any password configured for the default user. Are you sure your "
+      "configuration is correct?");
 }
 
 void cmd_hello(Call& call) {
   int64_t protocol = call.session().protocol();
   size_t i = 1;
   if (call.argc() > 1) {
-    if (!parse_integer(call.arg(i++), protocol)) return call.error("ERR Protocol version is not an integer or out of range");
+    if (!parse_integer(call.arg(i++), protocol))
+      return call.error("ERR Protocol version is not an integer or out of range");
     if (protocol != 2 && protocol != 3) return call.error("NOPROTO unsupported protocol version");
   }
   for (; i < call.argc(); ++i) {
@@ -83,7 +86,8 @@ void cmd_reset(Call& call) {
 
 void cmd_client_setname(Call& call) {
   for (char c : call.arg(2)) {
-    if (c < '!' || c > '~') return call.error("ERR Client names cannot contain spaces, newlines or special characters.");
+    if (c < '!' || c > '~')
+      return call.error("ERR Client names cannot contain spaces, newlines or special characters.");
   }
   call.session().name() = std::string(call.arg(2));
   call.reply().ok();
@@ -124,12 +128,15 @@ void cmd_info(Call& call) {
       expires[database] += segment.shard(i).database_expires[database];
     }
   }
-  std::string text = "# Server\r\nredis_version:" + std::string(kRedisVersion) + "\r\nshoal_version:" SHOAL_VERSION
-                     "\r\nredis_mode:standalone\r\narch_bits:64\r\nprocess_id:0\r\n";
-  text += "uptime_in_seconds:" + std::to_string((wall_clock_ms() - static_cast<int64_t>(header.created_ms)) / 1000) + "\r\n";
+  std::string text = "# Server\r\nredis_version:" + std::string(kRedisVersion) +
+                     "\r\nshoal_version:" SHOAL_VERSION "\r\nredis_mode:standalone\r\narch_bits:64\r\nprocess_id:0\r\n";
+  text += "uptime_in_seconds:" + std::to_string((wall_clock_ms() - static_cast<int64_t>(header.created_ms)) / 1000) +
+          "\r\n";
   text += "\r\n# Clients\r\nconnected_clients:" + std::to_string(header.slot_high.load()) + "\r\n";
-  text += "\r\n# Memory\r\nused_memory:" + std::to_string(used) + "\r\nused_memory_human:" + std::to_string(used / kMiB) +
-          "M\r\nused_memory_rss:" + std::to_string(segment.committed()) + "\r\nmaxmemory:" + std::to_string(header.max_size) + "\r\n";
+  text += "\r\n# Memory\r\nused_memory:" + std::to_string(used) +
+          "\r\nused_memory_human:" + std::to_string(used / kMiB) +
+          "M\r\nused_memory_rss:" + std::to_string(segment.committed()) +
+          "\r\nmaxmemory:" + std::to_string(header.max_size) + "\r\n";
   text += "\r\n# Persistence\r\nloading:0\r\n\r\n# Replication\r\nrole:master\r\nconnected_slaves:0\r\n";
   text += "\r\n# Cluster\r\ncluster_enabled:0\r\n\r\n# Keyspace\r\n";
   for (uint32_t database = 0; database < kDatabaseCount; ++database) {

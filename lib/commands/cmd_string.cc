@@ -67,7 +67,8 @@ bool parse_set_options(Call& call, SetOptions& options) noexcept {
       options.get = true;
     } else if (call.arg_is(i, "KEEPTTL") && !options.has_expiry) {
       options.keep_ttl = true;
-    } else if (is_expiry_option(call, i, seconds, absolute) && !options.keep_ttl && !options.has_expiry && i + 1 < call.argc()) {
+    } else if (is_expiry_option(call, i, seconds, absolute) && !options.keep_ttl && !options.has_expiry &&
+               i + 1 < call.argc()) {
       options.has_expiry = true;
       if (!expiry_arg(call, ++i, seconds, absolute, options.expires_ms)) return false;
     } else {
@@ -99,7 +100,9 @@ void increment(Call& call, int64_t by) noexcept {
 }
 
 void set_many(Call& call, bool only_new) noexcept {
-  if (call.argc() % 2 == 0) return call.error(only_new ? "ERR wrong number of arguments for 'msetnx' command" : "ERR wrong number of arguments for 'mset' command");
+  if (call.argc() % 2 == 0)
+    return call.error(only_new ? "ERR wrong number of arguments for 'msetnx' command"
+                               : "ERR wrong number of arguments for 'mset' command");
   if (only_new) {
     for (size_t i = 1; i < call.argc(); i += 2) {
       if (call.read(call.key(i)) != nullptr) return call.reply().integer(0);

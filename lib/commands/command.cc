@@ -36,7 +36,8 @@ const Command* find_command(Bytes name) noexcept {
   return found == names().end() ? nullptr : found->second;
 }
 
-Call::Call(Session& session, const Command& command, std::span<const Bytes> arguments, Transaction* tx, Reply& reply) noexcept
+Call::Call(Session& session, const Command& command, std::span<const Bytes> arguments, Transaction* tx,
+           Reply& reply) noexcept
     : session_(session), command_(command), arguments_(arguments), tx_(tx), reply_(reply), reply_start_(reply.used()) {}
 
 int64_t Call::now_ms() noexcept {

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 // command.h: the row of a command, and what its handler sees.
 //
-// A new command is a function void cmd_x(Call&) in the file of its family, one row in table.cc, and a test. call() reads the
-// row and does what must not be forgotten: arity, locks of the shards of its keys, transaction, growth, log, wakes. The
-// handler holds only its idea; it runs under the locks of its keys' shards: no system call, no exception, no allocation.
+// A new command is a function void cmd_x(Call&) in the file of its family, one row in table.cc, and a test. call()
+// reads the row and does what must not be forgotten: arity, locks of the shards of its keys, transaction, growth, log,
+// wakes. The handler holds only its idea; it runs under the locks of its keys' shards: no system call, no exception, no
+// allocation.
 #pragma once
 
 #include <array>
@@ -20,7 +21,18 @@ namespace shoal {
 class Call;
 class Session;
 
-enum class Group : uint8_t { kConnection, kServer, kGeneric, kString, kList, kHash, kSet, kSortedSet, kPubSub, kTransactions };
+enum class Group : uint8_t {
+  kConnection,
+  kServer,
+  kGeneric,
+  kString,
+  kList,
+  kHash,
+  kSet,
+  kSortedSet,
+  kPubSub,
+  kTransactions
+};
 
 // argc counts the command's name.
 struct Arity {
@@ -37,16 +49,17 @@ struct KeyPositions {
 inline constexpr KeyPositions kNoKeys{}, kFirstKey{1, 1, 1}, kAllKeys{1, -1, 1}, kTwoKeys{1, 2, 1};
 
 enum CommandFlag : uint32_t {
-  kWrite = 1u << 0,          // may change the keyspace; refused by a read-only shard
+  kWrite = 1u << 0,  // may change the keyspace; refused by a read-only shard
   kReadOnly = 1u << 1,
-  kFast = 1u << 2,           // O(1) or O(log n)
-  kBlocking = 1u << 3,       // may answer "not yet" (Call::block)
-  kAllShards = 1u << 4,      // works on the whole keyspace at once
-  kSession = 1u << 5,        // works on the session, without locks or transaction (SELECT, PING, MULTI ...); it may lock by
-                             // itself for session.budget_ns() and session.fail(), and inside EXEC has what Command::shards says
-  kNotInMulti = 1u << 6,     // refused inside MULTI
-  kNumKeys = 1u << 7,        // the argument at keys.first counts the keys that follow it (ZUNION numkeys ...); keys before it
-                             // are given by keys.last (a destination at position keys.last, 0 = none)
+  kFast = 1u << 2,       // O(1) or O(log n)
+  kBlocking = 1u << 3,   // may answer "not yet" (Call::block)
+  kAllShards = 1u << 4,  // works on the whole keyspace at once
+  kSession = 1u << 5,    // works on the session, without locks or transaction (SELECT, PING, MULTI ...); it may lock by
+                         // itself for session.budget_ns() and session.fail(), and inside EXEC has what
+                         // Command::shards says
+  kNotInMulti = 1u << 6,  // refused inside MULTI
+  kNumKeys = 1u << 7,  // the argument at keys.first counts the keys that follow it (ZUNION numkeys ...); keys before it
+                       // are given by keys.last (a destination at position keys.last, 0 = none)
 };
 
 using Handler = void (*)(Call& call);
@@ -56,8 +69,8 @@ using ShardsOf = uint64_t (*)(const Segment& segment, std::span<const Bytes> arg
 using OptimisticHandler = bool (*)(Call& call);
 
 struct Command {
-  const char* name;          // upper case; a subcommand's row is "CLIENT|SETNAME"
-  Handler handler;           // nullptr: a family whose members are rows of their own (CLIENT)
+  const char* name;  // upper case; a subcommand's row is "CLIENT|SETNAME"
+  Handler handler;   // nullptr: a family whose members are rows of their own (CLIENT)
   Group group;
   Arity arity;
   uint32_t flags;
@@ -89,7 +102,8 @@ struct Found {
 
 class Call {
  public:
-  Call(Session& session, const Command& command, std::span<const Bytes> arguments, Transaction* tx, Reply& reply) noexcept;
+  Call(Session& session, const Command& command, std::span<const Bytes> arguments, Transaction* tx,
+       Reply& reply) noexcept;
 
   // ---- Arguments: private memory, copied before the locks ----
   size_t argc() const noexcept { return arguments_.size(); }
@@ -100,7 +114,7 @@ class Call {
 
   // ---- Answers ----
   Reply& reply() noexcept { return reply_; }
-  void error(Bytes text) noexcept;            // the command fails: undone, this text
+  void error(Bytes text) noexcept;  // the command fails: undone, this text
   bool failed() const noexcept { return failed_; }
   bool resp3() const noexcept;
 
@@ -110,8 +124,8 @@ class Call {
   Transaction& tx() noexcept { return *tx_; }
   const Segment& segment() noexcept;
   uint32_t database() const noexcept;
-  int64_t now_ms() noexcept;                  // wall clock, the same for the whole command
-  uint64_t random() noexcept;                 // of this thread
+  int64_t now_ms() noexcept;   // wall clock, the same for the whole command
+  uint64_t random() noexcept;  // of this thread
 
   // ---- Keys ----
   Key key(size_t argument) noexcept;
@@ -120,9 +134,13 @@ class Call {
   const shm::Entry* write(const Key& key) noexcept { return keyspace::find_for_write(*tx_, home(key), now_ms()); }
   // The same for one type: the root in the entry.
   template <typename Root>
-  Found<Root> read(const Key& key) noexcept { return typed<Root>(read(key)); }
+  Found<Root> read(const Key& key) noexcept {
+    return typed<Root>(read(key));
+  }
   template <typename Root>
-  Found<Root> write(const Key& key) noexcept { return typed<Root>(write(key)); }
+  Found<Root> write(const Key& key) noexcept {
+    return typed<Root>(write(key));
+  }
   // A new, zeroed root under a key that has no live entry. entry = nullptr when the segment is full.
   template <typename Root>
   Found<Root> create(const Key& key) noexcept {
@@ -172,14 +190,14 @@ class Call {
 
 // Text and numbers as Redis reads and writes them.
 bool parse_integer(Bytes text, int64_t& value) noexcept;
-bool parse_float(Bytes text, double& value) noexcept;      // accepts inf, +inf, -inf; refuses nan and blanks
+bool parse_float(Bytes text, double& value) noexcept;  // accepts inf, +inf, -inf; refuses nan and blanks
 struct NumberText {
   std::array<char, 48> bytes;
   uint32_t length;
   operator Bytes() const noexcept { return {bytes.data(), length}; }  // NOLINT
 };
 NumberText format_integer(int64_t value) noexcept;
-NumberText format_float(double value) noexcept;            // shortest that reads back, %.17g like Redis where it differs
+NumberText format_float(double value) noexcept;  // shortest that reads back, %.17g like Redis where it differs
 // INCRBYFLOAT, HINCRBYFLOAT: 17 decimals without trailing zeros.
 bool parse_long_double(Bytes text, long double& value) noexcept;
 struct LongFloatText {

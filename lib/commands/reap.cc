@@ -13,7 +13,8 @@ namespace shoal {
 
 namespace {
 
-// Something may have been left behind: by a reaper of this process that met a lock of a stopped holder, or before our time.
+// Something may have been left behind: by a reaper of this process that met a lock of a stopped holder, or before our
+// time.
 std::atomic<bool> leftovers{true};
 
 // Subscriptions of threads that ended while their process lives on: publishers pass over them, so there is no hurry.
@@ -21,7 +22,8 @@ constexpr int64_t kStaleSubscriptionsNs = 10'000'000'000;
 std::atomic<int64_t> next_stale_look{0};
 
 void reap(Process& process, uint32_t slot) {
-  if (const Result<shm::Context*> self = process.context(); self.ok()) channels::remove_all_stale(process, *self.value());
+  if (const Result<shm::Context*> self = process.context(); self.ok())
+    channels::remove_all_stale(process, *self.value());
   const uint64_t generation = process.segment().slot(slot).generation.load(std::memory_order_acquire);
   if (!queues::release_slot(process, slot, generation).ok()) leftovers = true;
   // A waiter that is left behind by this is found dead by the next command that would wake it.

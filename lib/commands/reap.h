@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// reap.h: what a dead process held, given back layer by layer. Called for a slot whose process is gone (by the daemon, and by
-// any process when there is no daemon) and for the own slot when a Process is destroyed.
+// reap.h: what a dead process held, given back layer by layer. Called for a slot whose process is gone (by the daemon,
+// and by any process when there is no daemon) and for the own slot when a Process is destroyed.
 //
 // Each part is a loop of transactions and idempotent: a reaper that dies is followed by another, who goes on.
 #pragma once
@@ -9,8 +9,8 @@
 
 namespace shoal {
 
-// Tells process/ what to do with a slot between begin_reaping() and finish_reaping(). Done when a program is loaded that
-// links all of the layer (shoal_link_all_layers).
+// Tells process/ what to do with a slot between begin_reaping() and finish_reaping(). Done when a program is loaded
+// that links all of the layer (shoal_link_all_layers).
 void install_reaper() noexcept;
 
 // Recovers dead threads and reaps dead processes now; gives how many processes. What the daemon does at its own pace.

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
-// reply.h: what a command answers. A tape of tagged values in an arena of this thread, reserved before the locks are taken;
-// the caller turns it into Python objects, RESP2, RESP3, C++ or Lua values after they fell.
+// reply.h: what a command answers. A tape of tagged values in an arena of this thread, reserved before the locks are
+// taken; the caller turns it into Python objects, RESP2, RESP3, C++ or Lua values after they fell.
 //
-// The arena never grows while a lock is held: when it is too small, overflow() is set, what follows is dropped, and call()
-// undoes, enlarges and runs the command again.
+// The arena never grows while a lock is held: when it is too small, overflow() is set, what follows is dropped, and
+// call() undoes, enlarges and runs the command again.
 //
-//   tape: tag u8, then  integer i64 | double f64 | length u32 + bytes (bulk, simple, error) | count u32 (array, map, set, push)
+//   tape: tag u8, then  integer i64 | double f64 | length u32 + bytes (bulk, simple, error) | count u32 (array, map,
+//         set, push)
 #pragma once
 
 #include <cstdint>
@@ -18,12 +19,25 @@ namespace shoal {
 
 class Reply {
  public:
-  enum class Tag : uint8_t { kNull, kNullArray, kInteger, kDouble, kTrue, kFalse, kBulk, kSimple, kError, kArray, kMap, kSet };
+  enum class Tag : uint8_t {
+    kNull,
+    kNullArray,
+    kInteger,
+    kDouble,
+    kTrue,
+    kFalse,
+    kBulk,
+    kSimple,
+    kError,
+    kArray,
+    kMap,
+    kSet
+  };
 
   explicit Reply(size_t capacity = 16 * 1024) : bytes_(new char[capacity]), capacity_(capacity) {}
 
   void null() noexcept { tag(Tag::kNull); }
-  void null_array() noexcept { tag(Tag::kNullArray); }          // RESP2 tells *-1 from $-1
+  void null_array() noexcept { tag(Tag::kNullArray); }  // RESP2 tells *-1 from $-1
   void integer(int64_t value) noexcept { scalar(Tag::kInteger, value); }
   void number(double value) noexcept { scalar(Tag::kDouble, value); }
   void boolean(bool value) noexcept { tag(value ? Tag::kTrue : Tag::kFalse); }
@@ -32,7 +46,7 @@ class Reply {
   void ok() noexcept { simple("OK"); }
   void error(Bytes text_with_code) noexcept { text(Tag::kError, text_with_code); }  // "ERR ...", "WRONGTYPE ..."
   void array(uint32_t count) noexcept { scalar(Tag::kArray, count); }
-  void map(uint32_t pairs) noexcept { scalar(Tag::kMap, pairs); }   // then key, value, key, value ...
+  void map(uint32_t pairs) noexcept { scalar(Tag::kMap, pairs); }  // then key, value, key, value ...
   void set(uint32_t count) noexcept { scalar(Tag::kSet, count); }
 
   // A bulk of known length in pieces: begin_bulk(total), then append() until all of it was given.

@@ -41,7 +41,8 @@ Outcome Session::execute(std::span<const Bytes> arguments, int64_t budget_ns) {
     }
   }
   const std::string_view name = command->name;
-  if (in_multi_ && name != "EXEC" && name != "DISCARD" && name != "MULTI" && name != "WATCH") return queue(*command, arguments);
+  if (in_multi_ && name != "EXEC" && name != "DISCARD" && name != "MULTI" && name != "WATCH")
+    return queue(*command, arguments);
   if (name == "EXEC" && in_multi_) return execute_queued(budget_ns);
   return CallRunner(*this).run(*command, arguments, budget_ns);
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-// session.h: what one Redis connection would hold: the selected database, the MULTI queue, WATCHed keys, a name. A session
-// lives in its process; nothing of it lies in the segment, except a blocked command's waiters (commands/blocking.h).
+// session.h: what one Redis connection would hold: the selected database, the MULTI queue, WATCHed keys, a name. A
+// session lives in its process; nothing of it lies in the segment, except a blocked command's waiters
+// (commands/blocking.h).
 //
-// Not for two threads at once; it may move between threads. After fork a child may go on with a copy of a session that was
-// not blocked.
+// Not for two threads at once; it may move between threads. After fork a child may go on with a copy of a session that
+// was not blocked.
 #pragma once
 
 #include <cstdint>
@@ -32,11 +33,11 @@ class Session {
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
-  // Runs one command: name and arguments. budget_ns bounds the wait for locks: kLockBudgetNs, or kLoopLockBudgetNs on an
-  // event loop.
+  // Runs one command: name and arguments. budget_ns bounds the wait for locks: kLockBudgetNs, or kLoopLockBudgetNs on
+  // an event loop.
   Outcome execute(std::span<const Bytes> arguments, int64_t budget_ns = kLockBudgetNs);
-  // MULTI ... EXEC in one call: all commands atomically, under the session's WATCHes, which end with it. The reply is EXEC's:
-  // an array, null if a watch fired, EXECABORT if a command is not even well-formed.
+  // MULTI ... EXEC in one call: all commands atomically, under the session's WATCHes, which end with it. The reply is
+  // EXEC's: an array, null if a watch fired, EXECABORT if a command is not even well-formed.
   Outcome execute_atomically(std::span<const std::vector<Bytes>> commands, int64_t budget_ns = kLockBudgetNs);
 
   // Runs the blocking command that waits again: blocking::resume() is what to call.

@@ -131,7 +131,8 @@ std::byte* fresh_value(Transaction& tx, const Entry& entry) noexcept {
   return tx.fresh(tx.offset_of(&entry)) + entry.info().value_at();
 }
 
-const Entry* resize(Transaction& tx, const Key& key, const Entry& entry, uint32_t value_bytes, bool with_expiry) noexcept {
+const Entry* resize(Transaction& tx, const Key& key, const Entry& entry, uint32_t value_bytes,
+                    bool with_expiry) noexcept {
   EntryMeta meta = entry.info();
   const int64_t expires_ms = entry.expires_ms();
   const uint32_t kept = std::min(meta.value_bytes, value_bytes);
@@ -189,7 +190,8 @@ void rename(Transaction& tx, const Key& from, const Entry& entry, const Key& to)
   meta.key_bytes = static_cast<uint16_t>(to.name.size());
   Entry* moved = create_block(tx, to, meta);
   if (moved == nullptr) return;
-  if (meta.has_expiry) const_cast<shm::Cell<uint64_t>&>(moved->expiry_word()) = static_cast<uint64_t>(entry.expires_ms());
+  if (meta.has_expiry)
+    const_cast<shm::Cell<uint64_t>&>(moved->expiry_word()) = static_cast<uint64_t>(entry.expires_ms());
   std::memcpy(reinterpret_cast<std::byte*>(moved) + meta.value_at(), entry.value(), meta.value_bytes);
   take_out(tx, from, entry);
   tx.free(tx.offset_of(&entry));
@@ -197,7 +199,9 @@ void rename(Transaction& tx, const Key& from, const Entry& entry, const Key& to)
   if (moved->expires_ms() != 0) note_next_expiry(tx, to.shard, moved->expires_ms());
 }
 
-void touch(Transaction& tx, const Key& key, const Entry& entry) noexcept { tx.edit(entry.version) = tx.version(key.shard); }
+void touch(Transaction& tx, const Key& key, const Entry& entry) noexcept {
+  tx.edit(entry.version) = tx.version(key.shard);
+}
 
 const Entry* set_expiry(Transaction& tx, const Key& key, const Entry& entry, int64_t expires_ms) noexcept {
   const Entry* target = &entry;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// keyspace.h: from a key to its entry. 16 databases share each shard's dict; the database is part of the hash and of the
-// entry, so `SELECT` costs nothing.
+// keyspace.h: from a key to its entry. 16 databases share each shard's dict; the database is part of the hash and of
+// the entry, so `SELECT` costs nothing.
 //
-// Everything but find_snapshot() runs under the lock of the key's shard. A key whose time has come is missing for readers
-// and is deleted by the next writer who meets it (or by the daemon).
+// Everything but find_snapshot() runs under the lock of the key's shard. A key whose time has come is missing for
+// readers and is deleted by the next writer who meets it (or by the daemon).
 // Dies at any line: undone with the transaction.
 #pragma once
 
@@ -42,14 +42,16 @@ inline bool expired(const shm::Entry& entry, int64_t now_ms) noexcept {
 const shm::Entry* find_for_read(const Segment& segment, const Key& key, int64_t now_ms) noexcept;
 const shm::Entry* find_for_write(Transaction& tx, const Key& key, int64_t now_ms) noexcept;
 
-// A new entry under a key that has none, with room for an expiry word if asked. Its value area of `value_bytes` is undefined: fill it through fresh_value() in the same
-// transaction. nullptr when the segment is full.
+// A new entry under a key that has none, with room for an expiry word if asked. Its value area of `value_bytes` is
+// undefined: fill it through fresh_value() in the same transaction. nullptr when the segment is full.
 const shm::Entry* create(Transaction& tx, const Key& key, Type type, Encoding encoding, uint32_t value_bytes,
-                        bool with_expiry = false) noexcept;
+                         bool with_expiry = false) noexcept;
 std::byte* fresh_value(Transaction& tx, const shm::Entry& entry) noexcept;
-// Replaces the entry by a copy with another size of value (the first bytes are kept) and room for an expiry word if asked.
+// Replaces the entry by a copy with another size of value (the first bytes are kept) and room for an expiry word if
+// asked.
 // The new entry; nullptr when the segment is full.
-const shm::Entry* resize(Transaction& tx, const Key& key, const shm::Entry& entry, uint32_t value_bytes, bool with_expiry) noexcept;
+const shm::Entry* resize(Transaction& tx, const Key& key, const shm::Entry& entry, uint32_t value_bytes,
+                         bool with_expiry) noexcept;
 
 // Removes key and value; large values are left to lazy freeing.
 void remove(Transaction& tx, const Key& key, const shm::Entry& entry) noexcept;
@@ -71,8 +73,8 @@ const shm::Entry* set_expiry(Transaction& tx, const Key& key, const shm::Entry& 
 // removal of a key like it.
 uint64_t version(const Segment& segment, const Key& key, int64_t now_ms) noexcept;
 
-// What was removed and is freed bit by bit: a chain of entries from Shard::lazy_free on, linked by their version words. The
-// tag of one that holds a whole dict of keys (remove_database):
+// What was removed and is freed bit by bit: a chain of entries from Shard::lazy_free on, linked by their version words.
+// The tag of one that holds a whole dict of keys (remove_database):
 inline constexpr auto kDictGrave = static_cast<Type>(15);
 
 // Frees a few blocks of what was removed lazily in this shard. True if there is more.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// read_string.h: GET without the lock. Any thread, no context needed; writes nothing that is shared, so it scales with cores.
+// read_string.h: GET without the lock. Any thread, no context needed; writes nothing that is shared, so it scales with
+// cores.
 // Dies at any line: nothing is left behind.
 #pragma once
 
@@ -11,12 +12,13 @@
 namespace shoal::keyspace {
 
 enum class ReadString {
-  kValue,      // copied
-  kMissing,    // no such key, or its time has come
-  kUseLock,    // not a short string, or writers were too busy for kReadTriesMax tries
+  kValue,    // copied
+  kMissing,  // no such key, or its time has come
+  kUseLock,  // not a short string, or writers were too busy for kReadTriesMax tries
 };
 
-// Copies the short string under `key` to the memory that `reserve(bytes)` gives; a nullptr from it ends the read as kValue
+// Copies the short string under `key` to the memory that `reserve(bytes)` gives; a nullptr from it ends the read as
+// kValue
 // (the caller knows that there was no room). `reserve` may be called several times; the last call counts.
 template <typename Reserve>
 ReadString read_string(const Segment& segment, const Key& key, Reserve&& reserve) noexcept {
@@ -35,7 +37,8 @@ ReadString read_string(const Segment& segment, const Key& key, Reserve&& reserve
     });
     if (found == Dict::Found::kNo && snapshot.valid()) return ReadString::kMissing;
     if (found != Dict::Found::kYes) continue;
-    if (meta.type != Type::kString || meta.encoding != Encoding::kInline || meta.value_bytes > string::kInlineEntryMax) {
+    if (meta.type != Type::kString || meta.encoding != Encoding::kInline ||
+        meta.value_bytes > string::kInlineEntryMax) {
       return ReadString::kUseLock;
     }
     uint64_t expires_ms = 0;

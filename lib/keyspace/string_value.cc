@@ -27,8 +27,8 @@ const Entry* replace(Transaction& tx, const Key& key, const Entry* existing, Byt
     value = {reinterpret_cast<const char*>(&blob), sizeof blob};
   }
   if (existing != nullptr) remove(tx, key, *existing);
-  const Entry* entry = create(tx, key, Type::kString, in_line ? Encoding::kInline : Encoding::kBlob, static_cast<uint32_t>(value.size()),
-                              expires_ms != 0);
+  const Entry* entry = create(tx, key, Type::kString, in_line ? Encoding::kInline : Encoding::kBlob,
+                              static_cast<uint32_t>(value.size()), expires_ms != 0);
   if (entry == nullptr) return nullptr;
   std::memcpy(fresh_value(tx, *entry), value.data(), value.size());
   return expires_ms == 0 ? entry : set_expiry(tx, key, *entry, expires_ms);
@@ -48,12 +48,14 @@ void overwrite(Transaction& tx, const Key& key, const Entry& entry, Bytes value,
 
 }  // namespace
 
-const Entry* set_string(Transaction& tx, const Key& key, const Entry* existing, Bytes value, int64_t expires_ms) noexcept {
+const Entry* set_string(Transaction& tx, const Key& key, const Entry* existing, Bytes value,
+                        int64_t expires_ms) noexcept {
   if (existing != nullptr) {
     if (expires_ms == kKeepExpiry) expires_ms = existing->expires_ms();
     const EntryMeta meta = existing->info();
-    const bool in_place = meta.type == Type::kString && meta.encoding == Encoding::kInline && (meta.has_expiry || expires_ms == 0) &&
-                          meta.value_at() + value.size() <= std::min(string::kInlineEntryMax, tx.capacity(tx.offset_of(existing)));
+    const bool in_place =
+        meta.type == Type::kString && meta.encoding == Encoding::kInline && (meta.has_expiry || expires_ms == 0) &&
+        meta.value_at() + value.size() <= std::min(string::kInlineEntryMax, tx.capacity(tx.offset_of(existing)));
     if (in_place) {
       overwrite(tx, key, *existing, value, expires_ms);
       return existing;
@@ -88,7 +90,8 @@ const Entry* write_range(Transaction& tx, const Key& key, const Entry& entry, ui
   // A blob is never changed in the middle: a new one is written.
   std::vector<char> old;
   old.reserve(needed);
-  string::for_each_piece(tx.segment(), entry, 0, length, [&](Bytes piece) { old.insert(old.end(), piece.begin(), piece.end()); });
+  string::for_each_piece(tx.segment(), entry, 0, length,
+                         [&](Bytes piece) { old.insert(old.end(), piece.begin(), piece.end()); });
   old.resize(needed, '\0');
   std::memcpy(old.data() + offset, value.data(), value.size());
   return set_string(tx, key, &entry, {old.data(), old.size()}, kKeepExpiry);

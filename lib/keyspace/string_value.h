@@ -7,12 +7,14 @@
 
 namespace shoal::keyspace {
 
-// The key holds `value` afterwards, whatever it held. Its expiry becomes expires_ms (0: none; kKeepExpiry: as it was). The
-// entry, or nullptr when the segment is full.
+// The key holds `value` afterwards, whatever it held. Its expiry becomes expires_ms (0: none; kKeepExpiry: as it was).
+// The entry, or nullptr when the segment is full.
 inline constexpr int64_t kKeepExpiry = -1;
-const shm::Entry* set_string(Transaction& tx, const Key& key, const shm::Entry* existing, Bytes value, int64_t expires_ms) noexcept;
+const shm::Entry* set_string(Transaction& tx, const Key& key, const shm::Entry* existing, Bytes value,
+                             int64_t expires_ms) noexcept;
 
 // Overwrites `value` at `offset` of a string (zero bytes fill a gap), or appends with offset = its length.
-const shm::Entry* write_range(Transaction& tx, const Key& key, const shm::Entry& entry, uint64_t offset, Bytes value) noexcept;
+const shm::Entry* write_range(Transaction& tx, const Key& key, const shm::Entry& entry, uint64_t offset,
+                              Bytes value) noexcept;
 
 }  // namespace shoal::keyspace

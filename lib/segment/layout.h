@@ -60,15 +60,15 @@ constexpr uint32_t context_id(uint32_t generation, uint32_t index) noexcept {
 //   0        8            12    16         24        28
 //   | gen 8  | state 4    |pid 4| start 8  | flags 4 | ... counters |
 struct Slot {
-  Atomic<uint64_t> generation;   // raised by the claimer under its life byte; never reset
-  Atomic<uint32_t> state;        // SlotState, by the holder of the life byte only
-  uint32_t pid;                  // for people; never used to decide about life
-  uint64_t start_time_ms;        // wall clock, for people
-  Atomic<uint32_t> role;         // SlotRole, for people
+  Atomic<uint64_t> generation;  // raised by the claimer under its life byte; never reset
+  Atomic<uint32_t> state;       // SlotState, by the holder of the life byte only
+  uint32_t pid;                 // for people; never used to decide about life
+  uint64_t start_time_ms;       // wall clock, for people
+  Atomic<uint32_t> role;        // SlotRole, for people
   uint32_t reserved;
-  Atomic<uint64_t> commands;     // counters of the process: relaxed, lost with nothing
+  Atomic<uint64_t> commands;  // counters of the process: relaxed, lost with nothing
   Atomic<uint64_t> recoveries;
-  uint64_t pid_namespace;        // in which `pid` is one; to find out whether anybody is left when the life file is gone
+  uint64_t pid_namespace;  // in which `pid` is one; to find out whether anybody is left when the life file is gone
   uint8_t padding[8];
 };
 SHOAL_SHM_RECORD(Slot, 64);
@@ -83,26 +83,27 @@ inline constexpr uint32_t kReadyWords = 8;
 // moved on by wakers. `alive` is touched by nobody but its claimer: a waiter that died inside a trylock of a foreign
 // note, with an equal tid in another PID namespace, would mark a living thread dead.
 struct Context {
-  Atomic<uint64_t> claim;        // 0 free, else slot index + 1 | slot generation << 16: CAS by the claimer, 0 again by R
-  pthread_mutex_t alive;         // the death note: robust, process-shared, locked once for the thread's life
-  Atomic<uint32_t> alive_offset; // of the lock word in `alive`: glibc 0, musl 4
-  Atomic<uint32_t> id;           // published last, 0 = retired
-  Atomic<uint32_t> recoverer;    // id of the context that recovers this one
-  uint32_t next_generation;      // never reset; raised before id is published
+  Atomic<uint64_t> claim;  // 0 free, else slot index + 1 | slot generation << 16: CAS by the claimer, 0 again by R
+  pthread_mutex_t alive;   // the death note: robust, process-shared, locked once for the thread's life
+  Atomic<uint32_t> alive_offset;  // of the lock word in `alive`: glibc 0, musl 4
+  Atomic<uint32_t> id;            // published last, 0 = retired
+  Atomic<uint32_t> recoverer;     // id of the context that recovers this one
+  uint32_t next_generation;       // never reset; raised before id is published
 
-  Atomic<uint32_t> asleep;       // epoch, odd = the thread sleeps on this word, a futex (process/wake.h)
-  Atomic<uint32_t> loop_asleep;  // epoch, odd = its event loop sleeps on the context's FIFO; 0 = there has never been one
-  Atomic<uint32_t> wake_debt;    // 1 between a commit that must wake and the end of its wakes
-  uint32_t operation;            // command table row being run, for people and for poison detection
-  uint64_t key_hash;             // of the first key it works on
+  Atomic<uint32_t> asleep;  // epoch, odd = the thread sleeps on this word, a futex (process/wake.h)
+  Atomic<uint32_t>
+      loop_asleep;             // epoch, odd = its event loop sleeps on the context's FIFO; 0 = there has never been one
+  Atomic<uint32_t> wake_debt;  // 1 between a commit that must wake and the end of its wakes
+  uint32_t operation;          // command table row being run, for people and for poison detection
+  uint64_t key_hash;           // of the first key it works on
 
-  uint64_t journal_words;        // THE commit word: words of journal that undo would apply; 0 = nothing to undo
-  uint64_t first_chunk;          // offset of the first journal chunk; 0 = none yet
+  uint64_t journal_words;          // THE commit word: words of journal that undo would apply; 0 = nothing to undo
+  uint64_t first_chunk;            // offset of the first journal chunk; 0 = none yet
   uint32_t claim_low, claim_high;  // extents [low, high) in which this context may hold CLAIMED or JOURNAL pages
-  uint64_t outbox;               // offset of the first message to publish after the commit (channels/outbox.h), 0 = none
-  Atomic<uint64_t> pin;          // offset of a blob being copied without a lock, 0 = none
+  uint64_t outbox;       // offset of the first message to publish after the commit (channels/outbox.h), 0 = none
+  Atomic<uint64_t> pin;  // offset of a blob being copied without a lock, 0 = none
   Atomic<uint64_t> ready[kReadyWords];  // publishers set the bit of a subscription, the listener clears it (channels/)
-  uint64_t outbox_tail;          // offset of the last one
+  uint64_t outbox_tail;                 // offset of the last one
   uint8_t padding[56];
 };
 SHOAL_SHM_RECORD(Context, 256);
@@ -115,10 +116,10 @@ static_assert(offsetof(Context, journal_words) == 88);
 // A span of pages with this head, then words. A record is its old bytes padded to words and then a trailer word
 // {kind:2, words:14, offset:48}; undo walks backwards. See transaction/journal.h.
 struct ChunkHeader {
-  uint64_t next;       // offset of the following chunk, 0 = last; kept for reuse until the context is released
+  uint64_t next;  // offset of the following chunk, 0 = last; kept for reuse until the context is released
   uint64_t previous;
-  uint64_t words;      // capacity behind this head
-  uint64_t first_word; // index of its first word in the whole journal
+  uint64_t words;       // capacity behind this head
+  uint64_t first_word;  // index of its first word in the whole journal
 };
 SHOAL_SHM_RECORD(ChunkHeader, 32);
 
@@ -130,23 +131,25 @@ SHOAL_SHM_RECORD(ChunkHeader, 32);
 // A span is claimed by its first page; its other pages then become TAIL of that first page, without a journal: what
 // they are follows from what the first page is. A release frees the tails first and the first page last.
 enum class PageKind : uint8_t { kFree = 0, kClaimed = 1, kJournal = 2, kOwned = 3, kTail = 4 };
-constexpr uint64_t page_owner(PageKind kind, uint32_t id) noexcept { return uint64_t{static_cast<uint8_t>(kind)} << 56 | id; }
+constexpr uint64_t page_owner(PageKind kind, uint32_t id) noexcept {
+  return uint64_t{static_cast<uint8_t>(kind)} << 56 | id;
+}
 constexpr PageKind page_kind(uint64_t owner) noexcept { return static_cast<PageKind>(owner >> 56); }
 
 // The four small fields change together and are journalled as one word.
 struct PageUse {
-  uint16_t used;        // blocks handed out
-  uint16_t free_head;   // index + 1 of the first free block, whose first two bytes hold the next; 0 = none
-  uint16_t bump;        // blocks taken so far from the untouched end
-  uint8_t size_class;   // kSpanClass = the span is one block
-  uint8_t span;         // pages of the span, set before its tails are taken
+  uint16_t used;       // blocks handed out
+  uint16_t free_head;  // index + 1 of the first free block, whose first two bytes hold the next; 0 = none
+  uint16_t bump;       // blocks taken so far from the untouched end
+  uint8_t size_class;  // kSpanClass = the span is one block
+  uint8_t span;        // pages of the span, set before its tails are taken
 };
 SHOAL_SHM_RECORD(PageUse, 8);
 inline constexpr uint8_t kSpanClass = 255;
 
 struct Page {
   Atomic<uint64_t> owner;
-  PageUse use;            // guarded by the lock of the owning shard
+  PageUse use;              // guarded by the lock of the owning shard
   uint32_t next, previous;  // page numbers (offset / 4096): the shard's list of spans of this class with room; 0 = none
 };
 SHOAL_SHM_RECORD(Page, 24);
@@ -170,31 +173,31 @@ struct DictRoot {
 SHOAL_SHM_RECORD(DictRoot, 24);
 
 // ---- Shard ----------------------------------------------------------------------------------------------------------
-inline constexpr uint32_t kClassCount = 48;      // room; transaction/size_class.h says how many are in use
+inline constexpr uint32_t kClassCount = 48;  // room; transaction/size_class.h says how many are in use
 inline constexpr uint32_t kDeletedCount = 256;
 
 struct alignas(64) Shard {
   // What a reader touches, in one cache line.
-  Atomic<uint32_t> owner;        // waiters:1 | context id:31; CAS (transaction/owner_lock.h)
+  Atomic<uint32_t> owner;  // waiters:1 | context id:31; CAS (transaction/owner_lock.h)
   uint32_t reserved0;
-  Atomic<uint64_t> sequence;     // odd while a reader could see a half-done change; never goes back
-  DictRoot keys;                 // all databases of this shard; the database is part of an entry's key
-  Cell<uint64_t> ring_epoch;     // changes whenever a channel or the block of its ring is freed (channels/)
+  Atomic<uint64_t> sequence;  // odd while a reader could see a half-done change; never goes back
+  DictRoot keys;              // all databases of this shard; the database is part of an entry's key
+  Cell<uint64_t> ring_epoch;  // changes whenever a channel or the block of its ring is freed (channels/)
   uint64_t reserved1[2];
 
   // Under the lock, through the journal.
-  uint32_t class_pages[kClassCount];  // per size class: first span with room
-  uint64_t foreign_free[kClassCount]; // per size class: free blocks that lie in other shards' pages, linked by offset
-  uint64_t bytes_used;                // bytes handed out
-  uint64_t lazy_free;                 // first entry whose content is still to be freed (keyspace/lazy_free.h)
-  DictRoot channels;                  // name -> ring (channels/)
-  DictRoot queues;                    // name -> task queue (queues/)
-  DictRoot waiters;                   // key -> blocked waiters (keyspace/waiters.h)
-  uint64_t database_keys[kDatabaseCount];      // DBSIZE
-  uint64_t database_expires[kDatabaseCount];   // of them with a TTL
-  uint64_t next_expiry_ms;            // no key of this shard expires before: a lower bound, 0 = unknown
-  uint64_t log_head, log_tail;        // the place of the persistence log's chunks
-  uint64_t queue_numbers;             // last number given to a task, lease, holder or incarnation of a queue
+  uint32_t class_pages[kClassCount];   // per size class: first span with room
+  uint64_t foreign_free[kClassCount];  // per size class: free blocks that lie in other shards' pages, linked by offset
+  uint64_t bytes_used;                 // bytes handed out
+  uint64_t lazy_free;                  // first entry whose content is still to be freed (keyspace/lazy_free.h)
+  DictRoot channels;                   // name -> ring (channels/)
+  DictRoot queues;                     // name -> task queue (queues/)
+  DictRoot waiters;                    // key -> blocked waiters (keyspace/waiters.h)
+  uint64_t database_keys[kDatabaseCount];     // DBSIZE
+  uint64_t database_expires[kDatabaseCount];  // of them with a TTL
+  uint64_t next_expiry_ms;                    // no key of this shard expires before: a lower bound, 0 = unknown
+  uint64_t log_head, log_tail;                // the place of the persistence log's chunks
+  uint64_t queue_numbers;                     // last number given to a task, lease, holder or incarnation of a queue
   uint64_t reserved2[9];
   Cell<uint64_t> deleted[kDeletedCount];  // version of an absent key: the sequence of the last removal, by hash
 };
@@ -207,28 +210,28 @@ enum class SegmentState : uint32_t { kBuilding = 0, kReady = 1, kPoisoned = 2 };
 struct Header {
   uint64_t magic;
   uint32_t layout_version;
-  uint32_t abi_hash;               // of every size and offset above: a foreign build is refused
+  uint32_t abi_hash;  // of every size and offset above: a foreign build is refused
   uint8_t uuid[16];
-  Atomic<uint32_t> state;          // SegmentState, written last by the creator
+  Atomic<uint32_t> state;  // SegmentState, written last by the creator
   uint32_t shard_count, context_count, slot_count;
   uint64_t max_size;
   uint64_t hash_seed;
   uint64_t slots_offset, contexts_offset, shards_offset, fixed_end, extents_offset;
-  uint64_t created_ms;             // wall clock
+  uint64_t created_ms;  // wall clock
 
-  Atomic<uint64_t> committed;      // end of the physical extents; moved by CAS after posix_fallocate
-  Atomic<uint32_t> context_high;   // contexts ever claimed lie below
+  Atomic<uint64_t> committed;     // end of the physical extents; moved by CAS after posix_fallocate
+  Atomic<uint32_t> context_high;  // contexts ever claimed lie below
   Atomic<uint32_t> slot_high;
-  Atomic<uint32_t> search_hint;    // extent in which to look for free pages first
+  Atomic<uint32_t> search_hint;      // extent in which to look for free pages first
   Atomic<uint32_t> pattern_version;  // raised when the set of pattern subscriptions changes
-  Atomic<uint32_t> sleepers;       // a hint: contexts that ever registered to sleep
-  Atomic<uint32_t> kill_script;    // a running script's hook reads it
-  Atomic<uint64_t> log_ticket;     // global order of log records
-  Cell<uint64_t> patterns;         // first of the patterns that are subscribed to (channels/); under the lock of shard 0
+  Atomic<uint32_t> sleepers;         // a hint: contexts that ever registered to sleep
+  Atomic<uint32_t> kill_script;      // a running script's hook reads it
+  Atomic<uint64_t> log_ticket;       // global order of log records
+  Cell<uint64_t> patterns;  // first of the patterns that are subscribed to (channels/); under the lock of shard 0
   uint64_t reserved_channels[2];
-  Atomic<uint64_t> life_device;    // which file the life file is, and where it was (segment/life_file.h)
+  Atomic<uint64_t> life_device;  // which file the life file is, and where it was (segment/life_file.h)
   Atomic<uint64_t> life_inode;
-  char runtime_dir[256];           // ends with a zero; empty = too long
+  char runtime_dir[256];  // ends with a zero; empty = too long
   uint8_t padding[4096 - 448];
 };
 SHOAL_SHM_RECORD(Header, 4096);
@@ -236,11 +239,28 @@ SHOAL_SHM_RECORD(Header, 4096);
 // One number for the whole map: any change of a size or a key offset changes it.
 constexpr uint32_t abi_hash() noexcept {
   uint32_t hash = 2166136261u;
-  const uint64_t facts[] = {
-      sizeof(void*), sizeof(Slot), sizeof(Context), sizeof(ChunkHeader), sizeof(Page), sizeof(Extent), sizeof(DictRoot),
-      sizeof(Shard), sizeof(Header), offsetof(Context, id), offsetof(Context, asleep), offsetof(Context, journal_words),
-      offsetof(Shard, sequence), offsetof(Shard, keys), offsetof(Shard, channels), offsetof(Shard, deleted),
-      offsetof(Header, committed), offsetof(Header, state), kPageBytes, kExtentBytes, kClassCount, kDatabaseCount};
+  const uint64_t facts[] = {sizeof(void*),
+                            sizeof(Slot),
+                            sizeof(Context),
+                            sizeof(ChunkHeader),
+                            sizeof(Page),
+                            sizeof(Extent),
+                            sizeof(DictRoot),
+                            sizeof(Shard),
+                            sizeof(Header),
+                            offsetof(Context, id),
+                            offsetof(Context, asleep),
+                            offsetof(Context, journal_words),
+                            offsetof(Shard, sequence),
+                            offsetof(Shard, keys),
+                            offsetof(Shard, channels),
+                            offsetof(Shard, deleted),
+                            offsetof(Header, committed),
+                            offsetof(Header, state),
+                            kPageBytes,
+                            kExtentBytes,
+                            kClassCount,
+                            kDatabaseCount};
   for (uint64_t fact : facts) hash = (hash ^ static_cast<uint32_t>(fact)) * 16777619u;
   return hash;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// shm_safe.h: which types may lie in the segment. No vtable, no pointer, the same size and layout for every compiler: each
-// record is certified with its size by SHOAL_SHM_RECORD right under its drawing, and the sum of all goes into the ABI hash.
+// shm_safe.h: which types may lie in the segment. No vtable, no pointer, the same size and layout for every compiler:
+// each record is certified with its size by SHOAL_SHM_RECORD right under its drawing, and the sum of all goes into the
+// ABI hash.
 #pragma once
 
 #include <atomic>

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: MIT
 // allocator.cc: blocks of a shard. Part of Transaction, since every word it changes goes through the journal.
 //
-// A shard owns spans of pages; each is cut into blocks of one size class and stands in the shard's list of that class while
-// it has room (free list or untouched end), or is one large block. A block whose page belongs to another shard (an entry that
-// was moved by its pointer) goes to the freeing shard's foreign list of its class and is handed out from there again.
+// A shard owns spans of pages; each is cut into blocks of one size class and stands in the shard's list of that class
+// while it has room (free list or untouched end), or is one large block. A block whose page belongs to another shard
+// (an entry that was moved by its pointer) goes to the freeing shard's foreign list of its class and is handed out from
+// there again.
 //
 //   page.use: used | free_head -> block -> block ...  | bump .. end untouched
 //
-// Traps kept in mind: a block from a free list has its link in its payload, so that word is journalled before the block is
-// handed out; a block freed in a transaction is not handed out before the commit, because frees are carried out there; pages
-// are claimed outside the journal and become the shard's through it, so an undo can hand no page out twice.
+// Traps kept in mind: a block from a free list has its link in its payload, so that word is journalled before the block
+// is handed out; a block freed in a transaction is not handed out before the commit, because frees are carried out
+// there; pages are claimed outside the journal and become the shard's through it, so an undo can hand no page out
+// twice.
 #include "transaction/page_pool.h"
 #include "transaction/size_class.h"
 #include "transaction/transaction.h"

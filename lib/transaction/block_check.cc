@@ -21,7 +21,9 @@ T* zeroed(uint64_t count) noexcept {
   return static_cast<T*>(memory);
 }
 
-bool has_room(const shm::PageUse& use) noexcept { return use.free_head != 0 || use.bump < class_blocks(use.size_class); }
+bool has_room(const shm::PageUse& use) noexcept {
+  return use.free_head != 0 || use.bump < class_blocks(use.size_class);
+}
 
 }  // namespace
 
@@ -71,7 +73,7 @@ bool BlockCheck::half_released(uint32_t first) const noexcept {
   return (kind == PageKind::kClaimed || kind == PageKind::kJournal) && published(id) && dead(segment_, id);
 }
 
-// ---- Pages ---------------------------------------------------------------------------------------------------------------
+// ---- Pages ----------------------------------------------------------------------------------------------------------
 
 void BlockCheck::read_pages() noexcept {
   for (uint32_t base = first_page_; base < end_page_; base += kPagesPerExtent) {
@@ -90,7 +92,8 @@ uint32_t BlockCheck::read_page(uint32_t page, uint32_t extent_end) noexcept {
     return 1;
   }
   if (kind == PageKind::kTail) {
-    if (!half_released(static_cast<uint32_t>(owner))) found("a page is the tail of a span that does not reach it", page, static_cast<uint32_t>(owner));
+    if (!half_released(static_cast<uint32_t>(owner)))
+      found("a page is the tail of a span that does not reach it", page, static_cast<uint32_t>(owner));
     return 1;
   }
   if (kind != PageKind::kClaimed && kind != PageKind::kJournal && kind != PageKind::kOwned) {
@@ -139,7 +142,8 @@ void BlockCheck::read_blocks(uint32_t page) noexcept {
     found("more blocks were taken from a span than it has", page, use.bump);
     return;
   }
-  for (uint32_t index = 0; index < count; ++index) state(page, index) = index < use.bump ? State::kUsed : State::kUntouched;
+  for (uint32_t index = 0; index < count; ++index)
+    state(page, index) = index < use.bump ? State::kUsed : State::kUntouched;
   uint32_t free_blocks = 0;
   for (uint16_t next = use.free_head; next != 0;) {
     const uint32_t index = next - 1u;
@@ -153,12 +157,13 @@ void BlockCheck::read_blocks(uint32_t page) noexcept {
     }
     state(page, index) = State::kFree;
     ++free_blocks;
-    std::memcpy(&next, segment_.base() + page_offset(page) + uint64_t{index} * kClassBytes[use.size_class], sizeof next);
+    std::memcpy(&next, segment_.base() + page_offset(page) + uint64_t{index} * kClassBytes[use.size_class],
+                sizeof next);
   }
   if (use.used + free_blocks != use.bump) found("a span's count of blocks in use is wrong", page, use.used);
 }
 
-// ---- Lists ---------------------------------------------------------------------------------------------------------------
+// ---- Lists ----------------------------------------------------------------------------------------------------------
 
 void BlockCheck::read_class_lists(uint32_t index) noexcept {
   const shm::Shard& shard = segment_.shard(index);
@@ -210,7 +215,8 @@ void BlockCheck::read_foreign_list(uint32_t index, uint32_t c) noexcept {
 
 // Journal chunks: each chunk of a living context hangs in its chain.
 void BlockCheck::read_journals() noexcept {
-  const uint32_t high = std::min(segment_.header().context_high.load(std::memory_order_acquire), segment_.header().context_count);
+  const uint32_t high =
+      std::min(segment_.header().context_high.load(std::memory_order_acquire), segment_.header().context_count);
   for (uint32_t index = 0; index < high; ++index) {
     const shm::Context& context = segment_.context(index);
     const uint32_t id = context.id.load(std::memory_order_acquire);
@@ -246,7 +252,7 @@ void BlockCheck::read_journals() noexcept {
   }
 }
 
-// ---- Blocks --------------------------------------------------------------------------------------------------------------
+// ---- Blocks ---------------------------------------------------------------------------------------------------------
 
 BlockCheck::Place BlockCheck::place_of(uint64_t offset, bool beginning) const noexcept {
   uint64_t page = offset / kPageBytes;
@@ -256,10 +262,12 @@ BlockCheck::Place BlockCheck::place_of(uint64_t offset, bool beginning) const no
   if (!physical(page)) return {};
   const auto first = static_cast<uint32_t>(page);
   const shm::Page& record = segment_.page(first);
-  if (shm::page_kind(record.owner.load(std::memory_order_relaxed)) != PageKind::kOwned || offset < page_offset(first)) return {};
+  if (shm::page_kind(record.owner.load(std::memory_order_relaxed)) != PageKind::kOwned || offset < page_offset(first))
+    return {};
   if (state(first, 0) == State::kNone) return {};  // a span that made no sense
   const uint64_t within = offset - page_offset(first);
-  const uint64_t bytes = record.use.size_class == shm::kSpanClass ? record.use.span * kPageBytes : kClassBytes[record.use.size_class];
+  const uint64_t bytes =
+      record.use.size_class == shm::kSpanClass ? record.use.span * kPageBytes : kClassBytes[record.use.size_class];
   const uint64_t count = record.use.size_class == shm::kSpanClass ? 1 : class_blocks(record.use.size_class);
   if (within / bytes >= count || (beginning && within % bytes != 0)) return {};
   return {first, static_cast<uint32_t>(within / bytes), bytes};

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: MIT
 // block_check.h: is every page somebody's, and each block free or reached exactly once? The lower half of check.
 //
-//   BlockCheck blocks(segment);      reads the page table, each page's free list, the lists of classes and foreign blocks
-//   blocks.visit(offset)             for every block that a structure reaches: true = a block, reached for the first time
+//   BlockCheck blocks(segment);      reads the page table, each page's free list, the lists of classes and foreign
+//         blocks
+//   blocks.visit(offset)             for every block that a structure reaches: true = a block, reached for the first
+//         time
 //   blocks.finish()                  what was handed out and never visited is lost
 //   blocks.findings()
 //
-// The caller holds the locks of all shards, or nobody else is at work. Damage is what it is for: every offset is looked up
-// before it is followed, every list has a bound, so it neither faults nor loops. It reads only; nothing is left behind by a death.
+// The caller holds the locks of all shards, or nobody else is at work. Damage is what it is for: every offset is looked
+// up before it is followed, every list has a bound, so it neither faults nor loops. It reads only; nothing is left
+// behind by a death.
 #pragma once
 
 #include <cstdint>
@@ -32,7 +35,8 @@ class BlockCheck {
   explicit BlockCheck(const Segment& segment) noexcept;
 
   const Segment& segment() const noexcept { return segment_; }
-  // A structure owns the block that begins at `offset`. False: it is none, it is free, or something else has it already.
+  // A structure owns the block that begins at `offset`. False: it is none, it is free, or something else has it
+  // already.
   bool visit(uint64_t offset) noexcept;
   // Whether [offset, offset + bytes) lies in one block that is handed out, whoever reaches it.
   bool inside_block(uint64_t offset, uint64_t bytes) const noexcept;
@@ -61,7 +65,9 @@ class BlockCheck {
     void operator()(void* memory) const noexcept { std::free(memory); }
   };
 
-  State& state(uint32_t page, uint32_t index) const noexcept { return states_[uint64_t{page - first_page_} * kPerPage + index]; }
+  State& state(uint32_t page, uint32_t index) const noexcept {
+    return states_[uint64_t{page - first_page_} * kPerPage + index];
+  }
   Place place_of(uint64_t offset, bool beginning) const noexcept;
   bool physical(uint64_t page) const noexcept;
   bool published(uint32_t id) const noexcept;
@@ -78,7 +84,7 @@ class BlockCheck {
   const Segment& segment_;
   uint32_t first_page_, end_page_;
   std::unique_ptr<State[], Release> states_;
-  std::unique_ptr<uint8_t[], Release> listed_;   // pages that stand in a class list, or in a journal
+  std::unique_ptr<uint8_t[], Release> listed_;  // pages that stand in a class list, or in a journal
   std::vector<Finding> findings_;
   std::vector<uint64_t> bytes_by_class_;
   uint64_t blocks_reached_ = 0, bytes_reached_ = 0;

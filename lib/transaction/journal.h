@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: MIT
-// journal.h: the undo journal of one context. Whole words of old bytes, then a trailer word, so that undo walks backwards:
+// journal.h: the undo journal of one context. Whole words of old bytes, then a trailer word, so that undo walks
+// backwards:
 //
 //   ... | old word | old word | trailer {kind:2 | words:14 | offset:48} | ...     words [0, journal_words) count
 //
-// A record is complete before `journal_words` covers it, and covers it before the store that it guards (compiler order is
-// enough: a death falls between instructions). journal_words = 0 is the commit of everything at once.
-// Records: kUndo (old words of `offset`), kFree (one word: the place of the previous kFree record + 1; the block at `offset`
-// is to be freed at the commit), kSkip (the unused end of a chunk).
+// A record is complete before `journal_words` covers it, and covers it before the store that it guards (compiler order
+// is enough: a death falls between instructions). journal_words = 0 is the commit of everything at once.
+// Records: kUndo (old words of `offset`), kFree (one word: the place of the previous kFree record + 1; the block at
+// `offset` is to be freed at the commit), kSkip (the unused end of a chunk).
 //
-// Only the context's own thread appends; recovery undoes for the dead. Dies at any line: journal_words says what counts.
+// Only the context's own thread appends; recovery undoes for the dead. Dies at any line: journal_words says what
+// counts.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +24,8 @@ class Journal {
   Journal(Segment& segment, shm::Context& self) noexcept : segment_(segment), self_(self) { rewind(); }
 
   uint64_t words() const noexcept { return self_.journal_words; }
-  // Journals the words that [address, address + bytes) touches. False: no page left for a further chunk; nothing was recorded.
+  // Journals the words that [address, address + bytes) touches. False: no page left for a further chunk; nothing was
+  // recorded.
   bool record(const void* address, uint64_t bytes) noexcept {
     const uint64_t offset = segment_.offset_of(address);
     const uint64_t start = offset & ~uint64_t{7};
@@ -31,7 +34,8 @@ class Journal {
     for (uint64_t at = start; count > kPieceWords; count -= kPieceWords, old += kPieceWords, at += kPieceWords * 8) {
       if (!append(Kind::kUndo, at, old, kPieceWords)) return false;
     }
-    return append(Kind::kUndo, start + (static_cast<uint64_t>(old - segment_.pointer<uint64_t>(start)) * 8), old, count);
+    return append(Kind::kUndo, start + (static_cast<uint64_t>(old - segment_.pointer<uint64_t>(start)) * 8), old,
+                  count);
   }
   // Notes that the block is to be freed at the commit.
   bool record_free(uint64_t block) noexcept {
@@ -56,7 +60,8 @@ class Journal {
   // After the commit or the undo: the next record is the first.
   void rewind() noexcept;
 
-  // Applies the journal of any context backwards, down to `words`. Recovery's use; idempotent until journal_words moves.
+  // Applies the journal of any context backwards, down to `words`. Recovery's use; idempotent until journal_words
+  // moves.
   static void undo(Segment& segment, shm::Context& context, uint64_t words) noexcept;
   // Gives the chunks back; the journal must be empty.
   static void release_chunks(Segment& segment, shm::Context& context) noexcept;
@@ -89,10 +94,10 @@ class Journal {
 
   Segment& segment_;
   shm::Context& self_;
-  uint64_t chunk_ = 0;          // offset of the chunk being filled, 0 = none yet
-  uint64_t* words_ = nullptr;   // its words
+  uint64_t chunk_ = 0;         // offset of the chunk being filled, 0 = none yet
+  uint64_t* words_ = nullptr;  // its words
   uint64_t used_ = 0, capacity_ = 0, first_word_ = 0;
-  uint64_t last_free_ = 0;      // place of the newest kFree record + 1
+  uint64_t last_free_ = 0;  // place of the newest kFree record + 1
 };
 
 }  // namespace shoal

@@ -2,8 +2,8 @@
 // owner_lock.h: the lock of a shard: one word, waiters:1 | context id:31.
 //
 // Uncontended: one CAS to take, one exchange to give. Contended: spin about a microsecond, then sleep on the word with
-// time-outs of 1, 2, 4, 8, 16 ms; a dead owner is recovered by whoever meets it; past the budget the error names the holder,
-// who may be stopped (SIGSTOP): it lives and cannot be robbed.
+// time-outs of 1, 2, 4, 8, 16 ms; a dead owner is recovered by whoever meets it; past the budget the error names the
+// holder, who may be stopped (SIGSTOP): it lives and cannot be robbed.
 // Dies at any line: the word names the dead, and the next comer recovers it before it takes the lock.
 #pragma once
 
@@ -36,8 +36,8 @@ inline void unlock(shm::Atomic<uint32_t>& word) noexcept {
 
 }  // namespace owner_lock
 
-// The lock of one shard for as long as the object lives, without a transaction: for memory that has a protocol of its own (a
-// channel's ring) and for reading. Check ok() first.
+// The lock of one shard for as long as the object lives, without a transaction: for memory that has a protocol of its
+// own (a channel's ring) and for reading. Check ok() first.
 class ShardLock {
  public:
   ShardLock(Process& process, shm::Context& self, uint32_t shard, int64_t budget_ns) noexcept

@@ -34,7 +34,8 @@ bool claim_at(Segment& segment, uint32_t first, uint32_t pages, uint64_t owner) 
   return true;
 }
 
-uint32_t claim_in_extent(Segment& segment, shm::Context& self, uint32_t extent, uint32_t pages, uint64_t owner) noexcept {
+uint32_t claim_in_extent(Segment& segment, shm::Context& self, uint32_t extent, uint32_t pages,
+                         uint64_t owner) noexcept {
   const uint32_t base = extent * kPagesPerExtent;
   uint32_t run = 0;
   for (uint32_t page = shm::kExtentHeadPages; page < kPagesPerExtent; ++page) {
@@ -75,7 +76,8 @@ uint32_t claim_span(Segment& segment, shm::Context& self, uint32_t pages, PageKi
 void release_span(Segment& segment, uint32_t first) noexcept {
   shm::Page& head = segment.control_page(first);
   const uint64_t tail = shm::page_owner(PageKind::kTail, first);
-  const uint32_t extent_end = (first / kPagesPerExtent + 1) * kPagesPerExtent;  // a span not yet set is of an older life
+  const uint32_t extent_end =
+      (first / kPagesPerExtent + 1) * kPagesPerExtent;  // a span not yet set is of an older life
   for (uint32_t page = std::min(first + head.use.span, extent_end); page-- > first + 1;) {
     uint64_t expected = tail;  // a page that is not our tail belongs to somebody else by now
     segment.control_page(page).owner.compare_exchange_strong(expected, 0, std::memory_order_acq_rel);

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 // page_pool.h: spans of pages, shared by all: FREE -> CLAIMED or JOURNAL by CAS, and back. Nothing here is journalled.
 //
-// Any thread with a published context, with or without locks. Before it touches a page a context widens its claim window
-// (claim_low, claim_high), so that its recovery knows where to look. Dies at any line: the first page names the context, and
-// recovery releases every span of that name; tails say which first page they belong to and are freed with it.
+// Any thread with a published context, with or without locks. Before it touches a page a context widens its claim
+// window
+// (claim_low, claim_high), so that its recovery knows where to look. Dies at any line: the first page names the
+// context, and recovery releases every span of that name; tails say which first page they belong to and are freed with
+// it.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +14,8 @@
 
 namespace shoal {
 
-// Claims `pages` pages that follow each other in one extent; returns the number of the first page, 0 if none is physical and free.
-// `use` of the first page is reset with its span set; everything else in the span is as it was left.
+// Claims `pages` pages that follow each other in one extent; returns the number of the first page, 0 if none is
+// physical and free. `use` of the first page is reset with its span set; everything else in the span is as it was left.
 uint32_t claim_span(Segment& segment, shm::Context& self, uint32_t pages, shm::PageKind kind) noexcept;
 
 // Frees a span whose first page is CLAIMED or JOURNAL by us or by a dead context that we recover.

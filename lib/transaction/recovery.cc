@@ -27,7 +27,8 @@ PublishOutbox publish_outbox = nullptr;
 bool claim_recovery(Segment& segment, shm::Context& dead_context, uint32_t self) noexcept {
   uint32_t recoverer = dead_context.recoverer.load(std::memory_order_acquire);
   if (recoverer != 0 && recoverer != self && !dead(segment, recoverer)) return false;
-  return recoverer == self || dead_context.recoverer.compare_exchange_strong(recoverer, self, std::memory_order_acq_rel);
+  return recoverer == self ||
+         dead_context.recoverer.compare_exchange_strong(recoverer, self, std::memory_order_acq_rel);
 }
 
 template <typename F>

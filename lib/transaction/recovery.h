@@ -9,8 +9,8 @@
 //   after unlocking, before its wakes     the new state          publishes its outbox, rings every sleeper
 //   while recovering another              a dead recoverer       the next one claims D anew: every step is idempotent
 //
-// Only a context with a published id recovers. No lock falls free before the undo is complete; no sequence ever returns to an
-// earlier value; the id is retired last, so D's context is not reused before.
+// Only a context with a published id recovers. No lock falls free before the undo is complete; no sequence ever returns
+// to an earlier value; the id is retired last, so D's context is not reused before.
 #pragma once
 
 #include <cstdint>
@@ -26,8 +26,8 @@ bool recover(Process& process, uint32_t self, uint32_t dead_id, bool slot_is_dea
 // Looks at every context and recovers those whose thread is gone. Returns how many.
 uint32_t recover_all(Process& process, uint32_t self) noexcept;
 
-// What R(D) calls to publish the messages that D had committed but not yet published; set by channels/. It needs locks: false
-// if `self` holds some itself or did not get one, and then D stays dead for a later sweep to finish.
+// What R(D) calls to publish the messages that D had committed but not yet published; set by channels/. It needs locks:
+// false if `self` holds some itself or did not get one, and then D stays dead for a later sweep to finish.
 using PublishOutbox = bool (*)(Process& process, uint32_t self, shm::Context& dead);
 void set_publish_outbox(PublishOutbox publish) noexcept;
 

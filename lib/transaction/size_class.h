@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// size_class.h: the sizes that blocks come in. Steps of 8 up to 128, then four to eight steps a doubling: at most an eighth
-// of a block is lost. Above 4096 a block is a span of whole pages of its own.
+// size_class.h: the sizes that blocks come in. Steps of 8 up to 128, then four to eight steps a doubling: at most an
+// eighth of a block is lost. Above 4096 a block is a span of whole pages of its own.
 #pragma once
 
 #include <array>
@@ -33,7 +33,8 @@ constexpr uint32_t size_class(uint64_t bytes) noexcept {
   if (bytes <= 128) return static_cast<uint32_t>((bytes + 7) / 8 - 2);
   if (bytes <= 256) return static_cast<uint32_t>(15 + (bytes - 128 + 15) / 16 - 1);
   if (bytes <= 512) return static_cast<uint32_t>(23 + (bytes - 256 + 31) / 32 - 1);
-  const uint32_t doubling = static_cast<uint32_t>(std::bit_width(bytes - 1)) - 10;  // 0: to 1024, 1: to 2048, 2: to 4096
+  const uint32_t doubling =
+      static_cast<uint32_t>(std::bit_width(bytes - 1)) - 10;  // 0: to 1024, 1: to 2048, 2: to 4096
   const uint64_t base = uint64_t{512} << doubling, step = base / 4;
   return static_cast<uint32_t>(31 + doubling * 4 + (bytes - base + step - 1) / step - 1);
 }

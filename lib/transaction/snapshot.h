@@ -9,10 +9,10 @@
 //   }
 //   take the lock
 //
-// A reader never holds a `const T&` into the segment: a compiler may load a length twice, once to check it and once to use
-// it. Everything comes as a private copy by relaxed atomic words, bounds- and alignment-checked against `committed`; a
-// traversal counts its steps. Nothing that was loaded is true before valid() says so; a length above kTrustedBytes is
-// revalidated before anything is allocated for it.
+// A reader never holds a `const T&` into the segment: a compiler may load a length twice, once to check it and once to
+// use it. Everything comes as a private copy by relaxed atomic words, bounds- and alignment-checked against
+// `committed`; a traversal counts its steps. Nothing that was loaded is true before valid() says so; a length above
+// kTrustedBytes is revalidated before anything is allocated for it.
 // The writer's side: Transaction::become_visible() (odd, release fence) and release_locks() (even, release).
 #pragma once
 
@@ -60,7 +60,8 @@ class Snapshot {
     if (!segment_.contains(offset, bytes)) return false;
     auto* out = static_cast<unsigned char*>(target);
     const auto* from = segment_.pointer<unsigned char>(offset);
-    for (; bytes > 0 && reinterpret_cast<uintptr_t>(from) % 8 != 0; --bytes) *out++ = __atomic_load_n(from++, __ATOMIC_RELAXED);
+    for (; bytes > 0 && reinterpret_cast<uintptr_t>(from) % 8 != 0; --bytes)
+      *out++ = __atomic_load_n(from++, __ATOMIC_RELAXED);
     for (; bytes >= 8; bytes -= 8, from += 8, out += 8) {
       const uint64_t word = __atomic_load_n(reinterpret_cast<const uint64_t*>(from), __ATOMIC_RELAXED);
       std::memcpy(out, &word, 8);
@@ -78,7 +79,8 @@ class Snapshot {
       std::memcpy(&word, expected, 8);
       difference |= word ^ __atomic_load_n(reinterpret_cast<const uint64_t*>(place), __ATOMIC_RELAXED);
     }
-    for (; bytes > 0; --bytes) difference |= static_cast<unsigned char>(*expected++) ^ __atomic_load_n(place++, __ATOMIC_RELAXED);
+    for (; bytes > 0; --bytes)
+      difference |= static_cast<unsigned char>(*expected++) ^ __atomic_load_n(place++, __ATOMIC_RELAXED);
     return difference == 0;
   }
 

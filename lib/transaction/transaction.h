@@ -4,18 +4,21 @@
 //   Transaction tx(process, context);
 //   if (Status s = tx.begin(shards, budget); !s.ok()) ...   locks, ascending
 //   const Entry& entry = tx.view<Entry>(offset);            what is there is const
-//   tx.edit(entry.version) = 7;                             journals the field, then gives the one mutable reference to it
-//   auto* node = tx.create<Node>(bytes);                    fresh memory: write it freely; nullptr when the segment is full
+//   tx.edit(entry.version) = 7;                             journals the field, then gives the one mutable reference
+//         to it
+//   auto* node = tx.create<Node>(bytes);                    fresh memory: write it freely; nullptr when the segment
+//         is full
 //   tx.free(offset);                                        carried out at the commit
 //   tx.commit();                                            one store makes all of it true; then the locks fall
 //
-// Rules. Edit fields, not nodes. Handlers run between begin and commit: no system call, no exception, no callback, no GIL.
-// A block freed in a transaction stays readable and is not handed out again before the commit. When the journal itself finds no page,
-// edit() returns a scratch copy and failed() is true: nothing more reaches the segment and commit() turns into rollback(); a
-// loop without another bound asks failed().
+// Rules. Edit fields, not nodes. Handlers run between begin and commit: no system call, no exception, no callback, no
+// GIL.
+// A block freed in a transaction stays readable and is not handed out again before the commit. When the journal itself
+// finds no page, edit() returns a scratch copy and failed() is true: nothing more reaches the segment and commit()
+// turns into rollback(); a loop without another bound asks failed().
 //
-// Sequences: at the first edit of memory that a reader can see, the sequences of all locked shards go odd; allocator words
-// and fresh blocks do not count. Commit and rollback make them even again, always onwards.
+// Sequences: at the first edit of memory that a reader can see, the sequences of all locked shards go odd; allocator
+// words and fresh blocks do not count. Commit and rollback make them even again, always onwards.
 //
 // Dies at any line: see recovery.h. One thread; not reentrant.
 #pragma once
@@ -109,13 +112,14 @@ class Transaction {
     return (segment_.shard(shard).sequence.load(std::memory_order_relaxed) | 1) + 1;
   }
 
-  // This transaction will have to wake sleepers once it is committed and unlocked: until settle_wakes() a death makes its
-  // recoverer ring everybody.
+  // This transaction will have to wake sleepers once it is committed and unlocked: until settle_wakes() a death makes
+  // its recoverer ring everybody.
   void owe_wakes() noexcept { self_.wake_debt.store(1, std::memory_order_relaxed); }
   void settle_wakes() noexcept { self_.wake_debt.store(0, std::memory_order_release); }
 
  private:
-  std::byte* edit_hidden(const void* address, uint64_t bytes) noexcept {  // the allocator's own words: readers do not look
+  std::byte* edit_hidden(const void* address,
+                         uint64_t bytes) noexcept {  // the allocator's own words: readers do not look
     if (__builtin_expect(journal_full_ || !journal_.record(address, bytes), 0)) return scratch(address, bytes);
     return static_cast<std::byte*>(const_cast<void*>(address));
   }
@@ -144,14 +148,14 @@ class Transaction {
   Process& process_;
   shm::Context& self_;
   Journal journal_;
-  uint64_t locked_ = 0;          // mask of the shards held
+  uint64_t locked_ = 0;  // mask of the shards held
   uint64_t bytes_wanted_ = 0;
   uint32_t id_;
   uint32_t home_ = 0;
-  uint32_t given_up_ = 0;        // first of the spans to be released after the commit, linked by Page::next
-  bool visible_ = false;         // the sequences are odd
-  bool claimed_ = false;         // pages were claimed: an undo leaves some to be released
-  bool undone_claims_ = false;   // ... and one may be ours alone since a rollback_to()
+  uint32_t given_up_ = 0;       // first of the spans to be released after the commit, linked by Page::next
+  bool visible_ = false;        // the sequences are odd
+  bool claimed_ = false;        // pages were claimed: an undo leaves some to be released
+  bool undone_claims_ = false;  // ... and one may be ours alone since a rollback_to()
   bool journal_full_ = false, memory_full_ = false;
 };
 

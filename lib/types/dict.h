@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // dict.h: the one hash table of Shoal: keys of a shard, fields of a hash, members of a set, channels by name.
 //
-// Linear hashing (Litwin 1980): the table grows and shrinks by one bucket at a time, so no operation ever moves more than two
-// buckets. A bucket is one cache line: seven slots and a link to an overflow bucket. A slot is tag:16 | offset:48 of an
-// item's block; the tag spares a look at most items that are not meant.
+// Linear hashing (Litwin 1980): the table grows and shrinks by one bucket at a time, so no operation ever moves more
+// than two buckets. A bucket is one cache line: seven slots and a link to an overflow bucket. A slot is tag:16 |
+// offset:48 of an item's block; the tag spares a look at most items that are not meant.
 //
 //   DictRoot --depth 0--> [bucket | bucket | ... up to 64]                 one block, doubled by copying
 //            --depth 1--> node of 512 offsets --> segments of 64 buckets
@@ -12,10 +12,11 @@
 //   N buckets, 2^L <= N < 2^(L+1):  bucket(h) = h mod 2^(L+1), or h mod 2^L where that is not below N.
 //   Growing splits bucket N - 2^L into itself and N; shrinking merges them again.
 //
-// A scan walks the hashes in bit-reversed order. A bucket is a range of that order whatever N is, so an item that is there
-// all the time is met at least once, however the table grows or shrinks in between.
+// A scan walks the hashes in bit-reversed order. A bucket is a range of that order whatever N is, so an item that is
+// there all the time is met at least once, however the table grows or shrinks in between.
 //
-// All changes go through a Transaction under the lock of the shard that holds the root. Dies at any line: undone with it.
+// All changes go through a Transaction under the lock of the shard that holds the root. Dies at any line: undone with
+// it.
 // Readers without the lock use find(Snapshot, ...).
 #pragma once
 
@@ -29,8 +30,8 @@ namespace shoal {
 
 namespace shm {
 struct Bucket {
-  Cell<uint64_t> slots[7];   // tag:16 | offset:48, 0 = empty; filled from the front, over the whole chain
-  Cell<uint64_t> overflow;   // offset of the next bucket of the chain, 0 = last
+  Cell<uint64_t> slots[7];  // tag:16 | offset:48, 0 = empty; filled from the front, over the whole chain
+  Cell<uint64_t> overflow;  // offset of the next bucket of the chain, 0 = last
 };
 SHOAL_SHM_RECORD(Bucket, 64);
 }  // namespace shm
@@ -46,8 +47,8 @@ class Dict {
   static constexpr uint64_t item_of(uint64_t slot) noexcept { return slot & 0xffff'ffff'ffff; }
   static constexpr uint64_t make_slot(uint64_t hash, uint64_t item) noexcept { return hash >> 32 << 48 | item; }
 
-  // Bit i is set if slot i of the bucket has this tag. Without a branch for each slot: where in its bucket an item lies is
-  // random, and a wrong guess would cost more than seven comparisons.
+  // Bit i is set if slot i of the bucket has this tag. Without a branch for each slot: where in its bucket an item lies
+  // is random, and a wrong guess would cost more than seven comparisons.
   static uint32_t matching_slots(const shm::Bucket& bucket, uint64_t hash) noexcept {
     const uint64_t tag = hash >> 32 & 0xffff;
     uint32_t mask = 0;
@@ -74,7 +75,8 @@ class Dict {
   }
 
   // Adds an item that is not there. The transaction has failed if memory ran out.
-  static void insert(Transaction& tx, const shm::DictRoot& root, uint64_t hash, uint64_t item, ItemHash item_hash) noexcept;
+  static void insert(Transaction& tx, const shm::DictRoot& root, uint64_t hash, uint64_t item,
+                     ItemHash item_hash) noexcept;
   // Takes out the item that lies at `item`; the item itself is the caller's to free.
   static void remove(Transaction& tx, const shm::DictRoot& root, uint64_t hash, uint64_t item) noexcept;
   // Any item, 0 if empty: from the last bucket, which is cheap to take items from one by one.
@@ -108,8 +110,8 @@ class Dict {
   enum class Found { kNo, kYes, kTorn };
   // Like find(), on private copies; `match(offset)` must only use the snapshot. kTorn: try again.
   template <typename Match>
-  static Found find(const Snapshot& snapshot, const Segment& segment, const shm::DictRoot& root, uint64_t hash, uint64_t& item,
-                    Match&& match) noexcept;
+  static Found find(const Snapshot& snapshot, const Segment& segment, const shm::DictRoot& root, uint64_t hash,
+                    uint64_t& item, Match&& match) noexcept;
 
   static uint32_t bucket_of(uint64_t hash, uint32_t buckets) noexcept {
     const uint32_t low = std::bit_floor(buckets);
@@ -165,8 +167,10 @@ Dict::Found Dict::find(const Snapshot& snapshot, const Segment& segment, const s
   if (buckets > kBucketsMax) return Found::kTorn;
   const uint32_t number = bucket_of(hash, buckets);
   uint64_t table = root.table;
-  if (depth == 2 && !snapshot.word(table + uint64_t{number / (kBucketsPerSegment * kFanout)} * 8, table)) return Found::kTorn;
-  if (depth >= 1 && !snapshot.word(table + uint64_t{number / kBucketsPerSegment % kFanout} * 8, table)) return Found::kTorn;
+  if (depth == 2 && !snapshot.word(table + uint64_t{number / (kBucketsPerSegment * kFanout)} * 8, table))
+    return Found::kTorn;
+  if (depth >= 1 && !snapshot.word(table + uint64_t{number / kBucketsPerSegment % kFanout} * 8, table))
+    return Found::kTorn;
   uint64_t place = table + uint64_t{depth == 0 ? number : number % kBucketsPerSegment} * sizeof(shm::Bucket);
   for (uint32_t steps = 0; steps < kTraversalStepsMax; ++steps) {
     if (place % 8 != 0 || !segment.contains(place, sizeof(shm::Bucket))) return Found::kTorn;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// dict_check.h: walks a dict that may be damaged. Every block is visited before it is followed, so no walk leaves the segment or
-// turns in a ring.
+// dict_check.h: walks a dict that may be damaged. Every block is visited before it is followed, so no walk leaves the
+// segment or turns in a ring.
 //
 // Whoever may build a BlockCheck calls it, under the same locks; it only reads.
 #pragma once
@@ -15,8 +15,8 @@ class DictCheck {
   DictCheck(BlockCheck& blocks, const shm::DictRoot& root) noexcept
       : blocks_(blocks), segment_(blocks.segment()), root_(root), where_(segment_.offset_of(&root)) {}
 
-  // Calls `on_item(offset)` for each item: it says the item's hash, or false in `good` if the item is damaged (and then has
-  // noted so itself). True if the table is sound, and with it every walk that Dict makes.
+  // Calls `on_item(offset)` for each item: it says the item's hash, or false in `good` if the item is damaged (and then
+  // has noted so itself). True if the table is sound, and with it every walk that Dict makes.
   template <typename OnItem>
   bool walk(OnItem&& on_item) noexcept {
     const size_t before = blocks_.findings().size();
@@ -35,24 +35,29 @@ class DictCheck {
     blocks_.found(what, where_, number);
     return false;
   }
-  uint64_t link(uint64_t node, uint32_t index) const noexcept { return segment_.pointer<Dict::Slot>(node)[index].load(); }
+  uint64_t link(uint64_t node, uint32_t index) const noexcept {
+    return segment_.pointer<Dict::Slot>(node)[index].load();
+  }
 
   // The directory and the bucket segments.
   bool visit_tables() noexcept {
     const uint32_t buckets = root_.buckets.load(), depth = root_.depth.load();
     if (buckets == 0) {
-      if (root_.table.load() != 0 || root_.count.load() != 0 || depth != 0) return damaged("an empty dict is not empty", buckets);
+      if (root_.table.load() != 0 || root_.count.load() != 0 || depth != 0)
+        return damaged("an empty dict is not empty", buckets);
       return true;
     }
     const uint64_t most = depth == 0 ? kPerSegment : depth == 1 ? kPerNode : Dict::kBucketsMax;
     const uint64_t least = depth == 0 ? 1 : depth == 1 ? kPerSegment + 1 : kPerNode + 1;
-    if (depth > 2 || buckets > most || buckets < least) return damaged("a dict's depth does not fit its buckets", depth);
+    if (depth > 2 || buckets > most || buckets < least)
+      return damaged("a dict's depth does not fit its buckets", depth);
     if (depth == 0) return visit_segment(root_.table.load(), buckets);
     return visit_node(root_.table.load(), depth, buckets);
   }
   bool visit_segment(uint64_t segment, uint32_t buckets) noexcept {
     if (!blocks_.visit(segment)) return false;
-    return blocks_.capacity(segment) >= uint64_t{buckets} * sizeof(shm::Bucket) || damaged("a dict's table is too short", segment);
+    return blocks_.capacity(segment) >= uint64_t{buckets} * sizeof(shm::Bucket) ||
+           damaged("a dict's table is too short", segment);
   }
   bool visit_node(uint64_t node, uint32_t depth, uint32_t buckets) noexcept {
     if (!blocks_.visit(node)) return false;
@@ -93,7 +98,8 @@ class DictCheck {
         bool good = true;
         const uint64_t hash = on_item(Dict::item_of(value), good);
         if (!good) continue;
-        if ((hash >> 32 & 0xffff) != value >> 48) blocks_.found("an item's tag is not that of its hash", where_, Dict::item_of(value));
+        if ((hash >> 32 & 0xffff) != value >> 48)
+          blocks_.found("an item's tag is not that of its hash", where_, Dict::item_of(value));
         if (Dict::bucket_of(hash, root_.buckets.load()) != number) {
           blocks_.found("an item lies in another bucket than its hash says", where_, Dict::item_of(value));
         }

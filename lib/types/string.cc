@@ -44,7 +44,8 @@ bool is_integer(Bytes text) noexcept {
   if (text.empty() || text.size() > 20) return false;
   size_t digits = text[0] == '-' ? 1 : 0;
   if (digits == text.size() || (text[digits] == '0' && text.size() > 1)) return false;
-  return std::all_of(text.begin() + static_cast<ptrdiff_t>(digits), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+  return std::all_of(text.begin() + static_cast<ptrdiff_t>(digits), text.end(),
+                     [](char c) { return c >= '0' && c <= '9'; });
 }
 
 const char* encoding(const Segment&, const shm::Entry& entry) noexcept {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// string.h: string values. Up to kInlineEntryMax bytes of entry the value lies in the entry itself; a longer one is a blob, a chain of
-// spans that never change while reachable, except for bytes behind its length.
+// string.h: string values. Up to kInlineEntryMax bytes of entry the value lies in the entry itself; a longer one is a
+// blob, a chain of spans that never change while reachable, except for bytes behind its length.
 //
 //   entry ... | BlobRoot{first, last, bytes} --> [next | bytes | data ...] --> [next | bytes | data ...]
 //

@@ -5,8 +5,9 @@
 //   | version | meta   | [expires ms] | key bytes ...               | value ...
 //   meta = type:4 | encoding:4 | database:4 | flags:4 | key_bytes:16 | value_bytes:32
 //
-// The value is the bytes of a short string, or the root record of what holds it (a blob, a list, a dict ...). Nothing points
-// back to an entry or its root, so an entry may be moved: a new block, one slot of the dict, the old block freed.
+// The value is the bytes of a short string, or the root record of what holds it (a blob, a list, a dict ...). Nothing
+// points back to an entry or its root, so an entry may be moved: a new block, one slot of the dict, the old block
+// freed.
 #pragma once
 
 #include <cstdint>

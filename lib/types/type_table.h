@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// type_table.h: one row of operations a type. Nobody writes `switch (type)` elsewhere: a new type adds its file, its row,
-// its commands and its tests.
+// type_table.h: one row of operations a type. Nobody writes `switch (type)` elsewhere: a new type adds its file, its
+// row, its commands and its tests.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,8 @@
 
 namespace shoal {
 
-// Receives every block (offset) that a value owns beside its entry, for check and accounting. False: stop, damage found.
+// Receives every block (offset) that a value owns beside its entry, for check and accounting. False: stop, damage
+// found.
 using VisitBlock = bool (*)(void* context, uint64_t block) noexcept;
 
 struct TypeRow {
@@ -19,7 +20,8 @@ struct TypeRow {
   uint32_t root_bytes;             // of the root record in the entry; 0 for strings
   // Roughly how many blocks destroy would free: few are freed at once, many are left to lazy freeing.
   uint64_t (*blocks)(const Segment& segment, const shm::Entry& entry) noexcept;
-  // Frees up to `budget` blocks of the value, not the entry's own. True when nothing is left. May be called again later.
+  // Frees up to `budget` blocks of the value, not the entry's own. True when nothing is left. May be called again
+  // later.
   bool (*destroy)(Transaction& tx, const shm::Entry& entry, uint32_t budget) noexcept;
   // Visits every block of the value. False if a visit said so or the structure is broken (lengths, order, counts).
   bool (*check)(const Segment& segment, const shm::Entry& entry, VisitBlock visit, void* context) noexcept;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // channels.cc: _shoal.publish(), configure_channel() and Subscriber.
 //
-// As with commands: first with the GIL held and the event loop's budget for locks; only if a lock is held longer the GIL
-// goes, or (wait=False, for event loops) the answer is BUSY and nothing has happened.
+// As with commands: first with the GIL held and the event loop's budget for locks; only if a lock is held longer the
+// GIL goes, or (wait=False, for event loops) the answer is BUSY and nothing has happened.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
@@ -114,7 +114,8 @@ class PySubscriber {
         all.append(tuple_of(&PyTuple_Type, word(pmessage_, "pmessage"), name_of(delivery.source),
                             text_of(delivery.channel), text_of(delivery.data)));
       } else {
-        all.append(tuple_of(&PyTuple_Type, word(message_, "message"), name_of(delivery.source), text_of(delivery.data)));
+        all.append(
+            tuple_of(&PyTuple_Type, word(message_, "message"), name_of(delivery.source), text_of(delivery.data)));
       }
     });
     return all;
@@ -166,18 +167,16 @@ class PySubscriber {
     std::vector<nb::object> owned;
     const Bytes bytes = encode(name, owned);
     bool fresh = false;
-    const bool done = run(segment_, wait, [&](int64_t budget_ns) {
-      return subscriber_.subscribe(kind, bytes, start, budget_ns, fresh);
-    });
+    const bool done = run(
+        segment_, wait, [&](int64_t budget_ns) { return subscriber_.subscribe(kind, bytes, start, budget_ns, fresh); });
     return done ? nb::object(nb::bool_(fresh)) : busy_sign();
   }
   nb::object leave(ChannelKind kind, nb::handle name, bool wait) {
     std::vector<nb::object> owned;
     const Bytes bytes = encode(name, owned);
     bool there = false;
-    const bool done = run(segment_, wait, [&](int64_t budget_ns) {
-      return subscriber_.unsubscribe(kind, bytes, budget_ns, there);
-    });
+    const bool done =
+        run(segment_, wait, [&](int64_t budget_ns) { return subscriber_.unsubscribe(kind, bytes, budget_ns, there); });
     names_.clear();
     return done ? nb::object(nb::bool_(there)) : busy_sign();
   }
@@ -189,15 +188,18 @@ class PySubscriber {
       std::exception_ptr error;
     } with{take, nullptr};
     size_t given = 0;
-    const Status status = subscriber_.read(max, [](void* raw, const Delivery& delivery) {
-      auto& [call, error] = *static_cast<With*>(raw);
-      if (error) return;
-      try {
-        call(delivery);
-      } catch (...) {  // no memory for an object: told when the subscriber is whole again
-        error = std::current_exception();
-      }
-    }, &with, given);
+    const Status status = subscriber_.read(
+        max,
+        [](void* raw, const Delivery& delivery) {
+          auto& [call, error] = *static_cast<With*>(raw);
+          if (error) return;
+          try {
+            call(delivery);
+          } catch (...) {  // no memory for an object: told when the subscriber is whole again
+            error = std::current_exception();
+          }
+        },
+        &with, given);
     if (with.error) std::rethrow_exception(with.error);
     if (!status.ok()) raise_status(status, segment_);
   }

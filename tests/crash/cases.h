@@ -3,8 +3,8 @@
 //
 //   {"what it is", "setup; setup; ...", "operation"}
 //
-// Setup and operation are commands as one writes them in redis-cli, parted by ';'. Only ONE command of the operation may change the
-// segment (a MULTI ... EXEC is one). Beside commands:
+// Setup and operation are commands as one writes them in redis-cli, parted by ';'. Only ONE command of the operation
+// may change the segment (a MULTI ... EXEC is one). Beside commands:
 //   ~600       600 bytes; ~600y other ones
 //   @60 SET k# v#    sixty times with # = 0 ... 59
 //   !clock 5000      the wall clock of this process is 5 seconds ahead: what had 1 ms to live is gone
@@ -13,7 +13,8 @@
 //   !q ...           an operation on task queues (queue_words.h)
 //   !leave  !arrive  the thread gives its context back, takes one
 //
-// Every command of the table that is flagged kWrite must have a case here: EveryWritingCommandHasACase names those that lack one.
+// Every command of the table that is flagged kWrite must have a case here: EveryWritingCommandHasACase names those that
+// lack one.
 // With two shards keys a, b, c, d, e ... lie in both of them.
 #pragma once
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 // store_trap.h: stops a piece of code after every instruction that stores into a region of memory. x86-64 only.
 //
-// The region is write-protected. A store faults; the handler opens the region and sets the trap flag, so that the one instruction
-// runs (a string instruction: one of its rounds) and traps; then the callback sees memory as a death behind that instruction would
-// leave it. Instructions that store nothing cost nothing.
+// The region is write-protected. A store faults; the handler opens the region and sets the trap flag, so that the one
+// instruction runs (a string instruction: one of its rounds) and traps; then the callback sees memory as a death behind
+// that instruction would leave it. Instructions that store nothing cost nothing.
 //
-// Traps nest: a callback may run other code under a trap on another region. One thread at a time; the callback runs on the
-// stack of the code it stopped, with its own region open, and must leave the thread's state as it found it.
+// Traps nest: a callback may run other code under a trap on another region. One thread at a time; the callback runs on
+// the stack of the code it stopped, with its own region open, and must leave the thread's state as it found it.
 #pragma once
 
 #include <cstddef>

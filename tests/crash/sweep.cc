@@ -24,8 +24,7 @@ std::string place_of(uintptr_t instruction) {
 
 class Sweep {
  public:
-  Sweep(const Case& of, uint64_t recoverer_stride)
-      : case_(of), recoverer_stride_(recoverer_stride) {}
+  Sweep(const Case& of, uint64_t recoverer_stride) : case_(of), recoverer_stride_(recoverer_stride) {}
 
   SweepResult run(Pages pages) {
     set_wall_clock_offset_ms(0);
@@ -49,16 +48,19 @@ class Sweep {
     const size_t blank = line.find(' ');
     for (uint64_t i = 0; i < std::stoull(line.substr(1)); ++i) {
       std::string each = line.substr(blank + 1);
-      for (size_t at = each.find('#'); at != std::string::npos; at = each.find('#')) each.replace(at, 1, std::to_string(i));
+      for (size_t at = each.find('#'); at != std::string::npos; at = each.find('#'))
+        each.replace(at, 1, std::to_string(i));
       lines.push_back(each);
     }
     return lines;
   }
 
-  void problem(const std::string& what, uint64_t step, uintptr_t instruction, uint64_t inner = 0, uintptr_t inner_instruction = 0) {
+  void problem(const std::string& what, uint64_t step, uintptr_t instruction, uint64_t inner = 0,
+               uintptr_t inner_instruction = 0) {
     if (++problems_ > 5) return;
     result_.problems += "step " + std::to_string(step) + " " + place_of(instruction);
-    if (inner != 0) result_.problems += ", recoverer's step " + std::to_string(inner) + " " + place_of(inner_instruction);
+    if (inner != 0)
+      result_.problems += ", recoverer's step " + std::to_string(inner) + " " + place_of(inner_instruction);
     result_.problems += ":\n" + what + "\n";
   }
 
@@ -83,8 +85,8 @@ class Sweep {
     for (const Seen& seen : pictures_) {
       const bool is_before = seen.text == before, is_after = seen.text == after;
       if (!is_before && !is_after) {
-        problem("neither as before nor as after. Before:\n" + before + "Seen:\n" + seen.text + "After:\n" + after, seen.step,
-                seen.instruction, seen.inner, seen.inner_instruction);
+        problem("neither as before nor as after. Before:\n" + before + "Seen:\n" + seen.text + "After:\n" + after,
+                seen.step, seen.instruction, seen.inner, seen.inner_instruction);
       } else if (committed && !is_after) {
         problem("it was done, and is undone again", seen.step, seen.instruction, seen.inner, seen.inner_instruction);
       }
@@ -109,16 +111,20 @@ class Sweep {
     watch_recovered(ruin_.segment(), trap, step);
   }
 
-  // The store fills a fresh span: one that the last newcomer found to be nobody's, and that is no journal. It cannot matter.
+  // The store fills a fresh span: one that the last newcomer found to be nobody's, and that is no journal. It cannot
+  // matter.
   bool into_void(uint64_t offset) {
     const auto page = static_cast<uint32_t>(offset / kPageBytes);
     if (offset < world_.segment().extents_offset() || page % kPagesPerExtent < shm::kExtentHeadPages) return false;
     uint64_t owner = world_.segment().page(page).owner.load();
-    if (shm::page_kind(owner) == shm::PageKind::kTail) owner = world_.segment().page(static_cast<uint32_t>(owner)).owner.load();
-    return result_.deaths > 0 && shm::page_kind(owner) != shm::PageKind::kJournal && ruin_.segment().page(page).owner.load() == 0;
+    if (shm::page_kind(owner) == shm::PageKind::kTail)
+      owner = world_.segment().page(static_cast<uint32_t>(owner)).owner.load();
+    return result_.deaths > 0 && shm::page_kind(owner) != shm::PageKind::kJournal &&
+           ruin_.segment().page(page).owner.load() == 0;
   }
 
-  void judge(const Picture& picture, uint64_t step, uintptr_t instruction, uint64_t inner = 0, uintptr_t inner_instruction = 0) {
+  void judge(const Picture& picture, uint64_t step, uintptr_t instruction, uint64_t inner = 0,
+             uintptr_t inner_instruction = 0) {
     if (!picture.problems.empty()) {
       problem(picture.problems, step, instruction, inner, inner_instruction);
     } else if (pictures_.empty() || pictures_.back().text != picture.text) {
@@ -157,7 +163,8 @@ class Sweep {
         problem("recovery left the sequence of a shard odd, or set it back", step, trap.instruction());
       }
       // A reader that began inside must not take what it read for true.
-      if (sequences_[shard] % 2 != 0 && sequence == sequences_[shard]) problem("an odd sequence stayed", step, trap.instruction());
+      if (sequences_[shard] % 2 != 0 && sequence == sequences_[shard])
+        problem("an odd sequence stayed", step, trap.instruction());
     }
   }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// sweep.h: one case, died in behind every instruction that stored into the segment; and the same for whoever recovers it.
+// sweep.h: one case, died in behind every instruction that stored into the segment; and the same for whoever recovers
+// it.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +18,8 @@ struct SweepResult {
   uint64_t deaths = 0, double_deaths = 0;
 };
 
-// Everybody dies once behind each storing instruction; `recoverer_samples` > 0: instead, behind about so many of them, and then
-// the recoverer behind each of his own.
+// Everybody dies once behind each storing instruction; `recoverer_samples` > 0: instead, behind about so many of them,
+// and then the recoverer behind each of his own.
 SweepResult sweep(const Case& of, Pages pages, uint64_t recoverer_samples = 0, uint64_t steps_expected = 0);
 
 }  // namespace shoal::crash

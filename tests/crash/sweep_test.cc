@@ -26,13 +26,13 @@ void count(const SweepResult& once, const SweepResult& twice) {
 class Total : public ::testing::Environment {
  public:
   void TearDown() override {
-    std::printf("sweep: %zu cases, %lu storing instructions, %lu deaths, %lu deaths of recoverers\n", cases().size(), steps, deaths,
-                double_deaths);
+    std::printf("sweep: %zu cases, %lu storing instructions, %lu deaths, %lu deaths of recoverers\n", cases().size(),
+                steps, deaths, double_deaths);
   }
 };
 // Less give and take with the kernel: a death takes and gives back the same memory each time.
-[[maybe_unused]] const bool thrifty = ::mallopt(M_TRIM_THRESHOLD, 64 << 20) != 0 && ::mallopt(M_MMAP_THRESHOLD, 32 << 20) != 0 &&
-                                      ::mallopt(M_TOP_PAD, 16 << 20) != 0;
+[[maybe_unused]] const bool thrifty = ::mallopt(M_TRIM_THRESHOLD, 64 << 20) != 0 &&
+                                      ::mallopt(M_MMAP_THRESHOLD, 32 << 20) != 0 && ::mallopt(M_TOP_PAD, 16 << 20) != 0;
 [[maybe_unused]] const auto* const total = ::testing::AddGlobalTestEnvironment(new Total);
 
 class SweepTest : public ::testing::TestWithParam<Case> {};
@@ -70,7 +70,8 @@ TEST(SweepCases, EveryWritingCommandHasACase) {
       bool in_multi = false;
       for (const std::string& line : lines_of(text)) {
         std::string word = line.substr(0, line.find(' '));
-        if (word[0] == '@') word = line.substr(line.find(' ') + 1, line.find(' ', line.find(' ') + 1) - line.find(' ') - 1);
+        if (word[0] == '@')
+          word = line.substr(line.find(' ') + 1, line.find(' ', line.find(' ') + 1) - line.find(' ') - 1);
         in_multi = in_multi || word == "MULTI";
         if (!queued || in_multi) swept.insert(word);
       }

@@ -25,7 +25,8 @@ std::shared_ptr<Process> attach(std::shared_ptr<Segment> segment) {
 }
 
 std::string replaced(std::string text, const std::string& from, const std::string& to) {
-  for (size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size())) text.replace(at, from.size(), to);
+  for (size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size()))
+    text.replace(at, from.size(), to);
   return text;
 }
 
@@ -49,13 +50,14 @@ std::string expanded(const std::string& line) {
 }  // namespace
 
 Memory::Memory() {
-  void* memory = ::mmap(nullptr, kWorldBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* memory =
+      ::mmap(nullptr, kWorldBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) throw std::runtime_error("no memory");
   base_ = static_cast<std::byte*>(memory);
 }
 Memory::~Memory() { ::munmap(base_, kWorldBytes); }
 
-// ---- World ---------------------------------------------------------------------------------------------------------------
+// ---- World ----------------------------------------------------------------------------------------------------------
 
 World::World(uint32_t shards) {
   SegmentOptions options;
@@ -83,7 +85,8 @@ std::string World::run(const std::string& line) {
   if (word[0] == '@') {  // @60 SET k# v: sixty times, # = 0 ... 59
     std::string rest, last;
     std::getline(in, rest);
-    for (uint64_t i = 0; i < std::stoull(word.substr(1)); ++i) last = run_command(replaced(rest, "#", std::to_string(i)));
+    for (uint64_t i = 0; i < std::stoull(word.substr(1)); ++i)
+      last = run_command(replaced(rest, "#", std::to_string(i)));
     return last;
   }
   if (word == "!fill") {
@@ -122,7 +125,7 @@ uint64_t World::free_pages() { return check(*segment_).pages_free; }
 // The pages are given to a blob, as empty pieces: exact, and quick.
 void World::fill(uint64_t wanted) {
   segment_->control_header().max_size = segment_->committed();  // nothing more to grow into
-  TestSession other(process_);  // ours may be in a MULTI
+  TestSession other(process_);                                  // ours may be in a MULTI
   other(expanded("SET ballast ~5000"));
   const Key key = keyspace::make_key(*segment_, 0, "ballast");
   const auto& entry = *keyspace::find(*segment_, key);
@@ -134,7 +137,9 @@ void World::fill(uint64_t wanted) {
   for (uint32_t page = first_extent; page < end && left > wanted; ++page) {
     if (page % kPagesPerExtent < shm::kExtentHeadPages || segment_->page(page).owner.load() != 0) continue;
     uint32_t span = 1;
-    while (span < left - wanted && (page + span) % kPagesPerExtent != 0 && segment_->page(page + span).owner.load() == 0) ++span;
+    while (span < left - wanted && (page + span) % kPagesPerExtent != 0 &&
+           segment_->page(page + span).owner.load() == 0)
+      ++span;
     for (uint32_t tail = page + 1; tail < page + span; ++tail) {
       segment_->control_page(tail).owner.store(shm::page_owner(shm::PageKind::kTail, page));
     }
@@ -153,7 +158,7 @@ void World::fill(uint64_t wanted) {
   if (free_pages() != wanted) throw std::runtime_error("cannot fill the segment to the page");
 }
 
-// ---- Ruin ----------------------------------------------------------------------------------------------------------------
+// ---- Ruin -----------------------------------------------------------------------------------------------------------
 
 Ruin::Ruin(const Segment& of) {
   std::memcpy(base(), of.base(), of.header().fixed_end);
@@ -165,7 +170,8 @@ void Ruin::copy(const Segment& from) {
   for (uint64_t extent = from.extents_offset(); extent < from.committed(); extent += kExtentBytes) {
     uint32_t high = kPagesPerExtent;
     const auto first = static_cast<uint32_t>(extent / kPageBytes);
-    while (high > shm::kExtentHeadPages && from.page(first + high - 1).owner.load(std::memory_order_relaxed) == 0) --high;
+    while (high > shm::kExtentHeadPages && from.page(first + high - 1).owner.load(std::memory_order_relaxed) == 0)
+      --high;
     std::memcpy(base() + extent, from.base() + extent, high * kPageBytes);
   }
   kill_everybody();
@@ -176,7 +182,8 @@ void Ruin::copy(const Segment& from, const Dirty& dirty) {
   for (uint64_t extent = from.extents_offset(); extent < from.committed(); extent += kExtentBytes) {
     std::memcpy(base() + extent, from.base() + extent, shm::kExtentHeadPages * kPageBytes);
   }
-  for (uint32_t page : dirty.pages()) std::memcpy(base() + page * kPageBytes, from.base() + page * kPageBytes, kPageBytes);
+  for (uint32_t page : dirty.pages())
+    std::memcpy(base() + page * kPageBytes, from.base() + page * kPageBytes, kPageBytes);
   kill_everybody();
 }
 
@@ -184,7 +191,8 @@ void Ruin::kill_everybody() {
   for (uint32_t index = 0; index < segment_->header().context_count; ++index) {
     shm::Context& context = segment_->control_context(index);
     if (context.id.load() == 0) continue;
-    auto* note = reinterpret_cast<uint32_t*>(reinterpret_cast<std::byte*>(&context.alive) + context.alive_offset.load());
+    auto* note =
+        reinterpret_cast<uint32_t*>(reinterpret_cast<std::byte*>(&context.alive) + context.alive_offset.load());
     *note |= kFutexOwnerDied;
   }
 }
@@ -196,7 +204,7 @@ void Dirty::add(uint64_t offset) {
   }
 }
 
-// ---- What is seen --------------------------------------------------------------------------------------------------------
+// ---- What is seen ---------------------------------------------------------------------------------------------------
 
 std::string text_of(const CheckReport& report) {
   std::string text;
@@ -217,12 +225,24 @@ std::string look(const std::shared_ptr<Process>& process) {
                          std::to_string(entry.version.load()) + " e" + std::to_string(entry.expires_ms()) + " ";
       session.session().select(entry.info().database);
       switch (entry.type()) {
-        case Type::kString: line += session.run({"GET", key}); break;
-        case Type::kList: line += session.run({"LRANGE", key, "0", "-1"}); break;
-        case Type::kHash: line += session.run({"HGETALL", key}); break;
-        case Type::kSet: line += session.run({"SMEMBERS", key}); break;
-        case Type::kSortedSet: line += session.run({"ZRANGE", key, "0", "-1", "WITHSCORES"}); break;
-        default: line += "?"; break;
+        case Type::kString:
+          line += session.run({"GET", key});
+          break;
+        case Type::kList:
+          line += session.run({"LRANGE", key, "0", "-1"});
+          break;
+        case Type::kHash:
+          line += session.run({"HGETALL", key});
+          break;
+        case Type::kSet:
+          line += session.run({"SMEMBERS", key});
+          break;
+        case Type::kSortedSet:
+          line += session.run({"ZRANGE", key, "0", "-1", "WITHSCORES"});
+          break;
+        default:
+          line += "?";
+          break;
       }
       if (line.size() > 400) line = line.substr(0, 300) + "... " + std::to_string(std::hash<std::string>()(line));
       lines.push_back(line);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// world.h: a tiny segment in private memory, that can be copied, whose every process and thread can be declared dead in the copy,
-// and the picture of what a client sees in it.
+// world.h: a tiny segment in private memory, that can be copied, whose every process and thread can be declared dead in
+// the copy, and the picture of what a client sees in it.
 #pragma once
 
 #include <memory>
@@ -58,8 +58,8 @@ class World {
   std::unique_ptr<ChannelWords> channels_;
 };
 
-// The pages that were stored into since a moment. Undo stores nowhere else: what differs between two copies lies in them, in
-// the fixed region, or in the page tables.
+// The pages that were stored into since a moment. Undo stores nowhere else: what differs between two copies lies in
+// them, in the fixed region, or in the page tables.
 class Dirty {
  public:
   void clear() noexcept { pages_.clear(); }
@@ -91,8 +91,8 @@ struct Picture {
   std::string problems;  // findings of check, at the first lock and after everybody was recovered
 };
 
-// What a newcomer finds: he takes the locks of all shards (and so recovers whoever died with one), checks, recovers all others,
-// checks again, and looks at everything. `recovering` runs the part that may die itself.
+// What a newcomer finds: he takes the locks of all shards (and so recovers whoever died with one), checks, recovers all
+// others, checks again, and looks at everything. `recovering` runs the part that may die itself.
 using Around = std::function<void(const std::function<void()>&)>;
 Picture newcomer(const std::shared_ptr<Segment>& segment, const Around& around);
 Picture newcomer(Ruin& ruin);

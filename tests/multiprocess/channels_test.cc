@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Publishers and subscribers that are killed at any moment: delivered + lost == published, whole messages, each publisher's
-// order, and transactions whose messages come all or not at all, once.
+// Publishers and subscribers that are killed at any moment: delivered + lost == published, whole messages, each
+// publisher's order, and transactions whose messages come all or not at all, once.
 #include <map>
 #include <random>
 
@@ -36,9 +36,9 @@ std::string speech(uint32_t publisher, uint64_t number) {
 }
 
 struct Heard {
-  std::map<std::string, uint64_t> lost;          // by source
+  std::map<std::string, uint64_t> lost;  // by source
   std::map<std::string, uint64_t> delivered;
-  std::map<uint32_t, int64_t> last;              // number, by publisher: over all channels
+  std::map<uint32_t, int64_t> last;  // number, by publisher: over all channels
   std::string wrong;
 
   static void listen(void* with, const Delivery& delivery) {
@@ -76,7 +76,8 @@ TEST_F(KilledChannels, EveryMessageOfKilledPublishersIsDeliveredOrCountedAsLost)
       for (uint64_t number = 0;; ++number) {
         static const char* const kNames[] = {"one", "two", "three"};
         Published published;
-        const Status status = channels::publish(*mine, context, kNames[number % 3], speech(me, number), kLockBudgetNs, published);
+        const Status status =
+            channels::publish(*mine, context, kNames[number % 3], speech(me, number), kLockBudgetNs, published);
         if (!status.ok() || published.receivers < 1) return 1;
       }
     });

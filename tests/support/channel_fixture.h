@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A segment of its own for each test of channels, and a small language: publish("a", "x"), Reader reads them; what they got is
-// text. Each check at the end walks every channel and finds each block of the shard allocators accounted for.
+// A segment of its own for each test of channels, and a small language: publish("a", "x"), Reader reads them; what they
+// got is text. Each check at the end walks every channel and finds each block of the shard allocators accounted for.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -32,8 +32,12 @@ class Reader {
  public:
   explicit Reader(std::shared_ptr<Process> process) : subscriber_(std::move(process)) {}
 
-  Reader& subscribe(const std::string& channel, const Start& start = {}) { return add(ChannelKind::kChannel, channel, start); }
-  Reader& psubscribe(const std::string& pattern, const Start& start = {}) { return add(ChannelKind::kPattern, pattern, start); }
+  Reader& subscribe(const std::string& channel, const Start& start = {}) {
+    return add(ChannelKind::kChannel, channel, start);
+  }
+  Reader& psubscribe(const std::string& pattern, const Start& start = {}) {
+    return add(ChannelKind::kPattern, pattern, start);
+  }
   void unsubscribe(const std::string& channel) {
     bool there = false;
     EXPECT_TRUE(subscriber_.unsubscribe(ChannelKind::kChannel, channel, kLockBudgetNs, there).ok());
@@ -44,9 +48,12 @@ class Reader {
     std::vector<std::string> all;
     size_t given = 0;
     do {
-      const Status status = subscriber_.read(max, [](void* with, const Delivery& delivery) {
-        static_cast<std::vector<std::string>*>(with)->push_back(told(delivery));
-      }, &all, given);
+      const Status status = subscriber_.read(
+          max,
+          [](void* with, const Delivery& delivery) {
+            static_cast<std::vector<std::string>*>(with)->push_back(told(delivery));
+          },
+          &all, given);
       EXPECT_TRUE(status.ok()) << describe(status);
     } while (given > 0);
     return all;
@@ -130,14 +137,17 @@ class ChannelTest : public ::testing::Test {
         Segment& segment;
         uint64_t& bytes;
       } with{segment(), reachable};
-      for_each_block(segment(), shard, [](void* raw, uint64_t offset) {
-        auto& [in, bytes] = *static_cast<With*>(raw);
-        const auto page = static_cast<uint32_t>(offset / kPageBytes);
-        const uint64_t owner = in.page(page).owner;
-        const uint32_t first = shm::page_kind(owner) == shm::PageKind::kTail ? static_cast<uint32_t>(owner) : page;
-        const shm::PageUse use = in.page(first).use;
-        bytes += use.size_class == shm::kSpanClass ? use.span * kPageBytes : kClassBytes[use.size_class];
-      }, &with);
+      for_each_block(
+          segment(), shard,
+          [](void* raw, uint64_t offset) {
+            auto& [in, bytes] = *static_cast<With*>(raw);
+            const auto page = static_cast<uint32_t>(offset / kPageBytes);
+            const uint64_t owner = in.page(page).owner;
+            const uint32_t first = shm::page_kind(owner) == shm::PageKind::kTail ? static_cast<uint32_t>(owner) : page;
+            const shm::PageUse use = in.page(first).use;
+            bytes += use.size_class == shm::kSpanClass ? use.span * kPageBytes : kClassBytes[use.size_class];
+          },
+          &with);
     }
     EXPECT_EQ(reachable, bytes_used()) << "blocks are lost or in use twice";
   }

@@ -67,18 +67,29 @@ inline std::string show(ReplyReader& reader) {
   };
   using Tag = Reply::Tag;
   switch (reader.tag()) {
-    case Tag::kNull: return "(nil)";
-    case Tag::kNullArray: return "(nil array)";
-    case Tag::kInteger: return std::to_string(reader.integer());
-    case Tag::kDouble: return std::string(Bytes(format_float(reader.number())));
-    case Tag::kTrue: return "true";
-    case Tag::kFalse: return "false";
+    case Tag::kNull:
+      return "(nil)";
+    case Tag::kNullArray:
+      return "(nil array)";
+    case Tag::kInteger:
+      return std::to_string(reader.integer());
+    case Tag::kDouble:
+      return std::string(Bytes(format_float(reader.number())));
+    case Tag::kTrue:
+      return "true";
+    case Tag::kFalse:
+      return "false";
     case Tag::kBulk:
-    case Tag::kSimple: return std::string(reader.text());
-    case Tag::kError: return "(error) " + std::string(reader.text());
-    case Tag::kArray: return many(reader.count(), "[", "]", ", ");
-    case Tag::kSet: return many(reader.count(), "<", ">", ", ");
-    case Tag::kMap: return many(2 * reader.count(), "{", "}", ": ");
+    case Tag::kSimple:
+      return std::string(reader.text());
+    case Tag::kError:
+      return "(error) " + std::string(reader.text());
+    case Tag::kArray:
+      return many(reader.count(), "[", "]", ", ");
+    case Tag::kSet:
+      return many(reader.count(), "<", ">", ", ");
+    case Tag::kMap:
+      return many(2 * reader.count(), "{", "}", ": ");
   }
   return "(broken tape)";
 }
@@ -86,7 +97,8 @@ inline std::string show(ReplyReader& reader) {
 class TestSession {
  public:
   explicit TestSession(TestSegment& segment, int protocol = 3) : session_(segment.process(), 0, protocol) {}
-  explicit TestSession(std::shared_ptr<Process> process, int protocol = 3) : session_(std::move(process), 0, protocol) {}
+  explicit TestSession(std::shared_ptr<Process> process, int protocol = 3)
+      : session_(std::move(process), 0, protocol) {}
 
   std::string run(const std::vector<std::string>& words) {
     std::vector<Bytes> arguments(words.begin(), words.end());

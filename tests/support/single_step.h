@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// single_step.h: runs a function one instruction at a time (the processor's trap flag) and remembers the memory after each
-// instruction that changed it: the images that a SIGKILL could have left behind. x86-64 only; others see nothing stepped.
+// single_step.h: runs a function one instruction at a time (the processor's trap flag) and remembers the memory after
+// each instruction that changed it: the images that a SIGKILL could have left behind. x86-64 only; others see nothing
+// stepped.
 #pragma once
 
 #include <signal.h>

@@ -28,8 +28,9 @@ struct Value {
 
 class Client {
  public:
-  // "shoal://NAME[/DB][?max_size=..&shards=..&contexts=..&slots=..&mode=..&create=..]"; options shape a segment that does not
-  // exist yet. Errors: kInvalidArgument (what is wrong with the URL), kNotFound (create=false), and those of attaching.
+  // "shoal://NAME[/DB][?max_size=..&shards=..&contexts=..&slots=..&mode=..&create=..]"; options shape a segment that
+  // does not exist yet. Errors: kInvalidArgument (what is wrong with the URL), kNotFound (create=false), and those of
+  // attaching.
   static Result<Client> connect(std::string_view url);
   Client(Client&&) noexcept;
   Client& operator=(Client&&) noexcept;

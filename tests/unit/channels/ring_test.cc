@@ -154,10 +154,11 @@ TEST(ChannelRing, AReaderWhoseBlockWasFreedIsToldToLookAgain) {
   EXPECT_EQ(subscriber.delivered + subscriber.lost, 0u);
 }
 
-// ---- Death after every instruction --------------------------------------------------------------------------------------------
+// ---- Death after every instruction ----------------------------------------------------------------------------------
 
-// Message `dying` of `length` bytes is published, stopped after every instruction. From each image: every reader, wherever it
-// stood, reads only what was published, whole; the next publisher goes on; and nobody misses a message without being told.
+// Message `dying` of `length` bytes is published, stopped after every instruction. From each image: every reader,
+// wherever it stood, reads only what was published, whole; the next publisher goes on; and nobody misses a message
+// without being told.
 struct Death {
   uint64_t dying;
   size_t length;
@@ -267,10 +268,11 @@ INSTANTIATE_TEST_SUITE_P(AtEveryInstruction, ChannelRingDeath,
                          ::testing::Values(Death{1, 10}, Death{2, 0}, Death{5, 104}, Death{13, 0}, Death{14, 33},
                                            Death{15, 104}, Death{16, 80}, Death{17, 64}, Death{18, 1}),
                          [](const auto& info) {
-                           return "Message" + std::to_string(info.param.dying) + "Of" + std::to_string(info.param.length);
+                           return "Message" + std::to_string(info.param.dying) + "Of" +
+                                  std::to_string(info.param.length);
                          });
 
-// ---- Real concurrency ---------------------------------------------------------------------------------------------------------
+// ---- Real concurrency -----------------------------------------------------------------------------------------------
 
 TEST(ChannelRing, ReadersBesideAFastPublisherCountEveryMessageOnce) {
   PlainRing<4096> ring;
@@ -283,7 +285,8 @@ TEST(ChannelRing, ReadersBesideAFastPublisherCountEveryMessageOnce) {
     threads.emplace_back([&] {
       for (bool last = false; !last;) {
         last = done.load();
-        while (subscriber.step(ring.reader()) != Result::kNothing || subscriber.cursor.sequence != ring.memory->ring.next) {
+        while (subscriber.step(ring.reader()) != Result::kNothing ||
+               subscriber.cursor.sequence != ring.memory->ring.next) {
           for (const std::string& text : subscriber.got) {
             wrong += text != text_of(subscriber.cursor.sequence - 1, (subscriber.cursor.sequence - 1) % 100);
           }

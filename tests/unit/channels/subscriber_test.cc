@@ -90,7 +90,9 @@ TEST_F(ChannelSubscriber, APublishersOrderHoldsForAReaderBesideIt) {
     shm::Context& context = *theirs->context().value();
     for (int i = 0; i < kMessages; ++i) {
       Published published;
-      ASSERT_TRUE(channels::publish(*theirs, context, "c" + std::to_string(i * 7 % 20), std::to_string(i), kLockBudgetNs, published).ok());
+      ASSERT_TRUE(channels::publish(*theirs, context, "c" + std::to_string(i * 7 % 20), std::to_string(i),
+                                    kLockBudgetNs, published)
+                      .ok());
     }
   });
   int last = -1, seen = 0, lost = 0;
@@ -112,7 +114,7 @@ TEST_F(ChannelSubscriber, APublishersOrderHoldsForAReaderBesideIt) {
   EXPECT_EQ(seen + lost, kMessages);
 }
 
-// ---- Gaps and growth ---------------------------------------------------------------------------------------------------------
+// ---- Gaps and growth ------------------------------------------------------------------------------------------------
 
 TEST_F(ChannelSubscriber, ASlowSubscriberIsToldHowManyItLostAndNobodyWaitsForIt) {
   Reader slow(process_), fast(process_);
@@ -159,7 +161,8 @@ TEST_F(ChannelSubscriber, AMessageOverHalfTheRingsLimitIsRefusedAndTheLargestIsN
   publish("room", std::string(most, 'x'));
   EXPECT_EQ(reader.read()[0].size(), most + 5);
   Published published;
-  const Status status = channels::publish(*process_, self(), "room", std::string(most + 1, 'x'), kLockBudgetNs, published);
+  const Status status =
+      channels::publish(*process_, self(), "room", std::string(most + 1, 'x'), kLockBudgetNs, published);
   EXPECT_EQ(status.code(), Code::kRedisError);
   EXPECT_EQ(status.number(), static_cast<int64_t>(most));
 }
@@ -181,12 +184,13 @@ TEST_F(ChannelSubscriber, AFullSegmentRefusesANewRingAndAnOldOneGoesOnInItsSize)
   expect_sound();
 }
 
-// ---- History and positions --------------------------------------------------------------------------------------------------
+// ---- History and positions ------------------------------------------------------------------------------------------
 
 TEST_F(ChannelSubscriber, HistoryIsHeldByTheChannelsSettingNotByItsSubscribers) {
   keep("room", 3);
   for (const char* text : {"a", "b", "c", "d"}) publish("room", text);
-  EXPECT_EQ(Reader(process_).subscribe("room", {.last = 10, .since = {}}).read(), (Texts{"room:b", "room:c", "room:d"}));
+  EXPECT_EQ(Reader(process_).subscribe("room", {.last = 10, .since = {}}).read(),
+            (Texts{"room:b", "room:c", "room:d"}));
   EXPECT_EQ(Reader(process_).subscribe("room", {.last = 1, .since = {}}).read(), Texts{"room:d"});
   EXPECT_EQ(Reader(process_).subscribe("room").read(), Texts{});
   EXPECT_EQ(channel_count(), 1u);
@@ -284,7 +288,7 @@ TEST_F(ChannelSubscriber, HistoryAndLiveJoinWithoutGapOrDuplicateBesideAPublishe
   publisher.join();
 }
 
-// ---- Threads, forks, deaths ---------------------------------------------------------------------------------------------------
+// ---- Threads, forks, deaths -----------------------------------------------------------------------------------------
 
 TEST_F(ChannelSubscriber, AReadInAnotherThreadTakesTheSubscriptionsAlong) {
   Reader reader(process_);
@@ -375,8 +379,8 @@ TEST_F(ChannelSubscriber, ASubscriptionThatWasReapedByMistakeIsMadeAnewAndTheHol
   const Name name = name_of(segment(), ChannelKind::kChannel, "room");
   const uint64_t incarnation = channel("room")->incarnation;
   ASSERT_TRUE(transact(*process_, self(), name.shards(), kLockBudgetNs, [&](Transaction& tx) {
-    unsubscribe(tx, name, incarnation, self().id);
-  }).ok());
+                unsubscribe(tx, name, incarnation, self().id);
+              }).ok());
   EXPECT_EQ(channel_count(), 0u);
   for (auto& word : self().ready) word = ~uint64_t{0};  // as a reaper's wake would
   EXPECT_EQ(reader.read(), Texts{"room!?"});
@@ -393,7 +397,7 @@ TEST_F(ChannelSubscriber, ManyChannelsFitAndAHintSparesTheLookAtTheOthers) {
   EXPECT_LT(bytes_used(), 5000u * 400) << "a silent channel costs its record, not a ring";
 }
 
-// ---- Outbox ------------------------------------------------------------------------------------------------------------------
+// ---- Outbox ---------------------------------------------------------------------------------------------------------
 
 class ChannelOutbox : public ChannelTest {
  protected:

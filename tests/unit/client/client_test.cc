@@ -70,7 +70,8 @@ TEST(ClientUrl, PartsAreReadAndBadOnesNamed) {
   EXPECT_EQ(url.value().name, "App");
   EXPECT_EQ(url.value().database, 3u);
   EXPECT_EQ(url.value().options.max_size, 2 * kGiB);
-  for (const char* bad : {"redis://x", "shoal://", "shoal://a/16", "shoal://a?x=1", "shoal://a?max_size=lots", "shoal://a/b"}) {
+  for (const char* bad :
+       {"redis://x", "shoal://", "shoal://a/16", "shoal://a?x=1", "shoal://a?max_size=lots", "shoal://a/b"}) {
     EXPECT_EQ(Url::parse(bad).status().code(), Code::kInvalidArgument) << bad;
   }
 }

@@ -121,7 +121,8 @@ TEST_F(CheckTest, NeitherFaultsNorLoopsOnDamage) {
     std::memcpy(copy, saved.data(), bytes);
     auto view = Segment::view_memory(copy);
     for (int i = 0; i < 40; ++i) {
-      const uint64_t at = random() % 3 == 0 ? 4096 + random() % (fixed_end - 4096) : extents + random() % (80 * kPageBytes);
+      const uint64_t at =
+          random() % 3 == 0 ? 4096 + random() % (fixed_end - 4096) : extents + random() % (80 * kPageBytes);
       if (random() % 2 == 0) {
         copy[at] = static_cast<std::byte>(random());
       } else {
