@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Shoal beside Redis over a unix socket, in one run: at least seven interleaved pairs a row; the ratio's median,
-minimum and maximum. 16-byte keys, 32-byte values, a million keys where it applies.
-Method and figures: bench/README.md."""
+minimum and maximum. 16-byte keys, 32-byte values, a million keys where it applies."""
 
 from __future__ import annotations
 

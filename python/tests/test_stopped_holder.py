@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A process is stopped (SIGSTOP) while it holds locks: it lives, so nobody may rob it; the others wait within bounds."""
+"""A process is stopped (SIGSTOP) while it holds locks: it lives, so nobody may rob it; the others wait within
+bounds."""
 
 import asyncio
 import os

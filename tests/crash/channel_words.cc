@@ -35,7 +35,8 @@ std::vector<std::string> look_at_channels(const Segment& segment, uint32_t shard
   Dict::for_each(segment, segment.shard(shard).channels, [&](uint64_t item) {
     const auto& channel = *segment.pointer<shm::Channel>(item);
     if (channel.keep.load() == 0) return;
-    std::string line = "channel " + std::string(channel.name()) + " keeps " + std::to_string(channel.keep.load()) + ": ";
+    std::string line =
+        "channel " + std::string(channel.name()) + " keeps " + std::to_string(channel.keep.load()) + ": ";
     const RingBytes bytes = channels::ring_bytes(segment, channel);
     const uint64_t end = ring::live(channel.ring).position;
     for (uint64_t place = channel.ring.oldest.load(); place < end;) {
