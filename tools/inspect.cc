@@ -15,7 +15,8 @@ const std::vector<Part>& parts() {
   static const std::vector<Part> kParts{
       {"segment", segment_view},     {"layout", [](const SegmentView& view) { return regions_view(view.segment()); }},
       {"processes", processes_view}, {"shards", shards_view},
-      {"memory", memory_view},
+      {"channels", channels_view},   {"queues", queues_view},
+      {"leases", leases_view},       {"memory", memory_view},
   };
   return kParts;
 }

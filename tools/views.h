@@ -23,6 +23,11 @@ Json processes_view(const SegmentView& view);
 Json shards_view(const SegmentView& view);
 Json memory_view(const SegmentView& view);
 
+// These join the segment and take its locks, one at a time.
+Json channels_view(const SegmentView& view);
+Json queues_view(const SegmentView& view);
+Json leases_view(const SegmentView& view);
+
 // Where the regions of this segment lie.
 Json regions_view(const Segment& segment);
 

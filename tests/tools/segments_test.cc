@@ -12,7 +12,9 @@
 #include <fstream>
 #include <sstream>
 
+#include "channels/subscription.h"
 #include "process/process.h"
+#include "queues/consumer.h"
 #include "tools/actions.h"
 #include "tools/views.h"
 #include "transaction/transaction.h"
@@ -98,7 +100,7 @@ TEST_F(ToolTest, LookingAtASegmentChangesNoByteOfIt) {
   make();
   const std::string before = bytes();
   listed();
-  inspect_view(view(), "");
+  for (const char* part : {"segment", "layout", "processes", "shards", "memory"}) inspect_view(view(), part);
   EXPECT_TRUE(bytes() == before);
 }
 
@@ -142,6 +144,41 @@ TEST_F(ToolTest, MemoryIsCountedByClassAndEveryPageOnce) {
     sum += memory[part].get<uint64_t>();
   }
   EXPECT_EQ(sum, memory["extents_bytes"].get<uint64_t>());
+}
+
+TEST_F(ToolTest, QueuesShowTheirTasksAndWhoHoldsLeases) {
+  auto process = attach();
+  queues::TaskQueues queues(*process, 2);
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(queues.push("jobs", "data", 0, 0).ok());
+  queues::Consumer consumer(queues);
+  ASSERT_TRUE(consumer.add("jobs", false).ok());
+  ASSERT_TRUE(consumer.take().value().has_value());
+  const Json rows = queues_view(view());
+  ASSERT_EQ(rows.size(), 1u);
+  EXPECT_EQ(rows[0]["name"], "jobs");
+  EXPECT_EQ(rows[0]["database"], 2);
+  EXPECT_EQ(rows[0]["ready"], 2);
+  EXPECT_EQ(rows[0]["leased"], 1);
+  const Json leases = leases_view(view());
+  ASSERT_EQ(leases.size(), 1u);
+  EXPECT_EQ(leases[0]["pid"], ::getpid());
+  EXPECT_EQ(leases[0]["leases"], 1);
+}
+
+TEST_F(ToolTest, ChannelsShowWhatWasPublishedAndWhoListens) {
+  auto process = attach();
+  shm::Context& self = *process->context().value();
+  const channels::Name name = channels::name_of(process->segment(), shm::ChannelKind::kChannel, "room");
+  uint32_t bit = 0;
+  ASSERT_TRUE(channels::transact(*process, self, name.shards(), kLockBudgetNs, [&](Transaction& tx) {
+                channels::subscribe(tx, name, self.id.load(), bit);
+              }).ok());
+  const Json rows = channels_view(view());
+  ASSERT_EQ(rows.size(), 1u);
+  EXPECT_EQ(rows[0]["name"], "room");
+  EXPECT_EQ(rows[0]["subscribers"], 1);
+  EXPECT_EQ(rows[0]["published"], 0);
+  EXPECT_EQ(rows[0]["pids"], std::to_string(::getpid()));
 }
 
 TEST_F(ToolTest, DamagedHeaderIsSaidAndNotFollowed) {
