@@ -10,6 +10,10 @@
 
 namespace shoal::tool {
 
+// Verifies every invariant while all processes wait for it; "ok" is false if one is broken. Repairs nothing but what
+// the dead left, as any process does.
+Result<Json> check_segment(const SegmentName& name, bool force);
+
 // Removes the segment's file and what lies in its runtime directory. Without `force` refused (kBusy) while a process
 // other than its daemon lives; the daemon notices and ends.
 Result<Json> remove_segment(const SegmentName& name, bool force);

@@ -108,6 +108,7 @@ Json queues_view(const SegmentView& view) {
                     {"waiting", queue.waiting},
                     {"pushed", queue.pushed},
                     {"acknowledged", queue.acknowledged},
+                    {"oldest_lease_time_ms", queue.oldest_lease_ms == 0 ? Json(nullptr) : Json(queue.oldest_lease_ms)},
                     {"next_due_time_ms", queue.next_due_ms == 0 ? Json(nullptr) : Json(queue.next_due_ms)}});
   }
   return rows;

@@ -77,6 +77,8 @@ int main(int argc, char** argv) {
       app.add_subcommand("inspect", "show what is in a segment; `inspect layout` prints the map of any segment");
   inspect_verb->add_option("NAME", arguments.name, "the segment")->required();
   inspect_verb->add_option("PART", arguments.part, "only this part")->check(CLI::IsMember(inspect_parts()));
+  auto* check = app.add_subcommand("check", "verify every invariant: each block free or reachable exactly once");
+  check->add_option("NAME", arguments.name, "the segment")->required();
   auto* gc = app.add_subcommand("gc", "remove what the dead left: slots of dead processes, FIFOs, runtime directories");
   gc->add_option("NAME", arguments.name, "only of this segment");
   gc->add_flag("--dry-run,-n", arguments.dry_run, "only say what would be removed");
@@ -91,6 +93,7 @@ int main(int argc, char** argv) {
   }
   if (*ls) return show(arguments, list_segments());
   if (*inspect_verb) return inspect(arguments);
+  if (*check) return with_name(arguments, check_segment);
   if (*gc) return collect(arguments);
   return with_name(arguments, remove_segment);
 }

@@ -181,6 +181,19 @@ TEST_F(ToolTest, ChannelsShowWhatWasPublishedAndWhoListens) {
   EXPECT_EQ(rows[0]["pids"], std::to_string(::getpid()));
 }
 
+TEST_F(ToolTest, CheckPassesASoundSegmentAndNamesALostBlock) {
+  auto process = attach();
+  EXPECT_EQ(check_segment(name_, false).value()["ok"], true);
+  Transaction tx(*process, *process->context().value());
+  ASSERT_TRUE(tx.begin(1, kLockBudgetNs).ok());
+  ASSERT_NE(tx.create<std::byte>(100), nullptr);
+  ASSERT_TRUE(tx.commit().ok());
+  const Json report = check_segment(name_, false).value();
+  EXPECT_EQ(report["ok"], false);
+  EXPECT_NE(report["findings"].dump().find("lost"), std::string::npos) << report["findings"].dump();
+  EXPECT_EQ(run("check " + name_.name()).second, 1);
+}
+
 TEST_F(ToolTest, DamagedHeaderIsSaidAndNotFollowed) {
   make();
   overwrite(offsetof(shm::Header, shards_offset), 1ull << 60);
