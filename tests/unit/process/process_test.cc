@@ -153,14 +153,19 @@ TEST_F(ProcessLife, AChildThatExitsItsThreadOrDestroysTheProcessLeavesTheParents
   static Process* shared;
   static uint32_t threads_id;
   static int child_status;
+  static pthread_key_t last;  // its destructor runs after that of process/, and there ends the child
   shared = process.get();
+  ASSERT_EQ(::pthread_key_create(&last, [](void*) { ::_exit(0); }), 0);
   pthread_t thread;
   ASSERT_EQ(::pthread_create(
                 &thread, nullptr,
                 [](void*) -> void* {
                   threads_id = context_id_of(*shared);
                   const pid_t pid = ::fork();
-                  if (pid == 0) return nullptr;
+                  if (pid == 0) {
+                    ::pthread_setspecific(last, &last);
+                    return nullptr;
+                  }
                   EXPECT_EQ(::waitpid(pid, &child_status, 0), pid);
                   EXPECT_FALSE(dead(shared->segment(), threads_id)) << "the child gave back its parent's context";
                   return nullptr;
