@@ -181,7 +181,7 @@ all_O0 = ctest("O0", timeout=1800)
 all_O3 = ctest("O3", timeout=1800)
 python = pytest("python/tests", "--ignore=python/tests/celery")
 celery = pytest("python/tests/celery")
-browser = pytest("examples/chat/tests")
+browser = pytest("tests/browser")
 examples = pytest("tests/examples")
 demo = program("examples/chat/demo.py", "--once")
 
@@ -193,7 +193,7 @@ PARTS = [  # name, what, the path it needs, part of a plain ./dev test, action
     Part("sweep", "death after every instruction, small segments", "tests/crash", True, sweep),
     Part("python", "the package, without Celery", "python/tests", True, python),
     Part("celery", "transport, results, deaths of workers", "python/tests/celery", True, celery),
-    Part("browser", "the demo's page in Chromium", "examples/chat/tests", True, browser),
+    Part("browser", "the demo's page in Chromium", "tests/browser", True, browser),
     Part("examples", "the small examples, as their READMEs say", "tests/examples", True, examples),
     Part("demo", "the demo, played once", "examples/chat/demo.py", True, demo),
     Part("wheel", "pip install . in isolation, used elsewhere", "python/shoal/__init__.py", True, wheel),
