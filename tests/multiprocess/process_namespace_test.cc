@@ -132,6 +132,7 @@ TEST_F(Namespaces, ALostLifeFileIsNotReplacedWhileAProcessOfAnotherNamespaceMayL
     });
   });
   (void)holding.receive();
+  open_segment()->control_slot(0).pid = 0x3fff'ffff;  // as in a namespace where pids are not those of ours
   ASSERT_EQ(::unlink(name_.life_path().c_str()), 0);
   EXPECT_EQ(Segment::open(name_, OpenMode::kAttach, tiny_).status().code(), Code::kMismatch);
   kill_tree(holder);
