@@ -38,43 +38,88 @@ void spin_until(F&& done) {
   }
 }
 
-// The fences alone, round after round: the sleeper must see the message or the waker must see the sleeper.
+// A publisher and a sleeper, round after round, at all distances from each other. round() says whether the sleeper, who
+// had prepared, saw the message; over() whether the publisher has come back from his wake.
+class Duel {
+ public:
+  explicit Duel(Process& process) : context_(*process.context().value()) {
+    const uint32_t id = context_.id.load();
+    publisher_ = std::thread([this, &process, id] {
+      for (uint64_t round = 1;; ++round) {
+        uint64_t at = 0;
+        spin_until([&] {
+          (void)context_.asleep.load(std::memory_order_relaxed);  // keeps a stale copy near
+          return (at = start_.load(std::memory_order_acquire)) >= round;
+        });
+        if (at == kEnd) return;
+        for (uint64_t spin = round % 61; spin != 0; --spin) std::atomic_signal_fence(std::memory_order_seq_cst);
+        message_.store(round, std::memory_order_relaxed);
+        wake_context(process, id);
+        finished_.store(round, std::memory_order_release);
+      }
+    });
+  }
+  ~Duel() {
+    start_ = kEnd;
+    publisher_.join();
+  }
+
+  // `act` is called with what was seen after prepare().
+  template <typename F>
+  void round(F&& act) {
+    start_.store(++rounds_, std::memory_order_release);
+    for (uint64_t spin = rounds_ * 7 % 1'009; spin != 0; --spin) std::atomic_signal_fence(std::memory_order_seq_cst);
+    ThreadSleep sleep(context_);
+    sleep.prepare();
+    act(sleep, message_.load(std::memory_order_relaxed) == rounds_);
+  }
+  bool over() const { return finished_.load(std::memory_order_acquire) == rounds_; }
+  void wait_until_over() const {
+    spin_until([this] {
+      (void)message_.load(std::memory_order_relaxed);  // a stale copy for the next round
+      return over();
+    });
+  }
+  bool asleep() const { return context_.asleep.load() % 2 != 0; }
+  uint64_t rounds() const { return rounds_; }
+
+ private:
+  static constexpr uint64_t kEnd = ~uint64_t{0};
+  shm::Context& context_;
+  alignas(64) std::atomic<uint64_t> message_{0};
+  alignas(64) std::atomic<uint64_t> start_{0};
+  alignas(64) std::atomic<uint64_t> finished_{0};
+  alignas(64) uint64_t rounds_ = 0;
+  std::thread publisher_;
+};
+
+// The fences: the sleeper sees the message or the waker sees the sleeper.
 TEST_F(Wake, NeverDoBothSidesMissEachOther) {
   auto process = attach();
-  shm::Context& context = *process->context().value();
-  const uint32_t id = context.id.load();
-  alignas(64) std::atomic<uint64_t> message{0};
-  alignas(64) std::atomic<uint64_t> start{0};
-  alignas(64) std::atomic<uint64_t> finished{0};
-  constexpr uint64_t kEnd = ~uint64_t{0};
-  std::thread publisher([&] {
-    for (uint64_t round = 1;; ++round) {
-      uint64_t at;
-      spin_until([&] {
-        (void)context.asleep.load(std::memory_order_relaxed);  // keeps a stale copy near
-        return (at = start.load(std::memory_order_acquire)) >= round;
-      });
-      if (at == kEnd) return;
-      for (uint64_t spin = round % 61; spin != 0; --spin) std::atomic_signal_fence(std::memory_order_seq_cst);
-      message.store(round, std::memory_order_relaxed);
-      wake_context(*process, id);
-      finished.store(round, std::memory_order_release);
-    }
-  });
-  uint64_t rounds = 0, missed = 0;
-  const int64_t end = monotonic_ns() + 3 * kSecondNs;
-  while (rounds < 2'000 || (rounds < 300'000 && monotonic_ns() < end)) {  // more where the machine has room
-    start.store(++rounds, std::memory_order_release);
-    for (uint64_t spin = rounds * 7 % 1'009; spin != 0; --spin) std::atomic_signal_fence(std::memory_order_seq_cst);
-    ThreadSleep sleep(context);
-    sleep.prepare();
-    const bool seen = message.load(std::memory_order_relaxed) == rounds;
-    spin_until([&] { return finished.load(std::memory_order_acquire) == rounds; });
-    missed += !seen && context.asleep.load() % 2 != 0;
+  uint64_t missed = 0;
+  Duel duel(*process);
+  const int64_t end = monotonic_ns() + 2 * kSecondNs;
+  while (duel.rounds() < 2'000 || (duel.rounds() < 300'000 && monotonic_ns() < end)) {  // more where there is room
+    duel.round([&](ThreadSleep&, bool seen) {
+      duel.wait_until_over();
+      missed += !seen && duel.asleep();
+    });
   }
-  start = kEnd;
-  publisher.join();
-  EXPECT_EQ(missed, 0u) << "of " << rounds;
+  EXPECT_EQ(missed, 0u) << "of " << duel.rounds();
+}
+
+TEST_F(Wake, NobodyFallsAsleepBetweenTheTwoHalvesOfAWake) {
+  auto process = attach();
+  uint64_t slept_through = 0;
+  Duel duel(*process);
+  const int64_t end = monotonic_ns() + 2 * kSecondNs;
+  while (duel.rounds() < 2'000 || (duel.rounds() < 300'000 && monotonic_ns() < end)) {
+    duel.round([&](ThreadSleep& sleep, bool seen) {
+      if (!seen && !sleep.wait(kThreadSleepMaxNs) && duel.over()) ++slept_through;
+      duel.wait_until_over();
+    });
+  }
+  EXPECT_EQ(slept_through, 0u) << "of " << duel.rounds();
 }
 
 TEST_F(Wake, ASleepThatNobodyEndsLastsItsTimeOut) {
