@@ -27,7 +27,7 @@ uint32_t outbox_shard(const Segment& segment, const shm::Context& owner) noexcep
 }
 
 void append(char*& place, Bytes bytes) noexcept {
-  std::memcpy(place, bytes.data(), bytes.size());
+  if (!bytes.empty()) std::memcpy(place, bytes.data(), bytes.size());
   place += round_up(bytes.size(), 8);
 }
 
@@ -48,7 +48,7 @@ void add(Transaction& tx, const Name& target, const Message& message) noexcept {
   char* place = reinterpret_cast<char*>(posting + 1);
   append(place, target.text);
   append(place, message.channel);
-  std::memcpy(place, message.data.data(), message.data.size());
+  append(place, message.data);
 
   const shm::Context& self = tx.context();
   const uint64_t offset = tx.offset_of(posting);
