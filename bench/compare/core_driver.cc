@@ -104,6 +104,7 @@ class PrivateSide {
     const uint64_t bytes = opened.value()->committed();
     auto* copy =
         static_cast<std::byte*>(::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    ::madvise(copy, bytes, MADV_HUGEPAGE);  // as the segment has them
     std::memcpy(copy, opened.value()->base(), opened.value()->header().fixed_end);
     const uint64_t extents = opened.value()->extents_offset();
     std::memcpy(copy + extents, opened.value()->base() + extents, bytes - extents);

@@ -92,8 +92,12 @@ struct Client::State {
   // Runs words and hands the reply's reader to `read`; a Redis error becomes a Status with its text kept.
   template <typename Read>
   Status run(std::initializer_list<Bytes> words, Read&& read) {
-    const Outcome outcome = session.execute({words.begin(), words.size()});
+    return answer(session.execute({words.begin(), words.size()}), std::forward<Read>(read));
+  }
+  template <typename Read>
+  Status answer(Outcome outcome, Read&& read) {
     if (outcome != Outcome::kReplied) return session.status();
+    if (session.reply().used() == 0) return {};
     ReplyReader reader(session.reply());
     const Reply::Tag tag = reader.tag();
     if (tag == Reply::Tag::kError) {
@@ -151,7 +155,7 @@ Result<std::optional<std::string>> Client::get(std::string_view key) {
 }
 
 Status Client::set(std::string_view key, std::string_view value) {
-  return state_->run({"SET", key, value}, [](Reply::Tag, ReplyReader&) {});
+  return state_->answer(state_->session.set(key, value), [](Reply::Tag, ReplyReader&) {});
 }
 
 Status Client::set_for(std::string_view key, std::string_view value, int64_t ttl_ms) {

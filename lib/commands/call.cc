@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "channels/outbox.h"
+#include "keyspace/string_value.h"
 
 namespace shoal {
 
@@ -27,6 +28,11 @@ std::string lower(const char* name) {
   std::string text;
   for (; *name != '\0'; ++name) text += static_cast<char>(*name >= 'A' && *name <= 'Z' ? *name + 32 : *name);
   return text;
+}
+
+// Each writer frees a little of what was removed lazily where it is at home.
+void free_a_little(Transaction& tx) noexcept {
+  if (tx.shard(tx.home()).lazy_free != 0) keyspace::free_lazily(tx, tx.home(), kLazyFreeBudget);
 }
 
 uint64_t all_shards(const Segment& segment) noexcept { return ~uint64_t{0} >> (64 - segment.shard_count()); }
@@ -174,12 +180,19 @@ Outcome CallRunner::run(const Command& command, std::span<const Bytes> arguments
     Call call(session_, command, arguments, &tx, reply);
     command.handler(call);
     if (call.failed() && !reply.overflow()) tx.rollback_to({0, 0});
-    if ((command.flags & kWrite) != 0 && tx.shard(tx.home()).lazy_free != 0)
-      keyspace::free_lazily(tx, tx.home(), kLazyFreeBudget);
+    if ((command.flags & kWrite) != 0) free_a_little(tx);
     return call.blocked() ? Outcome::kPending : Outcome::kReplied;
   });
   if (blocks) blocking::after(session_, result, arguments);
   return result;
+}
+
+Outcome CallRunner::set(const Key& key, Bytes value, int64_t budget_ns) {
+  return transact(uint64_t{1} << key.shard, budget_ns, [&](Transaction& tx) {
+    keyspace::set_string(tx, key, keyspace::find_for_write(tx, key, wall_clock_ms), value, 0);
+    free_a_little(tx);
+    return Outcome::kReplied;
+  });
 }
 
 Outcome CallRunner::run_all(std::span<const std::vector<Bytes>> commands, int64_t budget_ns) {

@@ -24,6 +24,8 @@ class CallRunner {
  public:
   explicit CallRunner(Session& session) noexcept : session_(session) {}
   Outcome run(const Command& command, std::span<const Bytes> arguments, int64_t budget_ns);
+  // SET key value, its words taken apart already; an empty reply is OK.
+  Outcome set(const Key& key, Bytes value, int64_t budget_ns);
   Outcome run_all(std::span<const std::vector<Bytes>> commands, int64_t budget_ns);
 
  private:

@@ -130,8 +130,12 @@ class Call {
   // ---- Keys ----
   Key key(size_t argument) noexcept;
   // Live entries of any type.
-  const shm::Entry* read(const Key& key) noexcept { return keyspace::find_for_read(segment(), key, now_ms()); }
-  const shm::Entry* write(const Key& key) noexcept { return keyspace::find_for_write(*tx_, home(key), now_ms()); }
+  const shm::Entry* read(const Key& key) noexcept {
+    return keyspace::find_for_read(segment(), key, [this] { return now_ms(); });
+  }
+  const shm::Entry* write(const Key& key) noexcept {
+    return keyspace::find_for_write(*tx_, home(key), [this] { return now_ms(); });
+  }
   // The same for one type: the root in the entry.
   template <typename Root>
   Found<Root> read(const Key& key) noexcept {

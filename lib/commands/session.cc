@@ -21,10 +21,14 @@ Session::Session(std::shared_ptr<Process> process, uint32_t database, int protoc
 
 Session::~Session() { blocking::cancel(*this); }
 
-Outcome Session::execute(std::span<const Bytes> arguments, int64_t budget_ns) {
+void Session::begin_call() {
   if (__builtin_expect(blocked_.registered, 0)) blocking::cancel(*this);
   reply_.shrink_to(kArenaKeptBytes);
   reply_.clear();
+}
+
+Outcome Session::execute(std::span<const Bytes> arguments, int64_t budget_ns) {
+  begin_call();
   if (arguments.empty()) {
     reply_.error("ERR wrong number of arguments");
     return Outcome::kReplied;
@@ -45,6 +49,15 @@ Outcome Session::execute(std::span<const Bytes> arguments, int64_t budget_ns) {
     return queue(*command, arguments);
   if (name == "EXEC" && in_multi_) return execute_queued(budget_ns);
   return CallRunner(*this).run(*command, arguments, budget_ns);
+}
+
+Outcome Session::set(Bytes key, Bytes value, int64_t budget_ns) {
+  if (in_multi_ || key.size() > kKeyBytesMax || value.size() > kValueBytesMax) {
+    const Bytes words[] = {"SET", key, value};
+    return execute(words, budget_ns);
+  }
+  begin_call();
+  return CallRunner(*this).set(keyspace::make_key(process_->segment(), database_, key), value, budget_ns);
 }
 
 Outcome Session::run_again(int64_t budget_ns) {

@@ -20,10 +20,10 @@
 namespace shoal {
 
 enum class Outcome {
-  kReplied,   // reply() holds the answer, which may be a Redis error
-  kBusy,      // a lock was not had within the loop's budget: nothing happened; run it again on another thread
-  kPending,   // a blocking command waits: see commands/blocking.h
-  kFailed,    // status(): the segment is not usable, a holder is stopped ...
+  kReplied,  // reply() holds the answer, which may be a Redis error
+  kBusy,     // a lock was not had within the loop's budget: nothing happened; run it again on another thread
+  kPending,  // a blocking command waits: see commands/blocking.h
+  kFailed,   // status(): the segment is not usable, a holder is stopped ...
 };
 
 class Session {
@@ -39,6 +39,9 @@ class Session {
   // MULTI ... EXEC in one call: all commands atomically, under the session's WATCHes, which end with it. The reply is
   // EXEC's: an array, null if a watch fired, EXECABORT if a command is not even well-formed.
   Outcome execute_atomically(std::span<const std::vector<Bytes>> commands, int64_t budget_ns = kLockBudgetNs);
+
+  // SET without words: what a typed client calls. An empty reply is OK.
+  Outcome set(Bytes key, Bytes value, int64_t budget_ns = kLockBudgetNs);
 
   // Runs the blocking command that waits again: blocking::resume() is what to call.
   Outcome run_again(int64_t budget_ns);
@@ -61,17 +64,17 @@ class Session {
     uint64_t version;
   };
   bool in_multi() const noexcept { return in_multi_; }
-  bool runs_atomically() const noexcept { return runs_atomically_; }   // EXEC is at work
+  bool runs_atomically() const noexcept { return runs_atomically_; }  // EXEC is at work
   void start_multi() noexcept;
-  void discard() noexcept;              // leaves MULTI and forgets the WATCHes
+  void discard() noexcept;  // leaves MULTI and forgets the WATCHes
   void watch(const Key& key, uint64_t version);
   std::vector<Watch>& watches() noexcept { return watches_; }
 
   BlockedCall& blocked_call() noexcept { return blocked_; }
   const BlockedCall& blocked_call() const noexcept { return blocked_; }
-  Wakes& wakes() noexcept { return wakes_; }   // who is to be woken after this commit
+  Wakes& wakes() noexcept { return wakes_; }  // who is to be woken after this commit
 
-  int64_t budget_ns() const noexcept { return budget_ns_; }           // of the call that runs, for what locks by itself
+  int64_t budget_ns() const noexcept { return budget_ns_; }  // of the call that runs, for what locks by itself
 
   Outcome fail(Status status) noexcept {
     status_ = status;
@@ -80,6 +83,7 @@ class Session {
 
  private:
   friend class CallRunner;
+  void begin_call();
   Outcome queue(const Command& command, std::span<const Bytes> arguments);
   Outcome execute_queued(int64_t budget_ns);
 

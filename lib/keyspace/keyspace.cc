@@ -13,16 +13,12 @@ using shm::Entry;
 // Values of up to this many blocks are freed at once; others a few blocks at a time by later writers and the daemon.
 constexpr uint64_t kFreeAtOnceBlocks = 8;
 
-// The bits of a meta word that say which key it is: database and key length.
-constexpr uint64_t kIdentityMask = 0xffff'0f00;
-
-uint64_t identity(const Key& key) noexcept { return uint64_t{key.database} << 8 | uint64_t{key.name.size()} << 16; }
-
 const Dict::Slot* find_slot(const Segment& segment, const Key& key) noexcept {
+  const uint64_t wanted = EntryMeta::identity(key.database, key.name.size());
   return Dict::find(segment, segment.shard(key.shard).keys, key.hash, [&](uint64_t item) {
     const auto& entry = *segment.pointer<Entry>(item);
     const uint64_t meta = entry.meta;
-    if ((meta & kIdentityMask) != identity(key)) return false;
+    if ((meta & EntryMeta::kIdentityMask) != wanted) return false;
     const char* name = reinterpret_cast<const char*>(&entry) + EntryMeta::unpack(meta).key_at();
     return std::memcmp(name, key.name.data(), key.name.size()) == 0;
   });
@@ -98,18 +94,6 @@ uint64_t entry_hash(const Segment& segment, uint64_t offset) noexcept {
 const Entry* find(const Segment& segment, const Key& key) noexcept {
   const Dict::Slot* slot = find_slot(segment, key);
   return slot == nullptr ? nullptr : segment.pointer<Entry>(Dict::item_of(*slot));
-}
-
-const Entry* find_for_read(const Segment& segment, const Key& key, int64_t now_ms) noexcept {
-  const Entry* entry = find(segment, key);
-  return entry == nullptr || expired(*entry, now_ms) ? nullptr : entry;
-}
-
-const Entry* find_for_write(Transaction& tx, const Key& key, int64_t now_ms) noexcept {
-  const Entry* entry = find(tx.segment(), key);
-  if (entry == nullptr || !expired(*entry, now_ms)) return entry;
-  remove_expired(tx, key, *entry);
-  return nullptr;
 }
 
 const Entry* create(Transaction& tx, const Key& key, Type type, Encoding encoding, uint32_t value_bytes,

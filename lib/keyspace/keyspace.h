@@ -32,15 +32,29 @@ inline Key make_key(const Segment& segment, uint32_t database, Bytes name) noexc
   return {name, hash, segment.shard_of(hash), static_cast<uint8_t>(database)};
 }
 
+// What find_for_write() does with a key whose time has come: remove() with the version that its expiry had.
+void remove_expired(Transaction& tx, const Key& key, const shm::Entry& entry) noexcept;
+
 // The entry, whether its time has come or not; nullptr if there is none.
 const shm::Entry* find(const Segment& segment, const Key& key) noexcept;
 inline bool expired(const shm::Entry& entry, int64_t now_ms) noexcept {
   const int64_t expires = entry.expires_ms();
   return expires != 0 && expires <= now_ms;
 }
-// The live entry or nullptr. `find_for_write` deletes an expired one.
-const shm::Entry* find_for_read(const Segment& segment, const Key& key, int64_t now_ms) noexcept;
-const shm::Entry* find_for_write(Transaction& tx, const Key& key, int64_t now_ms) noexcept;
+// The live entry or nullptr. `find_for_write` deletes an expired one. `now` gives the wall clock; a key that never
+// expires does not ask it, since the clock costs as much as the look-up.
+template <typename Now>
+const shm::Entry* find_for_read(const Segment& segment, const Key& key, Now&& now) noexcept {
+  const shm::Entry* entry = find(segment, key);
+  return entry == nullptr || entry->expires_ms() == 0 || !expired(*entry, now()) ? entry : nullptr;
+}
+template <typename Now>
+const shm::Entry* find_for_write(Transaction& tx, const Key& key, Now&& now) noexcept {
+  const shm::Entry* entry = find(tx.segment(), key);
+  if (entry == nullptr || entry->expires_ms() == 0 || !expired(*entry, now())) return entry;
+  remove_expired(tx, key, *entry);
+  return nullptr;
+}
 
 // A new entry under a key that has none, with room for an expiry word if asked. Its value area of `value_bytes` is
 // undefined: fill it through fresh_value() in the same transaction. nullptr when the segment is full.
@@ -55,8 +69,6 @@ const shm::Entry* resize(Transaction& tx, const Key& key, const shm::Entry& entr
 
 // Removes key and value; large values are left to lazy freeing.
 void remove(Transaction& tx, const Key& key, const shm::Entry& entry) noexcept;
-// The same for one whose time has come.
-void remove_expired(Transaction& tx, const Key& key, const shm::Entry& entry) noexcept;
 // Moves the value under another key, which has no entry, of any shard or database whose lock is held.
 void rename(Transaction& tx, const Key& from, const shm::Entry& entry, const Key& to) noexcept;
 // Removes all keys of a database from a shard.

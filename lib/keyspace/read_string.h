@@ -15,41 +15,59 @@ enum class ReadString {
   kValue,    // copied
   kMissing,  // no such key, or its time has come
   kUseLock,  // not a short string, or writers were too busy for kReadTriesMax tries
+  kAgain,    // a writer came in between (never from read_string)
 };
 
-// Copies the short string under `key` to the memory that `reserve(bytes)` gives; a nullptr from it ends the read as
-// kValue
-// (the caller knows that there was no room). `reserve` may be called several times; the last call counts.
+// One attempt. Inlined, like all that it calls in the usual case, into one straight line: a cold look-up is two misses
+// of the cache one after the other, and while it waits the processor begins the caller's next one, as far as it sees
+// ahead.
 template <typename Reserve>
-ReadString read_string(const Segment& segment, const Key& key, Reserve&& reserve) noexcept {
+[[gnu::always_inline]] inline ReadString read_string_once(const Segment& segment, const Key& key,
+                                                          Reserve&& reserve) noexcept {
   const shm::Shard& shard = segment.shard(key.shard);
-  for (uint32_t tries = 0; tries < kReadTriesMax; ++tries) {
-    Snapshot snapshot(segment, shard);
-    if (!snapshot.open()) continue;
-    uint64_t item = 0;
-    EntryMeta meta;
-    const auto found = Dict::find(snapshot, segment, shard.keys, key.hash, item, [&](uint64_t candidate) noexcept {
-      uint64_t word;
-      if (!snapshot.word(candidate + offsetof(shm::Entry, meta), word)) return false;
-      meta = EntryMeta::unpack(word);
-      return meta.database == key.database && meta.key_bytes == key.name.size() &&
-             snapshot.equals(candidate + meta.key_at(), key.name.data(), key.name.size());
-    });
-    if (found == Dict::Found::kNo && snapshot.valid()) return ReadString::kMissing;
-    if (found != Dict::Found::kYes) continue;
-    if (meta.type != Type::kString || meta.encoding != Encoding::kInline ||
-        meta.value_bytes > string::kInlineEntryMax) {
-      return ReadString::kUseLock;
-    }
-    uint64_t expires_ms = 0;
-    if (meta.has_expiry && !snapshot.word(item + sizeof(shm::Entry), expires_ms)) continue;
-    char* target = reserve(meta.value_bytes);
-    const bool copied = target == nullptr || snapshot.copy(item + meta.value_at(), meta.value_bytes, target);
-    if (!copied || !snapshot.valid()) continue;
-    if (expires_ms != 0 && static_cast<int64_t>(expires_ms) <= wall_clock_ms()) return ReadString::kMissing;
-    return ReadString::kValue;
+  const Snapshot snapshot(segment, shard);
+  if (!snapshot.open()) return ReadString::kAgain;
+  const uint64_t wanted = EntryMeta::identity(key.database, key.name.size());
+  uint64_t entry = 0, word = 0;
+  const auto is_wanted = [&](uint64_t candidate) noexcept __attribute__((always_inline)) {
+    if (!snapshot.word(candidate + offsetof(shm::Entry, meta), word)) return false;
+    if ((word & EntryMeta::kIdentityMask) != wanted) return false;
+    const EntryMeta meta = EntryMeta::unpack(word);
+    return snapshot.contains(candidate, round_up(meta.bytes(), 8)) &&
+           snapshot.equals(candidate + meta.key_at(), key.name.data(), key.name.size());
+  };
+  const auto found = Dict::find(snapshot, segment, shard.keys, key.hash, entry, is_wanted);
+  if (__builtin_expect(found != Dict::Found::kYes, 0)) {
+    return found == Dict::Found::kNo && snapshot.valid() ? ReadString::kMissing : ReadString::kAgain;
+  }
+  const EntryMeta meta = EntryMeta::unpack(word);
+  if (meta.type != Type::kString || meta.encoding != Encoding::kInline || meta.value_bytes > string::kInlineEntryMax) {
+    return ReadString::kUseLock;
+  }
+  uint64_t expires_ms = 0;
+  if (meta.has_expiry && !snapshot.word(entry + sizeof(shm::Entry), expires_ms)) return ReadString::kAgain;
+  char* target = reserve(meta.value_bytes);
+  if (target != nullptr) snapshot.copy(entry + meta.value_at(), meta.value_bytes, target);
+  if (!snapshot.valid()) return ReadString::kAgain;
+  if (expires_ms != 0 && static_cast<int64_t>(expires_ms) <= wall_clock_ms()) return ReadString::kMissing;
+  return ReadString::kValue;
+}
+
+template <typename Reserve>
+[[gnu::noinline]] ReadString read_string_again(const Segment& segment, const Key& key, Reserve& reserve) noexcept {
+  for (uint32_t tries = 1; tries < kReadTriesMax; ++tries) {
+    if (const ReadString read = read_string_once(segment, key, reserve); read != ReadString::kAgain) return read;
   }
   return ReadString::kUseLock;
+}
+
+// Copies the short string under `key` to the memory that `reserve(bytes)` gives; a nullptr from it ends the read as
+// kValue (the caller knows that there was no room). `reserve` may be called several times; the last call counts.
+template <typename Reserve>
+[[gnu::always_inline]] inline ReadString read_string(const Segment& segment, const Key& key,
+                                                     Reserve&& reserve) noexcept {
+  const ReadString read = read_string_once(segment, key, reserve);
+  return __builtin_expect(read != ReadString::kAgain, 1) ? read : read_string_again(segment, key, reserve);
 }
 
 }  // namespace shoal::keyspace

@@ -34,6 +34,13 @@ const Entry* replace(Transaction& tx, const Key& key, const Entry* existing, Byt
   return expires_ms == 0 ? entry : set_expiry(tx, key, *entry, expires_ms);
 }
 
+// Whether the entry's block can take so many bytes and stay inline. What fits into what is there needs no look at the
+// block's page, which is another cold line.
+bool has_room(const Transaction& tx, const Entry& entry, uint64_t bytes) noexcept {
+  return bytes <= string::kInlineEntryMax &&
+         (bytes <= entry.info().bytes() || bytes <= tx.capacity(tx.offset_of(&entry)));
+}
+
 // Overwrites an inline string where it lies.
 void overwrite(Transaction& tx, const Key& key, const Entry& entry, Bytes value, int64_t expires_ms) noexcept {
   EntryMeta meta = entry.info();
@@ -53,10 +60,8 @@ const Entry* set_string(Transaction& tx, const Key& key, const Entry* existing, 
   if (existing != nullptr) {
     if (expires_ms == kKeepExpiry) expires_ms = existing->expires_ms();
     const EntryMeta meta = existing->info();
-    const bool in_place =
-        meta.type == Type::kString && meta.encoding == Encoding::kInline && (meta.has_expiry || expires_ms == 0) &&
-        meta.value_at() + value.size() <= std::min(string::kInlineEntryMax, tx.capacity(tx.offset_of(existing)));
-    if (in_place) {
+    if (meta.type == Type::kString && meta.encoding == Encoding::kInline && (meta.has_expiry || expires_ms == 0) &&
+        has_room(tx, *existing, meta.value_at() + value.size())) {
       overwrite(tx, key, *existing, value, expires_ms);
       return existing;
     }

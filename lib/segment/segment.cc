@@ -86,9 +86,25 @@ Status check_options(const SegmentOptions& options) {
   return {};
 }
 
+constexpr uint64_t kHugePageBytes = 2 * kMiB;
+
+// Makes the whole huge pages of [from, to) huge, as far as the kernel has any: a miss of the TLB is half of what a cold
+// look-up costs. MADV_COLLAPSE (Linux 6.1) does not depend on how transparent huge pages are set on this machine. It
+// wants something to collapse, so each gets its first page before; then a huge page costs less than 512 small ones.
+// Only for memory that nobody uses yet: whoever touches it meanwhile would wait. What it cannot do is no error.
+void prefer_huge_pages(int fd, std::byte* base, uint64_t from, uint64_t to) noexcept {
+  constexpr int kMadvCollapse = 25;  // not yet in every libc's headers; an older kernel refuses it
+  from = round_up(from, kHugePageBytes);
+  to -= to % kHugePageBytes;
+  if (from >= to || reinterpret_cast<uintptr_t>(base) % kHugePageBytes != 0) return;
+  for (uint64_t page = from; page < to; page += kHugePageBytes) {
+    if (::posix_fallocate(fd, static_cast<off_t>(page), kPageBytes) != 0) return;
+  }
+  ::madvise(base + from, to - from, kMadvCollapse);
+}
+
 // An address at which `size` bytes are free and whose huge pages would be the file's: only a hint to the kernel.
 void* aligned_hint(uint64_t size) noexcept {
-  constexpr uint64_t kHugePageBytes = 2 * kMiB;
   void* probe = ::mmap(nullptr, size + kHugePageBytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (probe == MAP_FAILED) return nullptr;
   ::munmap(probe, size + kHugePageBytes);
@@ -276,9 +292,13 @@ Status Segment::agree_on_life_file(FileIdentity own) {
 
 Status Segment::make_physical(uint64_t from, uint64_t to) const noexcept {
   const int fd = ::open(name_->shm_path().c_str(), O_RDWR | O_CLOEXEC);
-  Status status = fd < 0 || file_identity(fd).inode != inode_
-                      ? Status{Code::kRemoved, "the segment cannot grow: its file was removed"}
-                      : allocate(fd, from, to - from);
+  Status status;
+  if (fd < 0 || file_identity(fd).inode != inode_) {
+    status = {Code::kRemoved, "the segment cannot grow: its file was removed"};
+  } else {
+    prefer_huge_pages(fd, base_, from, to);
+    status = allocate(fd, from, to - from);
+  }
   if (fd >= 0) ::close(fd);
   return status;
 }
@@ -302,9 +322,8 @@ std::unique_ptr<Segment> Segment::view_memory(std::byte* memory) {
 Status Segment::grow(uint64_t bytes) noexcept {
   shm::Header& h = control_header();
   uint64_t from = h.committed.load(std::memory_order_acquire);
-  const uint64_t wanted =
-      round_up(std::max(bytes, from / 16), kExtentBytes);  // by a sixteenth: few calls, little waste
-  const uint64_t to = std::min(from + wanted, h.max_size);
+  const uint64_t wanted = std::max(bytes, from / 16);  // by a sixteenth: few calls, little waste
+  const uint64_t to = std::min(round_up(from + wanted, kHugePageBytes), h.max_size);
   if (to - from < bytes || to == from) {
     return {Code::kFull, "OOM the segment is full: max_size is reached; create it with a larger max_size"};
   }

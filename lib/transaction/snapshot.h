@@ -17,6 +17,7 @@
 #pragma once
 
 #include <atomic>
+#include <bit>
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
@@ -25,12 +26,18 @@
 
 namespace shoal {
 
+static_assert(std::endian::native == std::endian::little);  // equals(): the first bytes are the low ones
+
 class Snapshot {
  public:
   static constexpr uint64_t kTrustedBytes = 4096;
 
   Snapshot(const Segment& segment, const shm::Shard& shard) noexcept
-      : segment_(segment), shard_(shard), sequence_(shard.sequence.load(std::memory_order_acquire)) {}
+      : base_(segment.base()),
+        shard_(shard),
+        sequence_(shard.sequence.load(std::memory_order_acquire)),
+        begin_(segment.extents_offset()),
+        size_(segment.committed() - begin_) {}
 
   bool open() const noexcept { return sequence_ % 2 == 0; }
   uint64_t sequence() const noexcept { return sequence_; }
@@ -43,61 +50,71 @@ class Snapshot {
   T load(const shm::Cell<T>& cell) const noexcept {
     return cell.load();
   }
+  // Whether [offset, offset + bytes) lies in the extents that were physical when this attempt began: the only memory
+  // that a reader without the lock may touch.
+  bool contains(uint64_t offset, uint64_t bytes) const noexcept {
+    return bytes <= size_ && offset - begin_ <= size_ - bytes;
+  }
+  // The same for a word or a bucket: something whose alignment is its size, which no end of an extent cuts in two.
+  bool contains_aligned(uint64_t offset, uint64_t size) const noexcept {
+    return offset % size == 0 && offset - begin_ < size_;
+  }
   // One aligned word at an offset that came out of the segment.
   bool word(uint64_t offset, uint64_t& value) const noexcept {
-    if (offset % 8 != 0 || !segment_.contains(offset, 8)) return false;
-    value = __atomic_load_n(segment_.pointer<uint64_t>(offset), __ATOMIC_RELAXED);
+    if (!contains_aligned(offset, 8)) return false;
+    value = load_word(offset);
     return true;
   }
-  // A private copy of the record at `offset`.
-  template <typename T>
-  bool record(uint64_t offset, T& copy) const noexcept {
-    static_assert(std::is_trivially_copyable_v<T> && sizeof(T) % 8 == 0);
-    return words(offset, &copy, sizeof(T));
-  }
-  // Copies bytes that begin at any offset.
-  bool copy(uint64_t offset, uint64_t bytes, void* target) const noexcept {
-    if (!segment_.contains(offset, bytes)) return false;
-    auto* out = static_cast<unsigned char*>(target);
-    const auto* from = segment_.pointer<unsigned char>(offset);
-    for (; bytes > 0 && reinterpret_cast<uintptr_t>(from) % 8 != 0; --bytes)
-      *out++ = __atomic_load_n(from++, __ATOMIC_RELAXED);
-    for (; bytes >= 8; bytes -= 8, from += 8, out += 8) {
-      const uint64_t word = __atomic_load_n(reinterpret_cast<const uint64_t*>(from), __ATOMIC_RELAXED);
-      std::memcpy(out, &word, 8);
+  // Copies bytes from a multiple of 8 that lies, with them, in what contains() has let pass.
+  void copy(uint64_t offset, uint64_t bytes, char* target) const noexcept {
+    for (; bytes >= 16; bytes -= 16, offset += 16, target += 16) {
+      const uint64_t words[2] = {load_word(offset), load_word(offset + 8)};
+      std::memcpy(target, words, 16);
     }
-    for (; bytes > 0; --bytes) *out++ = __atomic_load_n(from++, __ATOMIC_RELAXED);
-    return true;
+    if (bytes > 0) copy_rest(offset, bytes, target);
   }
-  // Whether `bytes` at `offset` equal `expected`.
+  // Whether the bytes there equal `expected`.
   bool equals(uint64_t offset, const char* expected, uint64_t bytes) const noexcept {
-    if (!segment_.contains(offset, bytes)) return false;
-    const auto* place = segment_.pointer<unsigned char>(offset);
     uint64_t difference = 0;
-    for (; bytes >= 8 && reinterpret_cast<uintptr_t>(place) % 8 == 0; bytes -= 8, place += 8, expected += 8) {
-      uint64_t word;
-      std::memcpy(&word, expected, 8);
-      difference |= word ^ __atomic_load_n(reinterpret_cast<const uint64_t*>(place), __ATOMIC_RELAXED);
+    for (; bytes >= 16; bytes -= 16, offset += 16, expected += 16) {
+      uint64_t words[2];
+      std::memcpy(words, expected, 16);
+      difference |= (words[0] ^ load_word(offset)) | (words[1] ^ load_word(offset + 8));
     }
-    for (; bytes > 0; --bytes)
-      difference |= static_cast<unsigned char>(*expected++) ^ __atomic_load_n(place++, __ATOMIC_RELAXED);
+    if (bytes > 0) difference |= difference_of_rest(offset, expected, bytes);
     return difference == 0;
   }
 
  private:
-  bool words(uint64_t offset, void* target, uint64_t bytes) const noexcept {
-    if (offset % 8 != 0 || !segment_.contains(offset, bytes)) return false;
-    const auto* from = segment_.pointer<uint64_t>(offset);
-    for (uint64_t i = 0; i < bytes / 8; ++i) {
-      const uint64_t word = __atomic_load_n(from + i, __ATOMIC_RELAXED);
-      std::memcpy(static_cast<char*>(target) + i * 8, &word, 8);
-    }
-    return true;
+  // What is loaded ends with its word: everything in the extents is made of whole words.
+  uint64_t load_word(uint64_t offset) const noexcept {
+    return __atomic_load_n(reinterpret_cast<const uint64_t*>(base_ + offset), __ATOMIC_RELAXED);
   }
 
-  const Segment& segment_;
+  // Fewer than 16 bytes: functions of their own, so that what calls them keeps its registers.
+  [[gnu::noinline]] void copy_rest(uint64_t offset, uint64_t bytes, char* target) const noexcept {
+    for (; bytes > 0; offset += 8, target += 8) {
+      const uint64_t word = load_word(offset), part = bytes < 8 ? bytes : 8;
+      std::memcpy(target, &word, part);
+      bytes -= part;
+    }
+  }
+  [[gnu::noinline]] uint64_t difference_of_rest(uint64_t offset, const char* expected, uint64_t bytes) const noexcept {
+    uint64_t difference = 0;
+    for (; bytes > 0; offset += 8, expected += 8) {
+      const uint64_t part = bytes < 8 ? bytes : 8;
+      uint64_t word = 0;
+      std::memcpy(&word, expected, part);
+      difference |= (word ^ load_word(offset)) << (64 - 8 * part);
+      bytes -= part;
+    }
+    return difference;
+  }
+
+  const std::byte* base_;
   const shm::Shard& shard_;
   const uint64_t sequence_;
+  const uint64_t begin_, size_;  // of the physical extents
 };
 
 }  // namespace shoal

@@ -20,6 +20,10 @@
 // Readers without the lock use find(Snapshot, ...).
 #pragma once
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 #include <bit>
 #include <cstdint>
 
@@ -29,7 +33,7 @@
 namespace shoal {
 
 namespace shm {
-struct Bucket {
+struct alignas(64) Bucket {
   Cell<uint64_t> slots[7];  // tag:16 | offset:48, 0 = empty; filled from the front, over the whole chain
   Cell<uint64_t> overflow;  // offset of the next bucket of the chain, 0 = last
 };
@@ -50,10 +54,23 @@ class Dict {
   // Bit i is set if slot i of the bucket has this tag. Without a branch for each slot: where in its bucket an item lies
   // is random, and a wrong guess would cost more than seven comparisons.
   static uint32_t matching_slots(const shm::Bucket& bucket, uint64_t hash) noexcept {
+#ifdef __SSE2__
+    // The upper words of the eight words (the last one is the link) side by side in one register. Each half of a load
+    // is as whole as a load of its own; which slot it is, is asked again by Cell::load().
+    const auto* words = reinterpret_cast<const __m128i*>(&bucket);
+    const auto upper = [words](int i) { return _mm_srai_epi32(_mm_load_si128(words + i), 16); };
+    const auto odd = [](__m128i low, __m128i high) {
+      return _mm_castps_si128(_mm_shuffle_ps(_mm_castsi128_ps(low), _mm_castsi128_ps(high), 0xdd));
+    };
+    const __m128i tags = _mm_packs_epi32(odd(upper(0), upper(1)), odd(upper(2), upper(3)));
+    const __m128i same = _mm_cmpeq_epi16(tags, _mm_set1_epi16(static_cast<int16_t>(hash >> 32)));
+    return static_cast<uint32_t>(_mm_movemask_epi8(_mm_packs_epi16(same, same))) & 0x7f;
+#else
     const uint64_t tag = hash >> 32 & 0xffff;
     uint32_t mask = 0;
     for (uint32_t i = 0; i < 7; ++i) mask |= static_cast<uint32_t>(bucket.slots[i].load() >> 48 == tag) << i;
     return mask;
+#endif
   }
 
   // ---- Under the lock ----
@@ -150,6 +167,13 @@ class Dict {
     }
   }
 
+  template <typename Match>
+  static Found find_in_bucket(const Snapshot& snapshot, const Segment& segment, uint64_t& place, uint64_t hash,
+                              uint64_t& item, Match& match) noexcept;
+  template <typename Match>
+  static Found find_in_overflow(const Snapshot& snapshot, const Segment& segment, uint64_t place, uint64_t hash,
+                                uint64_t& item, Match& match) noexcept;
+
   static void grow(Transaction& tx, const shm::DictRoot& root, ItemHash item_hash) noexcept;
   static bool shrink(Transaction& tx, const shm::DictRoot& root) noexcept;
   static bool add_bucket(Transaction& tx, const shm::DictRoot& root, uint32_t number) noexcept;
@@ -160,32 +184,47 @@ class Dict {
 };
 
 template <typename Match>
-Dict::Found Dict::find(const Snapshot& snapshot, const Segment& segment, const shm::DictRoot& root, uint64_t hash,
-                       uint64_t& item, Match&& match) noexcept {
+[[gnu::always_inline]] inline Dict::Found Dict::find(const Snapshot& snapshot, const Segment& segment,
+                                                     const shm::DictRoot& root, uint64_t hash, uint64_t& item,
+                                                     Match&& match) noexcept {
   const uint32_t buckets = root.buckets, depth = root.depth;
   if (buckets == 0) return Found::kNo;
   if (buckets > kBucketsMax) return Found::kTorn;
   const uint32_t number = bucket_of(hash, buckets);
-  uint64_t table = root.table;
-  if (depth == 2 && !snapshot.word(table + uint64_t{number / (kBucketsPerSegment * kFanout)} * 8, table))
+  uint64_t place = root.table;
+  if (depth == 2 && !snapshot.word(place + uint64_t{number / (kBucketsPerSegment * kFanout)} * 8, place))
     return Found::kTorn;
-  if (depth >= 1 && !snapshot.word(table + uint64_t{number / kBucketsPerSegment % kFanout} * 8, table))
+  if (depth >= 1 && !snapshot.word(place + uint64_t{number / kBucketsPerSegment % kFanout} * 8, place))
     return Found::kTorn;
-  uint64_t place = table + uint64_t{depth == 0 ? number : number % kBucketsPerSegment} * sizeof(shm::Bucket);
-  for (uint32_t steps = 0; steps < kTraversalStepsMax; ++steps) {
-    if (place % 8 != 0 || !segment.contains(place, sizeof(shm::Bucket))) return Found::kTorn;
-    const shm::Bucket& bucket = *segment.pointer<shm::Bucket>(place);
-    for (uint32_t mask = matching_slots(bucket, hash); mask != 0; mask &= mask - 1) {
-      const uint64_t value = bucket.slots[std::countr_zero(mask)];
-      if (value != 0 && match(item_of(value))) {
-        item = item_of(value);
-        return Found::kYes;
-      }
-    }
-    place = bucket.overflow;
-    if (place == 0) return Found::kNo;
+  place += uint64_t{depth == 0 ? number : number % kBucketsPerSegment} * sizeof(shm::Bucket);
+  const Found found = find_in_bucket(snapshot, segment, place, hash, item, match);
+  if (__builtin_expect(found != Found::kNo || place == 0, 1)) return found;
+  return find_in_overflow(snapshot, segment, place, hash, item, match);
+}
+
+// Looks into the bucket at `place` and moves on to the next one of its chain.
+template <typename Match>
+[[gnu::always_inline]] inline Dict::Found Dict::find_in_bucket(const Snapshot& snapshot, const Segment& segment,
+                                                               uint64_t& place, uint64_t hash, uint64_t& item,
+                                                               Match& match) noexcept {
+  if (!snapshot.contains_aligned(place, sizeof(shm::Bucket))) return Found::kTorn;
+  const auto& bucket = *segment.pointer<shm::Bucket>(place);
+  for (uint32_t mask = matching_slots(bucket, hash); mask != 0; mask &= mask - 1) {
+    item = item_of(bucket.slots[std::countr_zero(mask)]) & ~uint64_t{7};
+    if (item != 0 && match(item)) return Found::kYes;
   }
-  return Found::kTorn;
+  place = bucket.overflow;
+  return Found::kNo;
+}
+
+template <typename Match>
+[[gnu::noinline]] Dict::Found Dict::find_in_overflow(const Snapshot& snapshot, const Segment& segment, uint64_t place,
+                                                     uint64_t hash, uint64_t& item, Match& match) noexcept {
+  for (uint32_t steps = 0; steps < kTraversalStepsMax && place != 0; ++steps) {
+    const Found found = find_in_bucket(snapshot, segment, place, hash, item, match);
+    if (found != Found::kNo) return found;
+  }
+  return place == 0 ? Found::kNo : Found::kTorn;
 }
 
 template <typename Visit>

@@ -27,19 +27,24 @@ struct EntryMeta {
   Type type = Type::kString;
   Encoding encoding = Encoding::kInline;
   uint8_t database = 0;
-  bool has_expiry = false;     // the word for it is there; its value 0 = no expiry
+  bool has_expiry = false;  // the word for it is there; its value 0 = no expiry
   uint16_t key_bytes = 0;
-  uint32_t value_bytes = 0;    // of a short string; of the root record otherwise
+  uint32_t value_bytes = 0;  // of a short string; of the root record otherwise
 
   static constexpr EntryMeta unpack(uint64_t word) noexcept {
     return {static_cast<Type>(word & 15), static_cast<Encoding>(word >> 4 & 15), static_cast<uint8_t>(word >> 8 & 15),
-            (word >> 12 & 1) != 0, static_cast<uint16_t>(word >> 16), static_cast<uint32_t>(word >> 32)};
+            (word >> 12 & 1) != 0,        static_cast<uint16_t>(word >> 16),     static_cast<uint32_t>(word >> 32)};
   }
   constexpr uint64_t pack() const noexcept {
     return static_cast<uint64_t>(type) | static_cast<uint64_t>(encoding) << 4 | uint64_t{database} << 8 |
            uint64_t{has_expiry} << 12 | uint64_t{key_bytes} << 16 | uint64_t{value_bytes} << 32;
   }
-  constexpr uint64_t key_at() const noexcept { return has_expiry ? 24 : 16; }
+  // The bits of the word that say which key it may be: the database and the length of its name.
+  static constexpr uint64_t kIdentityMask = 0xffff'0f00;
+  static constexpr uint64_t identity(uint8_t database, uint64_t key_bytes) noexcept {
+    return uint64_t{database} << 8 | key_bytes << 16;
+  }
+  constexpr uint64_t key_at() const noexcept { return 16 + 8 * uint64_t{has_expiry}; }
   constexpr uint64_t value_at() const noexcept { return round_up(key_at() + key_bytes, 8); }
   constexpr uint64_t bytes() const noexcept { return value_at() + value_bytes; }
 };
@@ -47,7 +52,7 @@ struct EntryMeta {
 namespace shm {
 
 struct Entry {
-  Cell<uint64_t> version;   // the shard's sequence at its last change: WATCH compares it
+  Cell<uint64_t> version;  // the shard's sequence at its last change: WATCH compares it
   Cell<uint64_t> meta;
 
   // For code that holds the shard's lock.
@@ -61,7 +66,9 @@ struct Entry {
   int64_t expires_ms() const noexcept { return info().has_expiry ? static_cast<int64_t>(expiry_word().load()) : 0; }
   const std::byte* value() const noexcept { return reinterpret_cast<const std::byte*>(this) + info().value_at(); }
   template <typename Root>
-  const Root& root() const noexcept { return *reinterpret_cast<const Root*>(value()); }
+  const Root& root() const noexcept {
+    return *reinterpret_cast<const Root*>(value());
+  }
 };
 SHOAL_SHM_RECORD(Entry, 16);
 
