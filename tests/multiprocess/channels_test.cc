@@ -116,6 +116,12 @@ TEST_F(KilledChannels, EveryMessageOfKilledPublishersIsDeliveredOrCountedAsLost)
     EXPECT_GT(heard.delivered[source], 0u) << source;
     all += heard.delivered[source];
   }
+  const auto published = [&](ChannelKind kind, Bytes name) {
+    return find(segment(), name_of(segment(), kind, name))->ring.next.load() - 1;
+  };
+  EXPECT_EQ(published(ChannelKind::kPattern, "t*"),
+            published(ChannelKind::kChannel, "two") + published(ChannelKind::kChannel, "three"))
+      << "a message came to a channel and not to the pattern that matches, or the other way round";
   std::printf("%lu delivered\n", static_cast<unsigned long>(all));
 }
 
