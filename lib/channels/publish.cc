@@ -2,12 +2,11 @@
 #include "channels/publish.h"
 
 #include <algorithm>
-#include <array>
 
 #include "base/clock.h"
 #include "channels/outbox.h"
 #include "channels/patterns.h"
-#include "process/wake.h"
+#include "process/relay.h"
 #include "transaction/owner_lock.h"
 
 namespace shoal::channels {
@@ -64,12 +63,6 @@ Status grow_ring(Process& process, shm::Context& self, const Name& target, const
 
 // ---- Those who listen -----------------------------------------------------------------------------------------------
 
-struct Sleepers {
-  std::array<uint32_t, 256> ids;
-  uint32_t count = 0;
-  bool too_many = false;
-};
-
 // Sets their bits. The fence: either we see that a listener is asleep, or he sees his bit before he falls asleep; and
 // either we find his bit still set, or he reads `next` after he cleared it.
 uint64_t give_hints(Segment& segment, const shm::Channel& channel, Sleepers& sleepers) noexcept {
@@ -85,19 +78,9 @@ uint64_t give_hints(Segment& segment, const shm::Channel& channel, Sleepers& sle
     auto& word = context.ready[bit / 64];
     const uint64_t mask = uint64_t{1} << bit % 64;
     if ((word.load(std::memory_order_relaxed) & mask) == 0) word.fetch_or(mask);
-    if ((context.asleep.load() | context.loop_asleep.load()) % 2 == 0) continue;
-    if (sleepers.count < sleepers.ids.size()) {
-      sleepers.ids[sleepers.count++] = id;
-    } else {
-      sleepers.too_many = true;
-    }
+    if ((context.asleep.load() | context.loop_asleep.load()) % 2 != 0) sleepers.add(id);
   }
   return receivers;
-}
-
-void wake(Process& process, const Sleepers& sleepers) noexcept {
-  if (sleepers.too_many) return wake_everybody(process);
-  for (uint32_t i = 0; i < sleepers.count; ++i) wake_context(process, sleepers.ids[i]);
 }
 
 // ---- One ring -------------------------------------------------------------------------------------------------------
@@ -147,7 +130,7 @@ Status publish_to(Process& process, shm::Context& self, const Name& target, cons
   Room room;
   Status growth;
   for (;;) {
-    Sleepers sleepers;
+    Sleepers sleepers(process.segment());
     bool done;
     {
       ShardLock lock(process, self, target.shard, budget_ns);
@@ -155,7 +138,7 @@ Status publish_to(Process& process, shm::Context& self, const Name& target, cons
       done = publish_locked(process, self, target, message, hook, sleepers, result, room);
     }
     if (done) {
-      wake(process, sleepers);
+      sleepers.wake(process);
       if (self.outbox == kHintsOwed) self.outbox = 0;
       return room.must ? growth : Status{};
     }

@@ -5,7 +5,7 @@
 //   2  lock the shard; if the ring must grow first: unlock, a transaction that makes it larger, lock again
 //   3  hints_owed in our context, then the message into the ring: published (ring.h)
 //   4  for each listening context: the bit of its subscription in Context::ready; who sleeps is noted
-//   5  unlock; wake those who sleep; hints_owed falls
+//   5  unlock; wake those who sleep, the first four of many (process/relay.h); hints_owed falls
 //
 // If it goes to more rings than one (patterns match) it is a transaction that posts it to each of them, and leaves with
 // its commit (outbox.h): all of them get it, or none.

@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "channels/subscriber.h"
 
+#include <poll.h>
+
 #include "base/clock.h"
+#include "process/relay.h"
+#include "process/wake.h"
 #include "support/channel_fixture.h"
+#include "transaction/owner_lock.h"
 
 namespace shoal::channels {
 namespace {
@@ -17,6 +22,26 @@ TEST_F(ChannelSubscriber, PublishWithoutSubscriberOrHistoryLeavesNothingBehind) 
   EXPECT_EQ(bytes_used(), before);
   EXPECT_EQ(channel_count(), 0u);
 }
+
+#if !defined(SHOAL_LOCKED_READS)
+TEST_F(ChannelSubscriber, APublishThatNobodyHearsTakesNoLock) {
+  publish("nobody", "this thread has copied the patterns");
+  Signal locked, done;
+  std::thread holder([&] {
+    std::vector<std::unique_ptr<ShardLock>> locks;
+    for (uint32_t shard = 0; shard < segment().shard_count(); ++shard)
+      locks.push_back(std::make_unique<ShardLock>(*process_, self(), shard, kLockBudgetNs));
+    locked.send();
+    done.receive();
+  });
+  locked.receive();
+  Published published;
+  EXPECT_TRUE(channels::publish(*process_, self(), "nobody", "x", 0, published).ok());
+  EXPECT_EQ(published.incarnation, 0u);
+  done.send();
+  holder.join();
+}
+#endif
 
 TEST_F(ChannelSubscriber, EachSubscriberGetsEachMessageInOrder) {
   Reader one(process_), two(process_), other(attach());
@@ -134,6 +159,18 @@ TEST_F(ChannelSubscriber, ASlowSubscriberIsToldHowManyItLostAndNobodyWaitsForIt)
   ASSERT_EQ(gap.substr(0, 5), "room!");
   EXPECT_EQ(std::stoull(gap.substr(5)) + got.size() - 1, kMessages);
   EXPECT_EQ(got[1].substr(0, 5 + gap.size() - 5), "room:" + gap.substr(5));
+}
+
+TEST_F(ChannelSubscriber, ARingComesWithItsFirstMessageAndIsSmall) {
+  Reader reader(process_);
+  reader.subscribe("room").psubscribe("r*");
+  keep("kept", 1000);
+  EXPECT_EQ(channel("room")->ring.block.load(), 0u);
+  EXPECT_EQ(channel("kept")->ring.block.load(), 0u);
+  for (const char* name : {"room", "kept"}) {
+    publish(name, "x");
+    EXPECT_EQ(shm::Ring::capacity_of(channel(name)->ring.block), kRingBytesMin);
+  }
 }
 
 TEST_F(ChannelSubscriber, ARingGrowsWhileMessagesAreYoungAndKeepsEveryCursor) {
@@ -369,6 +406,24 @@ TEST_F(ChannelSubscriber, SubscriptionsOfAKilledProcessCountForNothingAndAreRemo
   EXPECT_EQ(remove_all_stale(*process_, self()), 0u);
   EXPECT_EQ(channel_count(), 1u);
   EXPECT_EQ(stays.read(), (Texts{"shared:x", "shared:y"}));
+}
+
+TEST_F(ChannelSubscriber, WhoDiesWithAWakeToPassOnHasItPassedOnByRecovery) {
+  for (const uint32_t debt : {relay::kPassOn, relay::kPassing}) {
+    auto loop = LoopWaker::create(*process_);
+    ASSERT_TRUE(loop.ok()) << describe(loop.status());
+    Child child([&] {
+      self().relay = debt;  // woken, and not yet back from its sleep; or at it
+      ::raise(SIGKILL);
+      return 0;
+    });
+    child.wait();
+    loop.value()->arm();
+    EXPECT_EQ(recover_all(*process_, self().id), 1u);
+    pollfd readable{loop.value()->fd(), POLLIN, 0};
+    EXPECT_EQ(::poll(&readable, 1, 0), 1) << debt;
+    loop.value()->disarm(*process_);
+  }
 }
 
 TEST_F(ChannelSubscriber, ASubscriptionThatWasReapedByMistakeIsMadeAnewAndTheHoleIsTold) {
