@@ -112,6 +112,13 @@ bool resize_ring(Transaction& tx, const Name& name, const shm::Channel& channel,
   return !tx.failed();
 }
 
+bool reserve(Transaction& tx, const Name& name, const shm::Channel& channel, uint64_t size) noexcept {
+  const uint32_t capacity = ring_bytes(tx.segment(), channel).capacity();
+  if (size <= capacity / 2) return true;
+  const uint32_t limit = ring_bytes_max(tx.segment().header().max_size);
+  return resize_ring(tx, name, channel, ring_bytes_next(capacity, size * 2, limit));
+}
+
 RingBytes ring_bytes(const Segment& segment, const shm::Channel& channel) noexcept {
   const uint64_t block = channel.ring.block;
   if (block == 0) return {};

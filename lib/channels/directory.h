@@ -46,6 +46,9 @@ void configure(Transaction& tx, const shm::Channel& channel, uint32_t keep, uint
 // Gives the ring a block of this capacity, what is whole copied. False when the segment is full.
 bool resize_ring(Transaction& tx, const Name& name, const shm::Channel& channel, uint32_t capacity) noexcept;
 
+// Room for a message of this size, header included, whatever is published before it. False when the segment is full.
+bool reserve(Transaction& tx, const Name& name, const shm::Channel& channel, uint64_t size) noexcept;
+
 RingBytes ring_bytes(const Segment& segment, const shm::Channel& channel) noexcept;
 // The records are const to everybody; the protocol words of a ring are the publisher's.
 inline shm::Channel& protocol_words(const shm::Channel& channel) noexcept { return const_cast<shm::Channel&>(channel); }
@@ -55,7 +58,7 @@ inline shm::Channel& protocol_words(const shm::Channel& channel) noexcept { retu
 struct LookUp {
   const shm::Channel* channel = nullptr;  // nullptr: there is none
   uint64_t incarnation = 0;
-  uint64_t sequence = 0;                  // of the shard: while it stands, so does this answer
+  uint64_t sequence = 0;  // of the shard: while it stands, so does this answer
   RingReader reader;
 };
 // Optimistic, then under the lock. Errors: those of the lock.
@@ -63,7 +66,8 @@ Status look_up(Process& process, shm::Context& self, const Name& name, int64_t b
 
 // ---- Whole ----
 
-// Runs body(tx) in a transaction over the shards; grows the segment and runs it again when it was full.
+// Runs body(tx) in a transaction over the shards; runs it again over more of them when it wanted more, and in a larger
+// segment when it was full.
 template <typename Body>
 Status transact(Process& process, shm::Context& self, uint64_t shards, int64_t budget_ns, Body&& body) noexcept {
   for (int tries = 0;; ++tries) {
@@ -72,6 +76,10 @@ Status transact(Process& process, shm::Context& self, uint64_t shards, int64_t b
     body(tx);
     const uint64_t wanted = tx.bytes_wanted();
     Status status = tx.commit();
+    if (tx.shards_wanted() != 0) {
+      shards |= tx.shards_wanted();
+      continue;
+    }
     if (status.code() != Code::kFull || tries == 8) return status;
     if (status = process.segment().grow(wanted + kPageBytes); !status.ok()) return status;
   }

@@ -60,11 +60,17 @@ void add(Transaction& tx, const Name& target, const Message& message) noexcept {
   tx.edit(self.outbox_tail) = offset;
 }
 
+// The room for it is taken now: after the commit nothing may fail any more for lack of memory.
 uint64_t post_to(Transaction& tx, const Name& target, const Message& message) noexcept {
-  const shm::Channel* channel = tx.holds(target.shard) ? find(tx.segment(), target) : nullptr;
-  if (channel == nullptr && tx.holds(target.shard)) return 0;
-  add(tx, target, message);
-  return channel == nullptr ? 0 : count_subscribers(tx.segment(), *channel);
+  if (!tx.holds(target.shard)) {  // a pattern that came after outbox_shards() was asked
+    tx.want_shards(outbox_shards(tx.segment(), message.channel));
+    return 0;
+  }
+  const shm::Channel* channel = find(tx.segment(), target);
+  if (channel == nullptr) return 0;
+  if (reserve(tx, target, *channel, shm::message_bytes(message.channel.size(), message.data.size())))
+    add(tx, target, message);
+  return count_subscribers(tx.segment(), *channel);
 }
 
 }  // namespace
@@ -88,6 +94,19 @@ Status post(Transaction& tx, Bytes channel, Bytes data, uint64_t& receivers) noe
   return {};
 }
 
+Status publish_to_all(Process& process, shm::Context& self, const Name& channel, std::span<const Name* const> patterns,
+                      Bytes data, int64_t budget_ns, Published& result) noexcept {
+  uint64_t shards = uint64_t{1} << channel.shard;
+  for (const Name* pattern : patterns) shards |= uint64_t{1} << pattern->shard;
+  Status status = transact(process, self, shards, budget_ns, [&](Transaction& tx) {
+    result.receivers = post_to(tx, channel, {{}, data});
+    for (const Name* pattern : patterns) result.receivers += post_to(tx, *pattern, {channel.text, data});
+  });
+  if (!status.ok()) return status;
+  (void)flush(process, self, self, kLockBudgetNs, &result);  // it is published: what stays goes with the next flush
+  return {};
+}
+
 // ---- After the commit -----------------------------------------------------------------------------------------------
 
 namespace {
@@ -96,13 +115,12 @@ class PostingHook final : public PublishHook {
  public:
   PostingHook(shm::Posting& posting, uint32_t owner_id) noexcept : posting_(posting), owner_id_(owner_id) {}
 
-  bool before(shm::Ring& ring) noexcept override {
-    if (posting_.done.load(relaxed) != 0) return false;  // settled just now
+  bool wanted() noexcept override { return posting_.done.load(relaxed) == 0; }
+  void before(shm::Ring& ring) noexcept override {
     posting_.sequence.store(ring.next.load(relaxed), relaxed);
     std::atomic_signal_fence(std::memory_order_seq_cst);
     ring.pending.store(owner_id_, relaxed);
     std::atomic_signal_fence(std::memory_order_seq_cst);
-    return true;
   }
   void after(shm::Ring& ring) noexcept override {
     std::atomic_signal_fence(std::memory_order_seq_cst);
@@ -135,6 +153,13 @@ Status drop_first(Process& process, shm::Context& self, shm::Context& owner, uin
                   });
 }
 
+void note(const Published& one, Published& all) noexcept {
+  all.history_cut = all.history_cut || one.history_cut;
+  if (one.incarnation == 0) return;  // a pattern's
+  all.incarnation = one.incarnation;
+  all.sequence = one.sequence;
+}
+
 }  // namespace
 
 void settle_pending(Segment& segment, shm::Ring& ring) noexcept {
@@ -148,22 +173,23 @@ void settle_pending(Segment& segment, shm::Ring& ring) noexcept {
   ring.pending.store(0, relaxed);
 }
 
-Status flush(Process& process, shm::Context& self, shm::Context& owner, int64_t budget_ns) noexcept {
+Status flush(Process& process, shm::Context& self, shm::Context& owner, int64_t budget_ns, Published* result) noexcept {
   Segment& segment = process.segment();
   const uint32_t owner_id = owner.id.load(relaxed);
   for (;;) {
     uint64_t first = 0;
     if (Status status = first_of(process, self, owner, budget_ns, first); !status.ok()) return status;
     if (first == 0) return {};
+    // Also one that is done: what names it in its ring must be gone before the next one stands first.
     shm::Posting& posting = posting_at(segment, first);
-    if (posting.done.load(relaxed) == 0) {
-      const Name target = name_of(segment, static_cast<ChannelKind>(posting.kind), posting.target());
-      PostingHook hook(posting, owner_id);
-      Published published;
-      const Status status =
-          publish_to(process, self, target, {posting.channel(), posting.data()}, budget_ns, &hook, published);
-      if (!status.ok() && status.code() != Code::kFull) return status;  // no room for its ring: this message is dropped
-    }
+    const Name target = name_of(segment, static_cast<ChannelKind>(posting.kind), posting.target());
+    PostingHook hook(posting, owner_id);
+    Published published;
+    const Status status =
+        publish_to(process, self, target, {posting.channel(), posting.data()}, budget_ns, &hook, published);
+    // No room: it is not the channel that post() made room in, but one of that name that came after the commit.
+    if (!status.ok() && status.code() != Code::kFull) return status;
+    if (result != nullptr) note(published, *result);
     if (Status status = drop_first(process, self, owner, first, budget_ns); !status.ok()) return status;
   }
 }

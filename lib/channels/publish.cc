@@ -2,12 +2,11 @@
 #include "channels/publish.h"
 
 #include <algorithm>
-#include <array>
 
 #include "base/clock.h"
 #include "channels/outbox.h"
 #include "channels/patterns.h"
-#include "process/wake.h"
+#include "process/relay.h"
 #include "transaction/owner_lock.h"
 
 namespace shoal::channels {
@@ -27,12 +26,6 @@ uint64_t message_time() noexcept {
 
 // ---- Room -----------------------------------------------------------------------------------------------------------
 
-uint32_t next_capacity(uint32_t capacity, uint64_t needed, uint32_t limit) noexcept {
-  uint64_t next = capacity == 0 ? kRingBytesMin : uint64_t{capacity} * 4;
-  while (next < needed) next *= 4;
-  return static_cast<uint32_t>(std::min<uint64_t>(next, limit));
-}
-
 bool promised(const shm::Channel& channel, const shm::Message& message, uint64_t now_ns) noexcept {
   const uint64_t keep = channel.keep, ttl_ms = channel.ttl_ms;
   if (channel.ring.next.load(std::memory_order_relaxed) - message.sequence >= keep) return false;
@@ -48,14 +41,14 @@ struct Room {
 Room room_for(const Segment& segment, const shm::Channel& channel, RingBytes bytes, uint64_t size,
               uint64_t now_ns) noexcept {
   const uint32_t limit = ring_bytes_max(segment.header().max_size), capacity = bytes.capacity();
-  if (size > capacity / 2) return {next_capacity(capacity, size * 2, limit), true, false};
+  if (size > capacity / 2) return {ring_bytes_next(capacity, size * 2, limit), true, false};
   if (capacity >= limit && channel.keep.load() == 0) return {};
   const auto dropped = RingWriter(protocol_words(channel).ring, bytes).would_drop(size);
   if (!dropped) return {};
   const bool cut = promised(channel, *dropped, now_ns);
   if (!cut && dropped->time_ns + kRingHoldNs < now_ns) return {};
   if (capacity >= limit || channel.retry_growth_ns.load(std::memory_order_relaxed) > now_ns) return {0, false, cut};
-  return {next_capacity(capacity, 0, limit), false, cut};
+  return {ring_bytes_next(capacity, 0, limit), false, cut};
 }
 
 Status grow_ring(Process& process, shm::Context& self, const Name& target, const Room& room,
@@ -69,12 +62,6 @@ Status grow_ring(Process& process, shm::Context& self, const Name& target, const
 }
 
 // ---- Those who listen -----------------------------------------------------------------------------------------------
-
-struct Sleepers {
-  std::array<uint32_t, 256> ids;
-  uint32_t count = 0;
-  bool too_many = false;
-};
 
 // Sets their bits. The fence: either we see that a listener is asleep, or he sees his bit before he falls asleep; and
 // either we find his bit still set, or he reads `next` after he cleared it.
@@ -91,19 +78,9 @@ uint64_t give_hints(Segment& segment, const shm::Channel& channel, Sleepers& sle
     auto& word = context.ready[bit / 64];
     const uint64_t mask = uint64_t{1} << bit % 64;
     if ((word.load(std::memory_order_relaxed) & mask) == 0) word.fetch_or(mask);
-    if ((context.asleep.load() | context.loop_asleep.load()) % 2 == 0) continue;
-    if (sleepers.count < sleepers.ids.size()) {
-      sleepers.ids[sleepers.count++] = id;
-    } else {
-      sleepers.too_many = true;
-    }
+    if ((context.asleep.load() | context.loop_asleep.load()) % 2 != 0) sleepers.add(id);
   }
   return receivers;
-}
-
-void wake(Process& process, const Sleepers& sleepers) noexcept {
-  if (sleepers.too_many) return wake_everybody(process);
-  for (uint32_t i = 0; i < sleepers.count; ++i) wake_context(process, sleepers.ids[i]);
 }
 
 // ---- One ring -------------------------------------------------------------------------------------------------------
@@ -117,6 +94,7 @@ bool publish_locked(Process& process, shm::Context& self, const Name& target, co
   shm::Channel& channel = protocol_words(*found);
   if (__builtin_expect(channel.ring.pending.load(std::memory_order_relaxed) != 0, 0))
     settle_pending(segment, channel.ring);
+  if (hook != nullptr && !hook->wanted()) return true;
   const RingBytes bytes = ring_bytes(segment, channel);
   const uint64_t time_ns = message_time();
   if (room.capacity == 0) {
@@ -128,7 +106,7 @@ bool publish_locked(Process& process, shm::Context& self, const Name& target, co
     if (room.must) return true;
     channel.retry_growth_ns.store(time_ns + kRetryGrowthNs, std::memory_order_relaxed);
   }
-  if (hook != nullptr && !hook->before(channel.ring)) return true;
+  if (hook != nullptr) hook->before(channel.ring);
   if (self.outbox == 0) self.outbox = kHintsOwed;
   std::atomic_signal_fence(std::memory_order_seq_cst);
   const uint64_t sequence = RingWriter(channel.ring, bytes).publish(message.channel, message.data, time_ns);
@@ -152,7 +130,7 @@ Status publish_to(Process& process, shm::Context& self, const Name& target, cons
   Room room;
   Status growth;
   for (;;) {
-    Sleepers sleepers;
+    Sleepers sleepers(process.segment());
     bool done;
     {
       ShardLock lock(process, self, target.shard, budget_ns);
@@ -160,7 +138,7 @@ Status publish_to(Process& process, shm::Context& self, const Name& target, cons
       done = publish_locked(process, self, target, message, hook, sleepers, result, room);
     }
     if (done) {
-      wake(process, sleepers);
+      sleepers.wake(process);
       if (self.outbox == kHintsOwed) self.outbox = 0;
       return room.must ? growth : Status{};
     }
@@ -177,6 +155,9 @@ Status message_too_large(const Segment& segment) noexcept {
 Status publish(Process& process, shm::Context& self, Bytes channel, Bytes data, int64_t budget_ns, Published& result) {
   const Segment& segment = process.segment();
   if (channel.size() > kKeyBytesMax) return kNameTooLong;
+  if (__builtin_expect(has_outbox(self), 0)) {  // what this thread said before goes before
+    if (Status s = flush(process, self, self, budget_ns); !s.ok()) return s;
+  }
   const Name name = name_of(segment, ChannelKind::kChannel, channel);
   const PatternCache::Matches* patterns = nullptr;
   if (Status s = PatternCache::of_this_thread(process).matches(process, self, channel, budget_ns, patterns); !s.ok())
@@ -186,13 +167,10 @@ Status publish(Process& process, shm::Context& self, Bytes channel, Bytes data, 
   if (found.channel == nullptr && patterns->empty()) return {};
   const uint64_t size = shm::message_bytes(patterns->empty() ? 0 : channel.size(), data.size());
   if (size > message_bytes_max(segment)) return message_too_large(segment);
-  if (found.channel != nullptr) {
-    if (Status s = publish_to(process, self, name, {{}, data}, budget_ns, nullptr, result); !s.ok()) return s;
-  }
-  for (const Name* pattern : *patterns) {
-    if (Status s = publish_to(process, self, *pattern, {channel, data}, budget_ns, nullptr, result); !s.ok()) return s;
-  }
-  return {};
+  if (patterns->empty()) return publish_to(process, self, name, {{}, data}, budget_ns, nullptr, result);
+  if (found.channel == nullptr && patterns->size() == 1)
+    return publish_to(process, self, *patterns->front(), {channel, data}, budget_ns, nullptr, result);
+  return publish_to_all(process, self, name, *patterns, data, budget_ns, result);
 }
 
 }  // namespace shoal::channels

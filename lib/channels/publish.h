@@ -5,8 +5,10 @@
 //   2  lock the shard; if the ring must grow first: unlock, a transaction that makes it larger, lock again
 //   3  hints_owed in our context, then the message into the ring: published (ring.h)
 //   4  for each listening context: the bit of its subscription in Context::ready; who sleeps is noted
-//   5  unlock; wake those who sleep; hints_owed falls
-//   6  the same from 2 for each pattern that matches
+//   5  unlock; wake those who sleep, the first four of many (process/relay.h); hints_owed falls
+//
+// If it goes to more rings than one (patterns match) it is a transaction that posts it to each of them, and leaves with
+// its commit (outbox.h): all of them get it, or none.
 //
 // Dies before 3: not published. Dies after: it is, and recovery, which finds hints_owed, sets all bits of all contexts
 // and rings everybody, once (finish_outbox in outbox.h). No wake happens under a lock; no listener is ever waited for.
@@ -34,14 +36,15 @@ Status message_too_large(const Segment& segment) noexcept;
 // Value of Context::outbox while hints are owed and no outbox is there; every other value but 0 is an offset.
 inline constexpr uint64_t kHintsOwed = 1;
 
-// One ring's part of it. The hook frames the publication itself, under the lock; before() = false: not to be published.
+// One ring's part of it. The hook frames the publication itself, under the lock; wanted() = false: it is there already.
 struct Message {
   Bytes channel;  // for a pattern's ring: where it was published
   Bytes data;
 };
 class PublishHook {
  public:
-  virtual bool before(shm::Ring& ring) noexcept = 0;
+  virtual bool wanted() noexcept = 0;
+  virtual void before(shm::Ring& ring) noexcept = 0;
   virtual void after(shm::Ring& ring) noexcept = 0;
 
  protected:

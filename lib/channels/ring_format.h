@@ -142,6 +142,12 @@ constexpr uint32_t ring_bytes_max(uint64_t segment_bytes) noexcept {
   const uint64_t share = segment_bytes / 16 / kPageBytes * kPageBytes;
   return static_cast<uint32_t>(share < kRingBytesMin ? kRingBytesMin : share < kBlockMax ? share : kBlockMax);
 }
+// What a ring of this capacity grows to: a step, and on until `needed` fits or the limit is reached.
+constexpr uint32_t ring_bytes_next(uint32_t capacity, uint64_t needed, uint32_t limit) noexcept {
+  uint64_t next = capacity == 0 ? kRingBytesMin : uint64_t{capacity} * 4;
+  while (next < needed) next *= 4;
+  return static_cast<uint32_t>(next < limit ? next : limit);
+}
 // The largest message: half a ring, so that the one before it stays whole while it is being written.
 constexpr uint64_t message_bytes_max(uint32_t ring_bytes) noexcept { return ring_bytes / 2 / 8 * 8; }
 static_assert(message_bytes_max(kBlockMax) / 8 <= 0xffff);  // Message::previous_words

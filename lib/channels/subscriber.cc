@@ -330,7 +330,7 @@ Status Subscriber::wait(int64_t timeout_ns, bool& something) {
   if (Status status = readable(something); !status.ok() || something) return status;
   auto context = process_->context();
   if (!context.ok()) return context.status();
-  ThreadSleep sleep(*context.value());
+  ThreadSleep sleep(*process_, *context.value());
   sleep.prepare();
   if (Status status = readable(something); !status.ok() || something) return status;
   sleep.wait(timeout_ns);

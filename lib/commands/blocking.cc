@@ -73,7 +73,7 @@ Outcome wait(Session& session, const std::function<bool()>& interrupted) {
   for (;;) {
     auto context = session.process().context();
     if (!context.ok()) return session.fail(context.status());
-    ThreadSleep sleep(*context.value());
+    ThreadSleep sleep(session.process(), *context.value());
     sleep.prepare();
     const int64_t left = timeout_ns(session);
     if (called(session) || left == 0) {

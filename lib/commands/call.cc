@@ -111,7 +111,7 @@ Outcome CallRunner::transact(uint64_t shards, int64_t budget_ns, Body&& body) {
   for (;;) {
     auto context = process.context();
     if (!context.ok()) return session_.fail(context.status());
-    uint64_t wanted = 0;
+    uint64_t wanted = 0, more_shards = 0;
     {
       Transaction tx(process, *context.value());
       if (Status status = tx.begin(shards, budget_ns); !status.ok()) {
@@ -126,6 +126,7 @@ Outcome CallRunner::transact(uint64_t shards, int64_t budget_ns, Body&& body) {
           return outcome;
         }
         wanted = std::max(wanted, tx.bytes_wanted());
+        more_shards = tx.shards_wanted();
       }
     }  // undone and unlocked
     if (reply.overflow()) {
@@ -134,6 +135,10 @@ Outcome CallRunner::transact(uint64_t shards, int64_t budget_ns, Body&& body) {
       continue;
     }
     reply.rewind(start);
+    if (more_shards != 0) {
+      shards |= more_shards;
+      continue;
+    }
     if (Status status = process.segment().grow(std::max(wanted, kExtentBytes / 2)); !status.ok()) {
       reply.error(std::string(status.code() == Code::kFull && std::string_view(status.text()).starts_with("OOM")
                                   ? ""

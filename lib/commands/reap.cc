@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "channels/subscription.h"
 #include "keyspace/waiters.h"
+#include "process/relay.h"
 #include "queues/lease.h"
 #include "transaction/recovery.h"
 
@@ -41,6 +42,7 @@ uint32_t sweep(Process& process) noexcept {
   const Result<shm::Context*> context = process.context();
   if (!context.ok()) return 0;
   recover_all(process, context.value()->id.load(std::memory_order_relaxed));
+  relay_all(process, *context.value());
   const uint32_t reaped = process.reap_dead_slots();
   if (const int64_t now = monotonic_ns(); now >= next_stale_look) {
     next_stale_look = now + kStaleSubscriptionsNs;

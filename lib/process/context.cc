@@ -50,6 +50,7 @@ void reset(shm::Context& context) noexcept {
   context.claim_low = context.claim_high = 0;
   context.outbox = 0;
   context.pin.store(0, std::memory_order_relaxed);
+  context.relay.store(0, std::memory_order_relaxed);
 }
 
 uint32_t publish(shm::Context& context, uint32_t index) noexcept {

@@ -11,6 +11,7 @@
 #include <climits>
 
 #include "base/limits.h"
+#include "process/relay.h"
 
 namespace shoal {
 
@@ -26,9 +27,9 @@ void futex_wake(shm::Atomic<uint32_t>& word) noexcept {
   ::syscall(SYS_futex, &word, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
 }
 
-// Only the sleeper makes an epoch odd, so once it is past `epoch` it stays past it.
-void end_epoch(shm::Atomic<uint32_t>& word, uint32_t epoch) noexcept {
-  word.compare_exchange_strong(epoch, epoch + 1, std::memory_order_seq_cst);
+// Only the sleeper makes an epoch odd, so once it is past `epoch` it stays past it. True if it was we who moved it.
+bool end_epoch(shm::Atomic<uint32_t>& word, uint32_t epoch) noexcept {
+  return word.compare_exchange_strong(epoch, epoch + 1, std::memory_order_seq_cst);
 }
 
 uint32_t begin_epoch(shm::Atomic<uint32_t>& word) noexcept {
@@ -39,24 +40,26 @@ uint32_t begin_epoch(shm::Atomic<uint32_t>& word) noexcept {
   return value;
 }
 
-void wake_loop(Process& process, shm::Context& context, uint32_t epoch, uint32_t id) noexcept {
-  if (process.fifos().ring(process.segment(), id)) end_epoch(context.loop_asleep, epoch);
+bool wake_loop(Process& process, shm::Context& context, uint32_t epoch, uint32_t id) noexcept {
+  return process.fifos().ring(process.segment(), id) && end_epoch(context.loop_asleep, epoch);
 }
 
 }  // namespace
 
-void wake_context(Process& process, uint32_t context_id) noexcept {
+bool wake_context(Process& process, uint32_t context_id) noexcept {
   shm::Context& context = process.segment().control_context(shm::context_index(context_id));
   std::atomic_thread_fence(std::memory_order_seq_cst);  // between the publishing store and the look at the epochs
   const uint32_t thread_epoch = context.asleep.load(std::memory_order_seq_cst);
   const uint32_t loop_epoch = context.loop_asleep.load(std::memory_order_seq_cst);
-  if ((thread_epoch | loop_epoch) % 2 == 0) return;
-  if (context.id.load(std::memory_order_acquire) != context_id) return;
+  if ((thread_epoch | loop_epoch) % 2 == 0) return false;
+  if (context.id.load(std::memory_order_acquire) != context_id) return false;
+  bool woken = false;
   if (thread_epoch % 2 != 0) {
-    end_epoch(context.asleep, thread_epoch);
+    woken = end_epoch(context.asleep, thread_epoch);
     futex_wake(context.asleep);
   }
-  if (loop_epoch % 2 != 0) wake_loop(process, context, loop_epoch, context_id);
+  if (loop_epoch % 2 != 0) woken = wake_loop(process, context, loop_epoch, context_id) || woken;
+  return woken;
 }
 
 void wake_everybody(Process& process) noexcept {
@@ -87,6 +90,7 @@ bool ThreadSleep::wait(int64_t timeout_ns) noexcept {
 void ThreadSleep::cancel() noexcept {
   if (epoch_ % 2 != 0) end_epoch(context_.asleep, epoch_);
   epoch_ = 0;
+  relay::pass_on(process_, context_);
 }
 
 Result<std::unique_ptr<LoopWaker>> LoopWaker::create(Process& process) {
@@ -121,12 +125,13 @@ void LoopWaker::arm() noexcept {
   if (ours()) begin_epoch(context_->loop_asleep);
 }
 
-void LoopWaker::disarm() noexcept {
+void LoopWaker::disarm(Process& process) noexcept {
   if (!ours()) return;
   end_epoch(context_->loop_asleep, context_->loop_asleep.load(std::memory_order_relaxed) | 1);
   char bytes[64];
   while (::read(fifo_.fd, bytes, sizeof bytes) == static_cast<ssize_t>(sizeof bytes)) {
   }
+  relay::pass_on(process, *context_);
 }
 
 }  // namespace shoal

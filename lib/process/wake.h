@@ -20,8 +20,9 @@
 
 namespace shoal {
 
-// Wakes the context if it sleeps. Call after the publishing store and outside locks; the fence is in here.
-void wake_context(Process& process, uint32_t context_id) noexcept;
+// Wakes the context if it sleeps. Call after the publishing store and outside locks; the fence is in here. True if this
+// call ended the sleep of its thread or loop.
+bool wake_context(Process& process, uint32_t context_id) noexcept;
 // Rings every context that may sleep, also one whose waker died after he moved the epoch on (recovery of a wake debt).
 void wake_everybody(Process& process) noexcept;
 
@@ -29,7 +30,7 @@ void wake_everybody(Process& process) noexcept;
 // loop's own sleep has its own word.
 class ThreadSleep {
  public:
-  explicit ThreadSleep(shm::Context& context) noexcept : context_(context) {}
+  ThreadSleep(Process& process, shm::Context& context) noexcept : process_(process), context_(context) {}
   ~ThreadSleep() { cancel(); }
   ThreadSleep(const ThreadSleep&) = delete;
   ThreadSleep& operator=(const ThreadSleep&) = delete;
@@ -41,6 +42,7 @@ class ThreadSleep {
   void cancel() noexcept;  // even again without waiting
 
  private:
+  Process& process_;
   shm::Context& context_;
   uint32_t epoch_ = 0;  // odd between prepare and the end
 };
@@ -58,7 +60,8 @@ class LoopWaker {
 
   int fd() const noexcept { return fifo_.fd; }
   void arm() noexcept;     // odd + fence: the caller must look at its sources again before it waits
-  void disarm() noexcept;  // even, and the FIFO is drained: the caller must look at its sources
+  // Even, and the FIFO is drained: the caller must look at its sources.
+  void disarm(Process& process) noexcept;
   uint32_t context_id() const noexcept { return context_id_; }
 
  private:

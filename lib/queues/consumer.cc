@@ -300,7 +300,7 @@ Status Consumer::close() {
 Result<bool> wait(Process& process, const std::vector<Consumer*>& consumers, int64_t timeout_ns) {
   const Result<shm::Context*> context = process.context();
   if (!context.ok()) return context.status();
-  ThreadSleep sleep(*context.value());
+  ThreadSleep sleep(process, *context.value());
   sleep.prepare();
   int64_t sleep_ns = timeout_ns < 0 ? kThreadSleepMaxNs : timeout_ns;
   for (Consumer* consumer : consumers) {

@@ -104,7 +104,8 @@ struct Context {
   Atomic<uint64_t> pin;  // offset of a blob being copied without a lock, 0 = none
   Atomic<uint64_t> ready[kReadyWords];  // publishers set the bit of a subscription, the listener clears it (channels/)
   uint64_t outbox_tail;                 // offset of the last one
-  uint8_t padding[56];
+  Atomic<uint32_t> relay;               // bits: to be woken by others who are woken, to wake others (process/relay.h)
+  uint8_t padding[52];
 };
 SHOAL_SHM_RECORD(Context, 256);
 static_assert(offsetof(Context, ready) == 128);

@@ -3,6 +3,7 @@
 
 #include <climits>
 
+#include "process/relay.h"
 #include "process/wake.h"
 #include "transaction/journal.h"
 #include "transaction/owner_lock.h"
@@ -76,8 +77,9 @@ bool recover(Process& process, uint32_t self, uint32_t dead_id, bool slot_is_dea
     release_claims(segment, context, dead_id, shm::PageKind::kJournal);
     context.pin.store(0, std::memory_order_relaxed);
     const bool published = finish_outbox(process, self, context);
-    if (context.wake_debt.load(std::memory_order_acquire) != 0) wake_everybody(process);
+    if (context.wake_debt.load(std::memory_order_acquire) != 0 || relay::owed(context)) wake_everybody(process);
     context.wake_debt.store(0, std::memory_order_relaxed);
+    context.relay.store(0, std::memory_order_relaxed);
     if (published) {
       context.outbox = 0;
       process.retire(context, dead_id);

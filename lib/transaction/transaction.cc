@@ -32,6 +32,7 @@ Transaction::~Transaction() {
 
 Status Transaction::begin(uint64_t shards, int64_t budget_ns) noexcept {
   SHOAL_ASSERT(!open() && shards != 0);
+  shards_wanted_ = 0;
   home_ = static_cast<uint32_t>(std::countr_zero(shards));
   for (uint64_t left = shards; left != 0; left &= left - 1) {
     const auto index = static_cast<uint32_t>(std::countr_zero(left));
@@ -58,6 +59,7 @@ Status Transaction::commit() noexcept {
   if (!failed()) carry_out_frees();
   if (failed()) {
     rollback();
+    if (shards_wanted_ != 0) return {Code::kBusy, "BUSY more shards are needed"};
     return {Code::kFull, "OOM the segment is full"};
   }
   std::atomic_signal_fence(std::memory_order_seq_cst);
@@ -74,7 +76,7 @@ Status Transaction::commit() noexcept {
 void Transaction::rollback() noexcept {
   rollback_to({0, 0});
   if (claimed_) release_claims(segment_, self_, id_, shm::PageKind::kClaimed);
-  claimed_ = undone_claims_ = journal_full_ = memory_full_ = false;
+  claimed_ = undone_claims_ = journal_full_ = memory_full_ = too_few_shards_ = false;
   given_up_ = 0;
   self_.wake_debt.store(0, std::memory_order_relaxed);
   release_locks();

@@ -58,9 +58,15 @@ class Transaction {
   Savepoint savepoint() const noexcept { return {journal_.words(), journal_.last_free()}; }
   void rollback_to(Savepoint point) noexcept;
 
-  // The segment ran out of pages, for a block or for the journal. Undo, grow, run again.
-  bool failed() const noexcept { return journal_full_ || memory_full_; }
+  // It cannot be committed. The segment ran out of pages, for a block or for the journal: undo, grow, run again. Or the
+  // body found that it needs shards_wanted(), too: undo, lock them all, run again.
+  bool failed() const noexcept { return journal_full_ || memory_full_ || too_few_shards_; }
   uint64_t bytes_wanted() const noexcept { return bytes_wanted_; }
+  void want_shards(uint64_t shards) noexcept {
+    shards_wanted_ |= shards & ~locked_;
+    too_few_shards_ = shards_wanted_ != 0;
+  }
+  uint64_t shards_wanted() const noexcept { return shards_wanted_; }  // 0 = those that it had were enough
 
   // The shard whose allocator create() uses and whose lists take foreign blocks; one that is locked.
   void set_home(uint32_t shard) noexcept { home_ = shard; }
@@ -149,14 +155,14 @@ class Transaction {
   shm::Context& self_;
   Journal journal_;
   uint64_t locked_ = 0;  // mask of the shards held
-  uint64_t bytes_wanted_ = 0;
+  uint64_t bytes_wanted_ = 0, shards_wanted_ = 0;
   uint32_t id_;
   uint32_t home_ = 0;
   uint32_t given_up_ = 0;       // first of the spans to be released after the commit, linked by Page::next
   bool visible_ = false;        // the sequences are odd
   bool claimed_ = false;        // pages were claimed: an undo leaves some to be released
   bool undone_claims_ = false;  // ... and one may be ours alone since a rollback_to()
-  bool journal_full_ = false, memory_full_ = false;
+  bool journal_full_ = false, memory_full_ = false, too_few_shards_ = false;
 };
 
 }  // namespace shoal

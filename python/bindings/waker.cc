@@ -22,7 +22,7 @@ class PyWaker {
 
   int fileno() const noexcept { return waker_->fd(); }
   void arm() noexcept { waker_->arm(); }
-  void disarm() noexcept { waker_->disarm(); }
+  void disarm() noexcept { waker_->disarm(*segment_->process()); }
 
  private:
   SegmentRef segment_;

@@ -3,8 +3,8 @@
 //
 //   {"what it is", "setup; setup; ...", "operation"}
 //
-// Setup and operation are commands as one writes them in redis-cli, parted by ';'. Only ONE command of the operation
-// may change the segment (a MULTI ... EXEC is one). Beside commands:
+// Setup and operation are commands as one writes them in redis-cli, parted by ';'. Each command of the operation is one
+// transaction, if it is not said to be in parts. Beside commands:
 //   ~600       600 bytes; ~600y other ones
 //   @60 SET k# v#    sixty times with # = 0 ... 59
 //   !clock 5000      the wall clock of this process is 5 seconds ahead: what had 1 ms to live is gone
@@ -27,6 +27,7 @@ struct Case {
   const char* name;
   const char* setup;
   const char* operation;
+  bool in_parts = false;  // several transactions: what is seen in between is sound, and neither as before nor as after
 };
 
 const std::vector<Case>& cases();

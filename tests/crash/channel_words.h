@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // channel_words.h: operations on channels as lines of a case, and what a newcomer sees of the channels.
 //
-//   !c keep NAME MESSAGES        !c subscribe NAME   !c psubscribe PATTERN   !c unsubscribe NAME   !c close
+//   !c keep NAME MESSAGES        !c subscribe NAME   !c psubscribe PATTERN   !c unsubscribe NAME
+//   !c punsubscribe PATTERN      !c close
 #pragma once
 
 #include <memory>
@@ -23,7 +24,11 @@ class ChannelWords {
   channels::Subscriber subscriber_;
 };
 
-// A line a channel that keeps a history: its name, its setting and its messages. (The others went with the dead.)
+// A line a channel or pattern: who listens (records of the dead, until they are reaped), its setting, its messages.
 std::vector<std::string> look_at_channels(const Segment& segment, uint32_t shard);
+
+// Whether a picture shows `before` without messages that a publication was about to push out of a ring at its limit:
+// they are gone with the first byte of it (ring.h), told by their sequences to whoever had not read them.
+bool only_oldest_messages_gone(const std::string& before, const std::string& seen, const std::string& after);
 
 }  // namespace shoal::crash

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: MIT
 // Publishers and subscribers that are killed at any moment: delivered + lost == published, whole messages, each
 // publisher's order, and transactions whose messages come all or not at all, once.
+#include <poll.h>
+
+#include <algorithm>
 #include <map>
 #include <random>
 
 #include "base/clock.h"
+#include "process/wake.h"
 #include "support/channel_fixture.h"
 
 namespace shoal::channels {
@@ -116,6 +120,12 @@ TEST_F(KilledChannels, EveryMessageOfKilledPublishersIsDeliveredOrCountedAsLost)
     EXPECT_GT(heard.delivered[source], 0u) << source;
     all += heard.delivered[source];
   }
+  const auto published = [&](ChannelKind kind, Bytes name) {
+    return find(segment(), name_of(segment(), kind, name))->ring.next.load() - 1;
+  };
+  EXPECT_EQ(published(ChannelKind::kPattern, "t*"),
+            published(ChannelKind::kChannel, "two") + published(ChannelKind::kChannel, "three"))
+      << "a message came to a channel and not to the pattern that matches, or the other way round";
   std::printf("%lu delivered\n", static_cast<unsigned long>(all));
 }
 
@@ -217,6 +227,97 @@ TEST_F(KilledChannels, MessagesOfATransactionComeAllOrNotAtAllAndOnce) {
   EXPECT_GT(transactions, 100u);
   std::printf("%lu transactions\n", static_cast<unsigned long>(transactions));
   process_->reap_dead_slots();
+}
+
+TEST_F(KilledChannels, AStoppedSubscriberDelaysNobodyAndIsToldWhatItMissed) {
+  constexpr uint64_t kMessages = 20'000;
+  Signal subscribed, go_on;
+  Child child([&] {
+    auto mine = attach();
+    Reader reader(mine);
+    reader.subscribe("room");
+    subscribed.send();
+    bool something = false;
+    if (!reader->wait(10'000'000'000, something).ok()) return 1;
+    (void)go_on.receive();
+    uint64_t seen = 0;
+    for (const std::string& text : reader.read()) seen += text[4] == '!' ? std::stoull(text.substr(5)) : 1;
+    return seen == kMessages ? 0 : 2;
+  });
+  subscribed.receive();
+  ASSERT_EQ(::kill(child.pid(), SIGSTOP), 0);
+  Reader reader(process_);
+  reader.subscribe("room");
+  uint64_t seen = 0;
+  for (uint64_t number = 0; number < kMessages; ++number) {
+    EXPECT_EQ(publish("room", std::string(1000, 'x')).receivers, 2u);
+    if (number % 100 == 99) seen += reader.read().size();
+  }
+  EXPECT_EQ(seen, kMessages);
+  ASSERT_EQ(::kill(child.pid(), SIGCONT), 0);
+  go_on.send();
+  EXPECT_EQ(child.wait(), 0);
+  process_->reap_dead_slots();
+  recover_all(*process_, self().id);
+  remove_all_stale(*process_, self());
+}
+
+// A publisher wakes four; the others hear of it from them. Event loops sleep without a time-out: a wake that is lost is
+// lost for ever.
+TEST_F(KilledChannels, ManySleepersAreAllWokenThoughSomeWhoShouldPassTheWakeOnAreKilled) {
+  constexpr size_t kSleepers = 14;
+  struct Board {
+    std::atomic<int64_t> heard[kSleepers];
+  };
+  Shared<Board> board;
+  const auto listen = [&](size_t me) {
+    auto mine = attach();
+    Reader reader(mine);
+    reader.subscribe("room");
+    auto loop = LoopWaker::create(*mine);
+    if (!loop.ok()) return 1;
+    board->heard[me] = 0;
+    for (;;) {
+      loop.value()->arm();
+      bool something = false;
+      if (!reader->readable(something).ok()) return 2;
+      pollfd readable{loop.value()->fd(), POLLIN, 0};
+      if (!something) ::poll(&readable, 1, -1);
+      loop.value()->disarm(*mine);
+      for (const std::string& text : reader.read()) board->heard[me] = std::stoll(text.substr(5));
+    }
+  };
+  std::vector<std::unique_ptr<Child>> children(kSleepers);
+  const auto start = [&](size_t me) {
+    board->heard[me] = -1;
+    children[me] = std::make_unique<Child>([&] { return listen(me); });
+  };
+  const auto all_heard = [&](int64_t number) {
+    return std::all_of(board->heard, board->heard + kSleepers, [&](auto& heard) { return heard.load() >= number; });
+  };
+  const int64_t deadline = monotonic_ns() + 50'000'000'000;
+  for (size_t i = 0; i < kSleepers; ++i) start(i);
+  while (!all_heard(0) && monotonic_ns() < deadline) std::this_thread::yield();
+  for (int64_t number = 1; number <= 120; ++number) {
+    publish("room", std::to_string(number));
+    if (number % 2 == 0) {
+      const size_t victim = random(kSleepers);
+      spin(static_cast<int64_t>(random(200'000)));
+      children[victim]->kill();
+      recover_all(*process_, self().id);
+      process_->reap_dead_slots();
+      start(victim);
+      while (board->heard[victim] < 0 && monotonic_ns() < deadline) std::this_thread::yield();
+      board->heard[victim] = number;
+    }
+    while (!all_heard(number) && monotonic_ns() < deadline) std::this_thread::yield();
+    ASSERT_TRUE(all_heard(number)) << "message " << number << " woke not all";
+  }
+  children.clear();
+  recover_all(*process_, self().id);
+  while (process_->reap_dead_slots() > 0) {
+  }
+  remove_all_stale(*process_, self());
 }
 
 }  // namespace

@@ -65,7 +65,7 @@ void read_as_thread(Process& process, Board& board, Mailbox& box) {
   shm::Context& context = *process.context().value();
   box.context_id = context.id.load();
   read_for_ever(board, box, [&](uint64_t read) {
-    ThreadSleep sleep(context);
+    ThreadSleep sleep(process, context);
     sleep.prepare();
     if (box.published() != read) return true;
     return sleep.wait(200 * kMillisecondNs);
@@ -84,7 +84,7 @@ void read_as_loop(Process& process, Board& board, Mailbox& box) {
       pollfd poll{loop.fd(), POLLIN, 0};
       ready = ::poll(&poll, 1, 200);
     }
-    loop.disarm();
+    loop.disarm(process);
     return ready != 0;
   });
 }
@@ -241,7 +241,7 @@ TEST_F(WakeStress, AWakeDebtReachesASleeperWhoseWakerDiedAfterMovingTheEpoch) {
   Shared<Board> board;
   Child sleeper([&] {
     auto own = attach();
-    ThreadSleep sleep(*own->context().value());
+    ThreadSleep sleep(*own, *own->context().value());
     sleep.prepare();
     board->boxes[0].context_id = context_id_of(*own);
     ready.send();
@@ -287,7 +287,7 @@ TEST_F(WakeStress, AKeptDescriptorThatBecameAnothersFileIsNotWrittenTo) {
   LoopWaker& loop = *waker.value();
   loop.arm();
   wake_context(*process, loop.context_id());
-  loop.disarm();
+  loop.disarm(*process);
   const int kept = fifo_descriptor(FifoPath(process->segment(), loop.context_id()).text, loop.fd());
   ASSERT_GE(kept, 0) << "the waker keeps the FIFO open";
   const std::string victim = name_.runtime_dir() + "/somebodys_file";

@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "channels/subscriber.h"
 
+#include <poll.h>
+
 #include "base/clock.h"
+#include "process/relay.h"
+#include "process/wake.h"
 #include "support/channel_fixture.h"
+#include "transaction/owner_lock.h"
 
 namespace shoal::channels {
 namespace {
@@ -17,6 +22,26 @@ TEST_F(ChannelSubscriber, PublishWithoutSubscriberOrHistoryLeavesNothingBehind) 
   EXPECT_EQ(bytes_used(), before);
   EXPECT_EQ(channel_count(), 0u);
 }
+
+#if !defined(SHOAL_LOCKED_READS)
+TEST_F(ChannelSubscriber, APublishThatNobodyHearsTakesNoLock) {
+  publish("nobody", "this thread has copied the patterns");
+  Signal locked, done;
+  std::thread holder([&] {
+    std::vector<std::unique_ptr<ShardLock>> locks;
+    for (uint32_t shard = 0; shard < segment().shard_count(); ++shard)
+      locks.push_back(std::make_unique<ShardLock>(*process_, self(), shard, kLockBudgetNs));
+    locked.send();
+    done.receive();
+  });
+  locked.receive();
+  Published published;
+  EXPECT_TRUE(channels::publish(*process_, self(), "nobody", "x", 0, published).ok());
+  EXPECT_EQ(published.incarnation, 0u);
+  done.send();
+  holder.join();
+}
+#endif
 
 TEST_F(ChannelSubscriber, EachSubscriberGetsEachMessageInOrder) {
   Reader one(process_), two(process_), other(attach());
@@ -134,6 +159,18 @@ TEST_F(ChannelSubscriber, ASlowSubscriberIsToldHowManyItLostAndNobodyWaitsForIt)
   ASSERT_EQ(gap.substr(0, 5), "room!");
   EXPECT_EQ(std::stoull(gap.substr(5)) + got.size() - 1, kMessages);
   EXPECT_EQ(got[1].substr(0, 5 + gap.size() - 5), "room:" + gap.substr(5));
+}
+
+TEST_F(ChannelSubscriber, ARingComesWithItsFirstMessageAndIsSmall) {
+  Reader reader(process_);
+  reader.subscribe("room").psubscribe("r*");
+  keep("kept", 1000);
+  EXPECT_EQ(channel("room")->ring.block.load(), 0u);
+  EXPECT_EQ(channel("kept")->ring.block.load(), 0u);
+  for (const char* name : {"room", "kept"}) {
+    publish(name, "x");
+    EXPECT_EQ(shm::Ring::capacity_of(channel(name)->ring.block), kRingBytesMin);
+  }
 }
 
 TEST_F(ChannelSubscriber, ARingGrowsWhileMessagesAreYoungAndKeepsEveryCursor) {
@@ -371,6 +408,24 @@ TEST_F(ChannelSubscriber, SubscriptionsOfAKilledProcessCountForNothingAndAreRemo
   EXPECT_EQ(stays.read(), (Texts{"shared:x", "shared:y"}));
 }
 
+TEST_F(ChannelSubscriber, WhoDiesWithAWakeToPassOnHasItPassedOnByRecovery) {
+  for (const uint32_t debt : {relay::kPassOn, relay::kPassing}) {
+    auto loop = LoopWaker::create(*process_);
+    ASSERT_TRUE(loop.ok()) << describe(loop.status());
+    Child child([&] {
+      self().relay = debt;  // woken, and not yet back from its sleep; or at it
+      ::raise(SIGKILL);
+      return 0;
+    });
+    child.wait();
+    loop.value()->arm();
+    EXPECT_EQ(recover_all(*process_, self().id), 1u);
+    pollfd readable{loop.value()->fd(), POLLIN, 0};
+    EXPECT_EQ(::poll(&readable, 1, 0), 1) << debt;
+    loop.value()->disarm(*process_);
+  }
+}
+
 TEST_F(ChannelSubscriber, ASubscriptionThatWasReapedByMistakeIsMadeAnewAndTheHoleIsTold) {
   Reader reader(process_);
   reader.subscribe("room");
@@ -395,109 +450,6 @@ TEST_F(ChannelSubscriber, ManyChannelsFitAndAHintSparesTheLookAtTheOthers) {
   publish("c4711", "x");
   EXPECT_EQ(reader.read(), Texts{"c4711:x"});
   EXPECT_LT(bytes_used(), 5000u * 400) << "a silent channel costs its record, not a ring";
-}
-
-// ---- Outbox ---------------------------------------------------------------------------------------------------------
-
-class ChannelOutbox : public ChannelTest {
- protected:
-  void post_all(const Texts& texts, bool commit = true) {
-    Transaction tx(*process_, self());
-    ASSERT_TRUE(tx.begin(outbox_shards(segment(), "room"), kLockBudgetNs).ok());
-    for (const std::string& text : texts) {
-      uint64_t receivers = 0;
-      ASSERT_TRUE(post(tx, "room", text, receivers).ok());
-      EXPECT_EQ(receivers, 2u);
-    }
-    if (commit) {
-      ASSERT_TRUE(tx.commit().ok());
-    }
-  }
-  const Texts expected_{"room:a", "r*>room:a", "room:b", "r*>room:b"};
-};
-
-TEST_F(ChannelOutbox, MessagesOfATransactionLeaveAfterItsCommitInOrder) {
-  Reader reader(process_);
-  reader.subscribe("room").psubscribe("r*");
-  post_all({"a", "b"});
-  EXPECT_EQ(reader.read(), Texts{}) << "not before they are flushed";
-  ASSERT_TRUE(flush(*process_, self(), self(), kLockBudgetNs).ok());
-  EXPECT_EQ(reader.read(), expected_);
-  EXPECT_EQ(self().outbox, 0u);
-}
-
-TEST_F(ChannelOutbox, AnUndoneTransactionPublishesNothing) {
-  Reader reader(process_);
-  reader.subscribe("room").psubscribe("r*");
-  post_all({"a", "b"}, false);
-  EXPECT_EQ(self().outbox, 0u);
-  ASSERT_TRUE(flush(*process_, self(), self(), kLockBudgetNs).ok());
-  EXPECT_EQ(reader.read(), Texts{});
-}
-
-TEST_F(ChannelOutbox, WhatAKilledProcessHadCommittedIsPublishedByItsRecoverer) {
-  Reader reader(process_);
-  reader.subscribe("room").psubscribe("r*");
-  Child child([&] {
-    post_all({"a", "b"});
-    ::raise(SIGKILL);
-    return 0;
-  });
-  child.wait();
-  EXPECT_EQ(recover_all(*process_, self().id), 1u);
-  EXPECT_EQ(reader.read(), expected_);
-}
-
-TEST_F(ChannelOutbox, ARecovererWhoHoldsALockLeavesTheOutboxToALaterSweep) {
-  Reader reader(process_);
-  reader.subscribe("room").psubscribe("r*");
-  Child child([&] {
-    post_all({"a", "b"});
-    ::raise(SIGKILL);
-    return 0;
-  });
-  child.wait();
-  {
-    ShardLock lock(*process_, self(), 1, kLockBudgetNs);
-    recover_all(*process_, self().id);
-  }
-  EXPECT_EQ(reader.read(), Texts{});
-  recover_all(*process_, self().id);
-  EXPECT_EQ(reader.read(), expected_);
-}
-
-// Dead between the steps of outbox.h: laid by hand, for both answers to "was it published?".
-TEST_F(ChannelOutbox, WhoPublishesNextSettlesWhatTheDeadLeftUndecided) {
-  for (const bool published : {false, true}) {
-    SCOPED_TRACE(published);
-    Reader reader(process_);
-    reader.subscribe("room").psubscribe("r*");
-    publish("room", "makes the ring");
-    Child child([&] {
-      post_all({"a", "b"});
-      auto& ring = protocol_words(*channel("room")).ring;
-      auto& posting = const_cast<shm::Posting&>(*segment().pointer<shm::Posting>(self().outbox));
-      posting.sequence = ring.next.load();
-      ring.pending = self().id;
-      if (published) {
-        RingWriter(ring, ring_bytes(segment(), *channel("room"))).publish({}, "a", 5);
-      }
-      ::raise(SIGKILL);
-      return 0;
-    });
-    child.wait();
-    publish("room", "between");
-    recover_all(*process_, self().id);
-    Texts got = reader.read(), of_room;
-    for (const std::string& text : got) {
-      if (text[0] == 'r' && text[1] == 'o') of_room.push_back(text);
-    }
-    if (published) {
-      EXPECT_EQ(of_room, (Texts{"room:makes the ring", "room:a", "room:between", "room:b"}));
-    } else {
-      EXPECT_EQ(of_room, (Texts{"room:makes the ring", "room:between", "room:a", "room:b"}));
-    }
-  }
 }
 
 }  // namespace

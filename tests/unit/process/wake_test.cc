@@ -23,7 +23,7 @@ bool readable(int fd) {
 TEST_F(Wake, AThreadThatPreparedIsWokenEvenIfItDoesNotWaitYet) {
   auto process = attach();
   auto context = process->context();
-  ThreadSleep sleep(*context.value());
+  ThreadSleep sleep(*process, *context.value());
   sleep.prepare();
   const uint32_t id = context_id_of(*process);
   std::thread([&] { wake_context(*process, id); }).join();
@@ -42,7 +42,7 @@ void spin_until(F&& done) {
 // had prepared, saw the message; over() whether the publisher has come back from his wake.
 class Duel {
  public:
-  explicit Duel(Process& process) : context_(*process.context().value()) {
+  explicit Duel(Process& process) : process_(process), context_(*process.context().value()) {
     const uint32_t id = context_.id.load();
     publisher_ = std::thread([this, &process, id] {
       for (uint64_t round = 1;; ++round) {
@@ -69,7 +69,7 @@ class Duel {
   void round(F&& act) {
     start_.store(++rounds_, std::memory_order_release);
     for (uint64_t spin = rounds_ * 7 % 1'009; spin != 0; --spin) std::atomic_signal_fence(std::memory_order_seq_cst);
-    ThreadSleep sleep(context_);
+    ThreadSleep sleep(process_, context_);
     sleep.prepare();
     act(sleep, message_.load(std::memory_order_relaxed) == rounds_);
   }
@@ -85,6 +85,7 @@ class Duel {
 
  private:
   static constexpr uint64_t kEnd = ~uint64_t{0};
+  Process& process_;
   shm::Context& context_;
   alignas(64) std::atomic<uint64_t> message_{0};
   alignas(64) std::atomic<uint64_t> start_{0};
@@ -124,7 +125,7 @@ TEST_F(Wake, NobodyFallsAsleepBetweenTheTwoHalvesOfAWake) {
 
 TEST_F(Wake, ASleepThatNobodyEndsLastsItsTimeOut) {
   auto process = attach();
-  ThreadSleep sleep(*process->context().value());
+  ThreadSleep sleep(*process, *process->context().value());
   sleep.prepare();
   EXPECT_FALSE(sleep.wait(2'000'000));
 }
@@ -149,7 +150,7 @@ TEST_F(Wake, ALoopsFifoIsReadableAfterAWakeAndQuietAfterDisarm) {
   wake_context(*process, waker.context_id());
   EXPECT_TRUE(readable(waker.fd()));
   wake_context(*process, waker.context_id());
-  waker.disarm();
+  waker.disarm(*process);
   EXPECT_FALSE(readable(waker.fd()));
   waker.arm();
   wake_everybody(*process);
@@ -162,7 +163,7 @@ TEST_F(Wake, AThreadsSleepInAnArmedLoopDoesNotDisarmIt) {
   ASSERT_TRUE(loop.ok());
   loop.value()->arm();
   {
-    ThreadSleep sleep(*process->context().value());
+    ThreadSleep sleep(*process, *process->context().value());
     sleep.prepare();
     EXPECT_FALSE(sleep.wait(1'000'000));
   }
@@ -179,7 +180,7 @@ TEST_F(Wake, TheNextLoopOfAThreadIsReachedByTheSameFifo) {
   auto second = LoopWaker::create(*process);
   ASSERT_TRUE(second.ok());
   std::move(first).value().reset();
-  second.value()->disarm();
+  second.value()->disarm(*process);
   second.value()->arm();
   wake_context(*process, second.value()->context_id());
   EXPECT_TRUE(readable(second.value()->fd()));
