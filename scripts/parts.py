@@ -134,8 +134,9 @@ def install_and_try(venv: Path, interpreter: str) -> Count:
         directory=venv,
     )
     trial = (
-        "import shoal, shoal._shoal; from importlib.metadata import entry_points; "
-        "assert any(e.name == 'shoal' for e in entry_points(group='celery.result_backends'))"
+        "import sys, shoal, shoal._shoal; from importlib.metadata import entry_points; "
+        "assert any(e.name == 'shoal' for e in entry_points(group='celery.result_backends')); "
+        "assert shoal._shoal.daemon_program() == sys.prefix + '/bin/shoald'"
     )
     codes = [run([str(venv / "bin/python"), "-c", trial], check=False, directory=venv, timeout=60)]
     for name in building.PROGRAMS:

@@ -14,14 +14,15 @@ namespace {
 
 using Names = std::unordered_map<std::string_view, const Command*>;
 
-const Names& names() {
-  static const Names map = [] {
-    Names result;
-    for (const Command& row : command_table()) result.emplace(row.name, &row);
-    return result;
-  }();
-  return map;
+Names index_names() {
+  Names result;
+  for (const Command& row : command_table()) result.emplace(row.name, &row);
+  return result;
 }
+
+// Made when the library is loaded: the guard of a first use is a lock that a forked child may inherit.
+// Not destroyed before threads that end late.
+const Names& names = *new Names(index_names());
 
 }  // namespace
 
@@ -32,8 +33,8 @@ const Command* find_command(Bytes name) noexcept {
     const char c = name[i];
     upper[i] = c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c;
   }
-  const auto found = names().find({upper, name.size()});
-  return found == names().end() ? nullptr : found->second;
+  const auto found = names.find({upper, name.size()});
+  return found == names.end() ? nullptr : found->second;
 }
 
 Call::Call(Session& session, const Command& command, std::span<const Bytes> arguments, Transaction* tx,
