@@ -114,6 +114,10 @@ def program(*command: str, timeout: int = 600) -> Callable[[], Count]:
     return action
 
 
+# Apart, for each has a conftest.py of its own.
+PYTHON_TESTS = [("python/tests", "--ignore=python/tests/celery"), ("python/tests/celery",)]
+
+
 def lint() -> Count:
     import linting
 
@@ -134,14 +138,22 @@ def install_and_try(venv: Path, interpreter: str) -> Count:
         directory=venv,
     )
     trial = (
-        "import shoal, shoal._shoal; from importlib.metadata import entry_points; "
-        "assert any(e.name == 'shoal' for e in entry_points(group='celery.result_backends'))"
+        "import sys, shoal, shoal._shoal; from importlib.metadata import entry_points; "
+        "assert any(e.name == 'shoal' for e in entry_points(group='celery.result_backends')); "
+        "assert shoal._shoal.daemon_program() == sys.prefix + '/bin/shoald'"
     )
     codes = [run([str(venv / "bin/python"), "-c", trial], check=False, directory=venv, timeout=60)]
     for name in building.PROGRAMS:
         if (ROOT / "build/release/bin" / name).exists():
             codes.append(run([str(venv / "bin" / name), "--version"], check=False, directory=venv, timeout=60))
     return Count(codes.count(0), len(codes) - codes.count(0))
+
+
+def test_installed(name: str, venv: Path, *arguments: str) -> Count:
+    report = report_file("-".join([name, *(a.strip("-").replace("/", "_") for a in arguments)]))
+    command = [str(venv / "bin/python"), "-m", "pytest", "-q", f"--junitxml={report}", *arguments]
+    path = {"PATH": f"{venv / 'bin'}:{os.environ['PATH']}"}
+    return read_report(report, run(command, check=False, timeout=1200, environment=path))
 
 
 def every_python() -> Count:
@@ -158,12 +170,9 @@ def every_python() -> Count:
             count = Count(0, 1)
         pip = [str(venv / "bin/pip"), "install", "-q", "--disable-pip-version-check", "-r", str(machine.REQUIREMENTS)]
         if not count.failed and not run(pip, check=False):
-            report = report_file(name)
-            command = [str(venv / "bin/python"), "-m", "pytest", "-q", f"--junitxml={report}", "python/tests"]
-            path = {"PATH": f"{venv / 'bin'}:{os.environ['PATH']}"}
-            code = run(command, check=False, timeout=1200, environment=path)
-            tests = read_report(report, code)
-            count = Count(count.passed + tests.passed, count.failed + tests.failed)
+            for tests in PYTHON_TESTS:
+                more = test_installed(name, venv, *tests)
+                count = Count(count.passed + more.passed, count.failed + more.failed)
         print(f"-- {name}: {count.passed} passed, {count.failed} failed", flush=True)
         passed, failed = passed + count.passed, failed + count.failed
     return Count(passed, failed)
@@ -179,8 +188,7 @@ sweep = ctest("release", "-L", "sweep")
 all_clang = ctest("clang", timeout=1800)
 all_O0 = ctest("O0", timeout=1800)
 all_O3 = ctest("O3", timeout=1800)
-python = pytest("python/tests", "--ignore=python/tests/celery")
-celery = pytest("python/tests/celery")
+python, celery = (pytest(*tests) for tests in PYTHON_TESTS)
 browser = pytest("tests/browser")
 examples = pytest("tests/examples")
 demo = program("examples/chat/demo.py", "--once")

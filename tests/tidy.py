@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Rules that no compiler checks: includes point down the layer order, every file says its licence first, lines have at
-most 120 characters and no tabs. Prints each offence; exit code 1 if there is one. --fix rewraps
-comments; files or folders may be named."""
+most 120 characters and no tabs, and no lock is of a kind that a forked child may inherit. Prints each offence; exit
+code 1 if there is one. --fix rewraps comments; files or folders may be named."""
 
 import re
 import subprocess
@@ -13,6 +13,11 @@ LAYERS = re.search(r"set\(SHOAL_LAYERS ([\w ]+)\)", (ROOT / "cmake/layers.cmake"
 CHECKED = {".cc", ".h", ".py", ".cmake", ".sh", ".js", ".css", ".html", ".toml"}
 LICENSED = CHECKED - {".html", ".css", ".js"}
 INCLUDE = re.compile(r'#include "([^"]+)"')
+# What a forked child may inherit locked, and wait for for ever: a mutex, the guard of a static local's first use.
+INHERITED = re.compile(
+    r"\bstd::\w*mutex\b|\bstd::(once_flag|call_once)\b"
+    r"|^\s+static (?!constexpr |constinit |inline )[\w:<>*& ,]*[\w>*&] \w+(\{| = |;)"
+)
 
 
 def included_upwards(name: str, line: str) -> bool:
@@ -39,6 +44,8 @@ def offences(name: str, lines: list):
             yield number, "a tab"
         if included_upwards(name, line):
             yield number, "an include that points up the layers: " + line
+        if name.startswith(("lib/", "python/bindings/")) and INHERITED.search(line.partition("//")[0]):
+            yield number, "a lock that a forked child may inherit (process/fork_guard.h, base/fork_gate.h): " + line
 
 
 PROSE = re.compile(r"(\s*(?://|#) )(\S.*)$")

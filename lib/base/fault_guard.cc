@@ -4,7 +4,7 @@
 #include <setjmp.h>
 #include <signal.h>
 
-#include <mutex>
+#include "base/fork_gate.h"
 
 namespace shoal::fault_guard {
 
@@ -13,7 +13,6 @@ namespace {
 thread_local sigjmp_buf* innermost = nullptr;
 constexpr int kSignals[] = {SIGSEGV, SIGBUS};
 struct sigaction former[2];
-std::mutex installing;
 int users = 0;
 
 void on_fault(int signal, siginfo_t* info, void* context) {
@@ -29,7 +28,7 @@ void on_fault(int signal, siginfo_t* info, void* context) {
 }
 
 void install() noexcept {
-  const std::lock_guard<std::mutex> lock(installing);
+  const NoFork alone;
   if (users++ > 0) return;
   struct sigaction action {};
   action.sa_sigaction = on_fault;
@@ -38,7 +37,7 @@ void install() noexcept {
 }
 
 void uninstall() noexcept {
-  const std::lock_guard<std::mutex> lock(installing);
+  const NoFork alone;
   if (--users > 0) return;
   for (int i = 0; i < 2; ++i) ::sigaction(kSignals[i], &former[i], nullptr);
 }

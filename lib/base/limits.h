@@ -39,6 +39,8 @@ inline constexpr int64_t kLockBudgetNs = 5'000'000'000;
 inline constexpr int64_t kLoopLockBudgetNs = 200'000;
 inline constexpr int64_t kLockSpinNs = 1'000;
 inline constexpr int64_t kThreadSleepMaxNs = 250'000'000; // a sleeping thread looks at its sources at least so often
+inline constexpr int64_t kCreationBudgetNs = 30'000'000'000;  // for another process that creates or opens the segment
+inline constexpr int64_t kCreationPauseNs = 100'000, kCreationPauseMaxNs = 10'000'000;
 inline constexpr uint32_t kReadTriesMax = 16;
 inline constexpr uint32_t kTraversalStepsMax = 4096;      // an optimistic reader's patience with a chain
 

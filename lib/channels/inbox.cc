@@ -5,6 +5,8 @@
 #include <bit>
 #include <mutex>
 
+#include "base/fork_gate.h"
+
 namespace shoal::channels {
 
 namespace {
@@ -14,10 +16,7 @@ struct Registry {
   ForkLock lock;
   std::vector<std::weak_ptr<Inbox>> inboxes;
 };
-Registry& registry() {
-  static auto* known = new Registry;  // not destroyed before threads that end late
-  return *known;
-}
+Registry& all = *new Registry;  // not destroyed before threads that end late
 
 }  // namespace
 
@@ -26,8 +25,8 @@ Inbox::Inbox(std::shared_ptr<Segment> segment, shm::Context& context) noexcept
 
 std::shared_ptr<Inbox> Inbox::of(const std::shared_ptr<Segment>& segment, shm::Context& context) {
   const uint32_t id = context.id.load(std::memory_order_relaxed);
-  Registry& all = registry();
   const std::lock_guard guard(all.lock);
+  const NoFork whole;
   std::erase_if(all.inboxes, [](const auto& weak) { return weak.expired(); });
   for (const auto& weak : all.inboxes) {
     if (auto inbox = weak.lock(); inbox && inbox->same(*segment, id)) return inbox;

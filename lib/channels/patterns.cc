@@ -8,6 +8,10 @@
 
 namespace shoal::channels {
 
+namespace {
+const PatternCache::Matches no_matches;
+}
+
 PatternCache& PatternCache::of_this_thread(Process& process) {
   thread_local PatternCache cache;
   const auto& uuid = process.segment().header().uuid;
@@ -20,8 +24,7 @@ PatternCache& PatternCache::of_this_thread(Process& process) {
 
 Status PatternCache::matches(Process& process, shm::Context& self, Bytes channel, int64_t budget_ns,
                              const Matches*& found) {
-  static const Matches kNone;
-  found = &kNone;
+  found = &no_matches;
   const uint32_t version = process.segment().header().pattern_version.load(std::memory_order_acquire);
   if (__builtin_expect(!copied_ || version != version_, 0)) {
     if (Status status = copy_patterns(process, self, budget_ns); !status.ok()) return status;

@@ -4,6 +4,7 @@
 #include <map>
 #include <mutex>
 
+#include "base/fork_gate.h"
 #include "client/subscription.h"
 #include "client/url.h"
 #include "commands/call.h"
@@ -14,12 +15,18 @@ namespace shoal {
 
 namespace {
 
-// One membership for each name and process: clients of any thread share it.
+// One membership for each name and process: clients of any thread share it. Not destroyed before threads that end late.
+struct Attached {
+  ForkLock lock;
+  std::map<std::string, std::weak_ptr<Process>> by_name;
+};
+Attached& attached = *new Attached;
+
 Result<std::shared_ptr<Process>> attach(const Url& url) {
-  static std::mutex mutex;
-  static std::map<std::string, std::weak_ptr<Process>> known;
-  const std::lock_guard lock(mutex);
-  if (auto process = known[url.name].lock(); process != nullptr && !process->segment().removed()) return process;
+  const std::lock_guard lock(attached.lock);
+  if (auto known = attached.by_name.find(url.name); known != attached.by_name.end()) {
+    if (auto process = known->second.lock(); process != nullptr && !process->segment().removed()) return process;
+  }
   auto name = SegmentName::parse(url.name);
   if (!name.ok()) return name.status();
   auto segment = Segment::open(name.value(), url.create ? OpenMode::kAttachOrCreate : OpenMode::kAttach, url.options);
@@ -27,7 +34,8 @@ Result<std::shared_ptr<Process>> attach(const Url& url) {
   auto process = Process::attach(std::move(segment).value(), shm::SlotRole::kClient);
   if (!process.ok()) return process.status();
   std::shared_ptr<Process> shared = std::move(process).value();
-  known[url.name] = shared;
+  const NoFork whole;
+  attached.by_name[url.name] = shared;
   return shared;
 }
 

@@ -17,7 +17,7 @@ namespace {
 constexpr int64_t kSliceNs = 250'000'000;  // nobody sleeps without a time-out; Python's signal handlers run in between
 
 uint64_t next_ticket(uint32_t context) noexcept {
-  static std::atomic<uint32_t> next{1};
+  static constinit std::atomic<uint32_t> next{1};
   return uint64_t{context} << 32 | next.fetch_add(1, std::memory_order_relaxed);
 }
 

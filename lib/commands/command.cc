@@ -55,10 +55,13 @@ class Names {
   std::vector<Place> places_;
 };
 
+// Made when the library is loaded: the guard of a first use is a lock that a forked child may inherit.
+// Not destroyed before threads that end late.
+const Names& names = *new Names();
+
 }  // namespace
 
 const Command* find_command(Bytes name) noexcept {
-  static const Names names;
   return name.size() > 64 ? nullptr : names.find(name);
 }
 

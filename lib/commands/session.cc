@@ -11,7 +11,7 @@ namespace {
 constexpr size_t kArenaKeptBytes = 1 * kMiB;
 
 uint64_t next_session_id() {
-  static std::atomic<uint64_t> next{1};
+  static constinit std::atomic<uint64_t> next{1};
   return next.fetch_add(1, std::memory_order_relaxed);
 }
 }  // namespace

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "base/fork_gate.h"
 #include "base/limits.h"
 #include "process/fork_guard.h"
 
@@ -52,6 +53,8 @@ bool is(const File& file, FileIdentity expected) noexcept {
 }  // namespace
 
 Result<LifeLock> LifeLock::take(const std::string& life_path, uint32_t index, FileIdentity expected) {
+  // A child forked from here on would have the descriptor, then the mapping without MADV_DONTFORK: this process's life.
+  const NoFork whole;
   File file(life_path, O_RDWR | (expected ? 0 : O_CREAT));
   if (file.fd() < 0) return system_error("open the life file", errno);
   if (!is(file, expected)) return Status{Code::kRemoved, "the life file of the segment was replaced"};

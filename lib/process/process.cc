@@ -167,13 +167,16 @@ struct Process::ThreadContexts {
   };
   std::vector<Entry> entries;
 
+  static pthread_key_t make_key() noexcept {
+    pthread_key_t made;
+    SHOAL_ASSERT(::pthread_key_create(&made, &Process::exit_thread) == 0);
+    return made;
+  }
+  // Made when the library is loaded: the guard of a first use is a lock that a child may inherit.
+  static inline const pthread_key_t key = make_key();
+
   // This thread's; made on first use, and given back by exit_thread after C++'s own thread-local objects are gone.
   static ThreadContexts& mine() {
-    static const pthread_key_t key = [] {
-      pthread_key_t made;
-      SHOAL_ASSERT(::pthread_key_create(&made, &Process::exit_thread) == 0);
-      return made;
-    }();
     if (void* known = ::pthread_getspecific(key); known != nullptr) return *static_cast<ThreadContexts*>(known);
     auto* fresh = new ThreadContexts;
     SHOAL_ASSERT(::pthread_setspecific(key, fresh) == 0);

@@ -40,8 +40,8 @@ struct ThreadCache {
   shm::Context* context;
   uint32_t id;
 };
-// No call into the loader where we are a shared library. Not under sanitizers: their check for null uses the flags of an
-// `add` that ld relaxes to a `lea`, which sets none.
+// No call into the loader where we are a shared library. Not under sanitizers: their check for null uses the flags of
+// an `add` that ld relaxes to a `lea`, which sets none.
 #if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__)
 [[gnu::tls_model("initial-exec")]]
 #endif

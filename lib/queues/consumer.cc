@@ -59,7 +59,7 @@ Status Consumer::with_holder(Source& source, bool make_queue, auto&& body) {
 }
 
 Status Consumer::add(Bytes queue, bool no_ack) {
-  std::lock_guard lock(mutex_);
+  const std::lock_guard lock(lock_);
   Owner me;
   if (Status status = usable(me); !status.ok()) return status;
   Source& added = source(queue, no_ack);
@@ -72,10 +72,11 @@ Status Consumer::add(Bytes queue, bool no_ack) {
 }
 
 Status Consumer::remove(Bytes queue) {
-  std::lock_guard lock(mutex_);
+  const std::lock_guard lock(lock_);
   Owner me;
+  if (!usable(me).ok()) return {};
   const auto found = std::find_if(sources_.begin(), sources_.end(), [&](const Source& s) { return s.queue == queue; });
-  if (found == sources_.end() || !usable(me).ok()) return {};
+  if (found == sources_.end()) return {};
   found->active = false;
   bool holds = true, done = false;
   while (!done) {
@@ -101,7 +102,7 @@ Status Consumer::remove(Bytes queue) {
 }
 
 Result<std::optional<Delivery>> Consumer::take() {
-  std::lock_guard lock(mutex_);
+  const std::lock_guard lock(lock_);
   Owner me;
   if (Status status = usable(me); !status.ok()) return status;
   for (size_t tries = 0; tries < sources_.size(); ++tries) {
@@ -123,7 +124,7 @@ Result<std::optional<Delivery>> Consumer::take() {
 }
 
 Result<std::optional<Delivery>> Consumer::take_from(Bytes queue, bool no_ack) {
-  std::lock_guard lock(mutex_);
+  const std::lock_guard lock(lock_);
   Owner me;
   if (Status status = usable(me); !status.ok()) return status;
   Source& known = source(queue, no_ack);
@@ -194,7 +195,7 @@ Result<bool> Consumer::reject(const LeaseTag& tag, bool requeue) {
 }
 
 Result<bool> Consumer::answer(const LeaseTag& tag, Outcome outcome) {
-  std::lock_guard lock(mutex_);
+  const std::lock_guard lock(lock_);
   Owner me;
   if (!usable(me).ok()) return false;
   const Name name(queues_.process().segment(), NamedKind::kQueue, queues_.database(), tag.queue);
@@ -219,7 +220,7 @@ Result<bool> Consumer::answer(const LeaseTag& tag, Outcome outcome) {
 }
 
 Result<int64_t> Consumer::listen() {
-  std::lock_guard lock(mutex_);
+  const std::lock_guard lock(lock_);
   Owner me;
   if (Status status = usable(me); !status.ok()) return status;
   int64_t earliest = 0;
@@ -257,7 +258,7 @@ Result<int64_t> Consumer::listen_one(Source& at) {
 }
 
 Status Consumer::unlisten() {
-  std::lock_guard lock(mutex_);
+  const std::lock_guard lock(lock_);
   Owner me;
   if (!usable(me).ok()) return {};
   for (Source& each : sources_) {
@@ -278,7 +279,7 @@ Status Consumer::unlisten_one(Source& at) {
 }
 
 Status Consumer::close() {
-  std::lock_guard lock(mutex_);
+  const std::lock_guard lock(lock_);
   Owner me;
   const bool ours = usable(me).ok();
   closed_ = true;

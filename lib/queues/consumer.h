@@ -9,11 +9,11 @@
 #pragma once
 
 #include <cstdint>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "process/fork_guard.h"
 #include "queues/lease.h"
 
 namespace shoal::queues {
@@ -73,7 +73,7 @@ class Consumer {
   Result<bool> answer(const LeaseTag& tag, Outcome outcome);
 
   TaskQueues& queues_;
-  std::mutex mutex_;
+  ForkLock lock_;
   std::vector<Source> sources_;
   size_t turn_ = 0;
   uint64_t handle_;

@@ -6,13 +6,19 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <bit>
 #include <cerrno>
 #include <cstring>
+#include <optional>
+#include <utility>
 
 #include "base/clock.h"
+#include "base/fork_gate.h"
+#include "base/limits.h"
 
 namespace shoal {
 
@@ -20,22 +26,28 @@ namespace bip = boost::interprocess;
 
 namespace {
 
-// Held while a segment is created or looked for: the flock of the life file.
+// Held while a segment is created or looked for: the flock of the life file. A copy of its descriptor in a forked child
+// would keep the lock: so no fork happens while there is one, and whoever has to wait for another process waits
+// without.
 class CreationLock {
  public:
-  ~CreationLock() {
-    if (fd_ >= 0) ::close(fd_);
-  }
+  CreationLock() = default;
+  CreationLock(const CreationLock&) = delete;
+  CreationLock& operator=(const CreationLock&) = delete;
+  ~CreationLock() { give_up(); }
+
   Status take(const std::string& life_path) {
-    do {
-      if (fd_ >= 0) ::close(fd_);
-      fd_ = ::open(life_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-      if (fd_ < 0) return system_error("open the life file", errno);
-      while (::flock(fd_, LOCK_EX) != 0) {
-        if (errno != EINTR) return system_error("lock the life file", errno);
+    const int64_t deadline_ns = monotonic_ns() + kCreationBudgetNs;
+    for (int64_t pause_ns = kCreationPauseNs;; pause_ns = std::min(2 * pause_ns, kCreationPauseMaxNs)) {
+      Result<bool> taken = try_take(life_path);
+      if (!taken.ok()) return taken.status();
+      if (taken.value()) return {};
+      if (monotonic_ns() >= deadline_ns) {
+        return {Code::kBusy, "another process, perhaps a stopped one, is still creating or opening the segment"};
       }
-    } while (!is_still(life_path));  // the tool removed it, under this lock, while we waited
-    return {};
+      const timespec pause{0, static_cast<long>(pause_ns)};
+      ::nanosleep(&pause, nullptr);
+    }
   }
   FileIdentity identity() const noexcept { return file_identity(fd_); }
   // Somebody lives: any byte of the life file is locked.
@@ -47,12 +59,26 @@ class CreationLock {
   }
 
  private:
-  bool is_still(const std::string& path) const noexcept {
-    struct stat ours {
-    }, there{};
-    return ::fstat(fd_, &ours) == 0 && ::stat(path.c_str(), &there) == 0 && ours.st_ino == there.st_ino;
+  // false: another has it, or the tool removed the file, under this lock, after we opened it.
+  Result<bool> try_take(const std::string& life_path) {
+    whole_.emplace();
+    fd_ = ::open(life_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    const char* const step = fd_ < 0 ? "open the life file" : "lock the life file";
+    const bool locked = fd_ >= 0 && ::flock(fd_, LOCK_EX | LOCK_NB) == 0;
+    const int error = locked ? 0 : errno;
+    if (locked && is_still(life_path)) return true;
+    give_up();
+    if (locked || error == EWOULDBLOCK || error == EINTR) return false;
+    return system_error(step, error);
   }
+  void give_up() noexcept {
+    if (fd_ >= 0) ::close(std::exchange(fd_, -1));
+    whole_.reset();
+  }
+  bool is_still(const std::string& path) const noexcept { return file_identity(fd_) == file_identity(path); }
+
   int fd_ = -1;
+  std::optional<NoFork> whole_;
 };
 
 constexpr const char* kShmTooSmall =

@@ -4,14 +4,17 @@
 // One for each name and process, kept until the process ends: sessions, subscriptions and queues of any client share
 // the process's slot. A segment that was removed and made anew under its name is attached anew by the next client.
 // After fork the child attaches by itself at its first command (process/process.h).
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
 
+#include <filesystem>
 #include <map>
 #include <mutex>
 
+#include "base/fork_gate.h"
 #include "bindings.h"
 #include "commands/reap.h"
 #include "errors.h"
@@ -24,35 +27,47 @@ namespace {
 struct Attached {
   ForkLock lock;
   std::map<std::string, SegmentRef> by_name;
+
+  // Gives back what was there under this name. The map is never copied half changed into a forked child.
+  SegmentRef put(const std::string& name, SegmentRef segment) {
+    const NoFork whole;
+    by_name[name].swap(segment);
+    return segment;
+  }
 };
-Attached& attached() {
-  static auto* all = new Attached;
-  return *all;
-}
+Attached& all = *new Attached;
 
 Result<SegmentRef> open(const std::string& name, OpenMode mode, const SegmentOptions& options) {
   Result<SegmentName> parsed = SegmentName::parse(name);
   if (!parsed.ok()) return parsed.status();
-  Attached& all = attached();
   const std::lock_guard lock(all.lock);
-  if (auto known = all.by_name.find(name); known != all.by_name.end()) {
+  if (auto known = all.by_name.find(name); known != all.by_name.end() && known->second != nullptr) {
     if (!known->second->segment().removed()) return known->second;
-    all.by_name.erase(known);
+    all.put(name, nullptr).reset();  // while somebody lives in a removed segment there is no new one of its name
   }
   Result<std::unique_ptr<Segment>> segment = Segment::open(parsed.value(), mode, options);
   if (!segment.ok()) return segment.status();
   Result<std::unique_ptr<Process>> process = Process::attach(std::move(segment).value(), shm::SlotRole::kClient);
   if (!process.ok()) return process.status();
   auto made = std::make_shared<PySegment>(name, std::shared_ptr<Process>(std::move(process).value()));
-  all.by_name.emplace(name, made);
+  all.put(name, made);
   return made;
 }
 
-// `shoald` of this installation: beside the interpreter's scripts, or on PATH. Empty: there is none.
-std::string daemon_program() {
-  const nb::object scripts = nb::module_::import_("sysconfig").attr("get_path")("scripts");
-  return find_daemon_program(nb::cast<std::string>(scripts));
+// Where this installation's programs lie: PREFIX/bin, for we are in PREFIX/lib/pythonX.Y/site-packages/shoal.
+// Not asked of sysconfig at the first command: a child that is forked while another thread imports a module, or has
+// sysconfig's lock, would wait for it for ever.
+std::string installed_programs() {
+  Dl_info here{};
+  if (::dladdr(reinterpret_cast<const void*>(&bind_segment), &here) == 0 || here.dli_fname == nullptr) return {};
+  std::error_code failed;
+  const std::filesystem::path extension = std::filesystem::absolute(here.dli_fname, failed);
+  return failed ? std::string() : (extension.parent_path() / "../../../../bin").lexically_normal().string();
 }
+const std::string& programs = *new std::string(installed_programs());
+
+// `shoald` of this installation, or on PATH. Empty: there is none.
+std::string daemon_program() { return find_daemon_program(programs); }
 
 void warn(const std::string& text) {
   nb::module_::import_("logging").attr("getLogger")("shoal").attr("warning")("%s", text);
@@ -114,6 +129,7 @@ bool PySegment::sweep() {
 
 void bind_segment(nb::module_& module) {
   install_reaper();
+  module.def("daemon_program", &daemon_program, "The shoald that attach() would start; empty: none is found.");
   nb::class_<PySegment>(module, "Segment", "An attached segment: one for each name and process.")
       .def_static("attach", &attach, nb::arg("name"), nb::kw_only(), nb::arg("create") = true, nb::arg("max_size") = 0,
                   nb::arg("shards") = 0, nb::arg("contexts") = 0, nb::arg("slots") = 0, nb::arg("mode") = 0600,

@@ -212,21 +212,20 @@ nb::object PySession::try_execute_many(nb::list commands, bool atomic, nb::list 
 
 }  // namespace
 
-nb::object busy_sign() {
-  static const nb::handle sign = nb::cast(Sign::kBusy).release();
-  return nb::borrow(sign);
-}
+// Kept for ever, from the import on: asking for one runs no Python code.
+static nb::handle signs[2];
 
-nb::object pending_sign() {
-  static const nb::handle sign = nb::cast(Sign::kPending).release();
-  return nb::borrow(sign);
-}
+nb::object busy_sign() { return nb::borrow(signs[0]); }
+
+nb::object pending_sign() { return nb::borrow(signs[1]); }
 
 void bind_session(nb::module_& module) {
   nb::enum_<Sign>(module, "Sign", "What an event loop gets instead of a reply.")
       .value("BUSY", Sign::kBusy, "A lock is held too long: nothing happened, try again.")
       .value("PENDING", Sign::kPending, "A blocking command waits: resume() after a wake, or cancel().")
       .export_values();
+  signs[0] = nb::cast(Sign::kBusy).release();
+  signs[1] = nb::cast(Sign::kPending).release();
   nb::class_<PySession>(module, "Session", "What a connection is to a server. For one thread at a time.")
       .def(nb::init<SegmentRef, uint32_t, int, bool>(), nb::arg("segment"), nb::arg("db") = 0, nb::arg("protocol") = 3,
            nb::arg("decode") = false)

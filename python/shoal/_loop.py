@@ -49,6 +49,15 @@ _wakers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[_shoal.Segment, LoopW
 _wakers_lock = threading.Lock()
 
 
+def _renew_lock() -> None:
+    """In a forked child: another thread of the parent may have held it."""
+    global _wakers_lock
+    _wakers_lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_renew_lock)
+
+
 class LoopWaker:
     """The sleepers of one event loop on one segment. Everything here runs in the loop's thread."""
 

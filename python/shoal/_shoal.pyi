@@ -2,6 +2,9 @@ import enum
 from typing import Any
 
 
+def daemon_program() -> str:
+    """The shoald that attach() would start; empty: none is found."""
+
 class Segment:
     """An attached segment: one for each name and process."""
 
