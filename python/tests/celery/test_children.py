@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: MIT
 """A pool child that cannot be waited for yet when its sentinel closes."""
 
-from shoal.celery import _children
+import pytest
+from celery import Celery
+
+from shoal.celery import CHILD_STARTS_WITHIN, _children, configure
 
 
 class Pool:
@@ -48,3 +51,15 @@ def test_celery_s_pool_has_what_this_leans_on():
 
 def test_a_pool_without_a_hub_is_left_alone():
     _children.look_until_gone(sender=object())
+
+
+@pytest.mark.parametrize("read_before", [False, True])
+def test_configure_gives_a_child_time_to_start_unless_the_application_said_how_long(read_before):
+    app, own = Celery(set_as_current=False), Celery(set_as_current=False)
+    own.conf.worker_proc_alive_timeout = 7
+    for each in (app, own):
+        assert not read_before or each.conf.task_acks_late is False
+        configure(each)
+    assert app.conf.worker_proc_alive_timeout == CHILD_STARTS_WITHIN
+    assert own.conf.worker_proc_alive_timeout == 7
+    assert app.conf.task_acks_late and app.conf.task_reject_on_worker_lost

@@ -11,7 +11,7 @@ SEED = 20
 
 
 class Storm:
-    """Two workers, one of which is hit at a time; `killed` holds every process that was, or that went with its parent."""
+    """Two workers, one of which is hit at a time; `killed` holds every process that was."""
 
     def __init__(self, site):
         self.site = site
