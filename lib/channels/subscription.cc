@@ -136,11 +136,11 @@ Status remove_stale(Process& process, shm::Context& self, uint32_t shard, int64_
   return {};
 }
 
-uint64_t remove_all_stale(Process& process, shm::Context& self) noexcept {
+uint64_t remove_all_stale(Process& process, shm::Context& self, int64_t budget_ns) noexcept {
   uint64_t removed = 0;
   for (uint32_t shard = 0; shard < process.segment().shard_count(); ++shard) {
     if (process.segment().shard(shard).channels.count.load() == 0) continue;
-    (void)remove_stale(process, self, shard, kLockBudgetNs, removed);
+    (void)remove_stale(process, self, shard, budget_ns, removed);
   }
   return removed;
 }

@@ -25,6 +25,6 @@ uint64_t count_subscribers(const Segment& segment, const shm::Channel& channel) 
 // were recovered, and from time to time for threads that ended. Returns how many records went.
 Status remove_stale(Process& process, shm::Context& self, uint32_t shard, int64_t budget_ns,
                     uint64_t& removed) noexcept;
-uint64_t remove_all_stale(Process& process, shm::Context& self) noexcept;
+uint64_t remove_all_stale(Process& process, shm::Context& self, int64_t budget_ns = kLockBudgetNs) noexcept;
 
 }  // namespace shoal::channels

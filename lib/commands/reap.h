@@ -5,6 +5,7 @@
 // Each part is a loop of transactions and idempotent: a reaper that dies is followed by another, who goes on.
 #pragma once
 
+#include "base/limits.h"
 #include "process/process.h"
 
 namespace shoal {
@@ -14,6 +15,8 @@ namespace shoal {
 void install_reaper() noexcept;
 
 // Recovers dead threads and reaps dead processes now; gives how many processes. What the daemon does at its own pace.
-uint32_t sweep(Process& process) noexcept;
+// On an event loop with its budget for each lock: what lies behind a lock that stays held is left to the next sweep, by
+// whomever.
+uint32_t sweep(Process& process, int64_t budget_ns = kLockBudgetNs) noexcept;
 
 }  // namespace shoal

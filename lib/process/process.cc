@@ -139,18 +139,19 @@ Process::~Process() {
   }
 }
 
-// If threads other than this one still have contexts the slot is not given back: it is dead when the last of them
-// exits.
+// If threads other than this one still have contexts, or something could not be given back, the slot is not free: it is
+// dead when the last of them exits.
 void Process::leave() noexcept {
   Membership& member = *membership_.load(std::memory_order_acquire);
   const Reap reap = reap_hook.load();
+  bool all_given_back = true;
   if (reap != nullptr && context().ok() && member.holders.load(std::memory_order_acquire) == 2) {
     member.leaving.store(true);
     set_slot_state(*segment_, member.slot.index, shm::SlotState::kReaping);
-    reap(*this, member.slot.index);
+    all_given_back = reap(*this, member.slot.index);
   }
   release_context();
-  if (member.holders.load(std::memory_order_acquire) == 1) {
+  if (all_given_back && member.holders.load(std::memory_order_acquire) == 1) {
     set_slot_state(*segment_, member.slot.index, shm::SlotState::kFree);
   }
 }
@@ -331,8 +332,8 @@ void Process::recover_contexts_of(uint32_t slot_index, uint32_t self) noexcept {
   }
 }
 
-void Process::finish_reaping(uint32_t index) noexcept {
-  bool all_free = true;
+void Process::finish_reaping(uint32_t index, bool all_given_back) noexcept {
+  bool all_free = all_given_back;
   const uint32_t high = segment_->header().context_high.load(std::memory_order_acquire);
   for (uint32_t each = 0; each < high; ++each) {
     shm::Context& context = segment_->control_context(each);
@@ -353,9 +354,10 @@ uint32_t Process::reap_dead_slots() noexcept {
   uint32_t reaped = 0;
   for (uint32_t index : dead_slots()) {
     if (!begin_reaping(index)) continue;
-    if (const Reap reap = reap_hook.load(); reap != nullptr) reap(*this, index);
-    finish_reaping(index);
-    ++reaped;
+    const Reap reap = reap_hook.load();
+    const bool all_given_back = reap == nullptr || reap(*this, index);
+    finish_reaping(index, all_given_back);
+    reaped += all_given_back;
   }
   return reaped;
 }

@@ -90,11 +90,11 @@ class Process {
 
   // Reaping: begin takes the dead slot's life byte (so there is one reaper; if he dies, the slot is dead again) and
   // recovers all its contexts whatever their notes say. Between the two the caller gives back what the slot held.
-  // finish frees the contexts and the slot; if a context is still in somebody else's recovery the slot stays dead for
-  // the next round.
+  // finish frees the contexts and the slot; if not all was given back, or a context is still in somebody else's
+  // recovery, the slot stays dead for the next round.
   // One slot at a time in a process: begin is false while another thread reaps, and if the slot is not dead.
   bool begin_reaping(uint32_t index) noexcept;
-  void finish_reaping(uint32_t index) noexcept;
+  void finish_reaping(uint32_t index, bool all_given_back = true) noexcept;
   // All dead slots, each by begin, the reap hook, finish. Returns how many.
   uint32_t reap_dead_slots() noexcept;
 
@@ -108,8 +108,9 @@ class Process {
   using Release = void (*)(Segment& segment, shm::Context& context);
   static void set_release(Release release) noexcept;
   // By commands/: gives back what a slot held (subscriptions, leases, waiters). Also called for the own slot when a
-  // Process is destroyed: it must not take this thread's own context for a dead one.
-  using Reap = void (*)(Process& process, uint32_t slot_index);
+  // Process is destroyed: it must not take this thread's own context for a dead one. false: something is left (a lock's
+  // holder is stopped); the slot stays dead for the next round.
+  using Reap = bool (*)(Process& process, uint32_t slot_index);
   static void set_reap(Reap reap) noexcept;
 
   // The last step of R(D): retires the id and frees the context.

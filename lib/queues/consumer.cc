@@ -45,9 +45,9 @@ Consumer::Source& Consumer::source(Bytes queue, bool no_ack) {
 // Runs `body(core, queue, leases, holder)` in a transaction, the holder made if there is none. Where there is no
 // queue and
 // none is to be made the body does not run.
-Status Consumer::with_holder(Source& source, bool make_queue, auto&& body) {
+Status Consumer::with_holder(Source& source, bool make_queue, int64_t budget_ns, auto&& body) {
   const Name name(queues_.process().segment(), NamedKind::kQueue, queues_.database(), source.queue);
-  return run(queues_.process(), name.shard, [&](Transaction& tx, Wakes& wakes) {
+  return run(queues_.process(), Locks::one(name.shard, budget_ns), [&](Transaction& tx, Wakes& wakes) {
     Core core{tx, wakes, name};
     const Queue* queue = make_queue ? core.ensure() : core.find();
     if (queue == nullptr) return Step::kAbandon;
@@ -65,7 +65,7 @@ Status Consumer::add(Bytes queue, bool no_ack) {
   Source& added = source(queue, no_ack);
   added.no_ack = no_ack;
   added.active = true;
-  return with_holder(added, true, [](Core& core, const Queue& record, Leases&, const Holder&) {
+  return with_holder(added, true, kLockBudgetNs, [](Core& core, const Queue& record, Leases&, const Holder&) {
     core.touch(record, now_ms());
     return Step::kCommit;
   });
@@ -81,19 +81,19 @@ Status Consumer::remove(Bytes queue) {
   bool holds = true, done = false;
   while (!done) {
     done = true;
-    Status status =
-        with_holder(*found, false, [&](Core& core, const Queue& record, Leases& leases, const Holder& holder) {
-          core.touch(record, now_ms());
-          holds = holder.leases != 0;
-          if (!holds) {
-            done = leases.release_some(holder, true);
-            return Step::kCommit;
-          }
-          const bool waited = holder.waiter != 0;
-          core.stop_waiting(record, holder);
-          if (!waited && found->listening) core.pass_turn(record);
-          return Step::kCommit;
-        });
+    Status status = with_holder(*found, false, kLockBudgetNs,
+                                [&](Core& core, const Queue& record, Leases& leases, const Holder& holder) {
+                                  core.touch(record, now_ms());
+                                  holds = holder.leases != 0;
+                                  if (!holds) {
+                                    done = leases.release_some(holder, true);
+                                    return Step::kCommit;
+                                  }
+                                  const bool waited = holder.waiter != 0;
+                                  core.stop_waiting(record, holder);
+                                  if (!waited && found->listening) core.pass_turn(record);
+                                  return Step::kCommit;
+                                });
     if (!status.ok()) return status;
   }
   found->listening = false;
@@ -101,41 +101,45 @@ Status Consumer::remove(Bytes queue) {
   return {};
 }
 
-Result<std::optional<Delivery>> Consumer::take() {
+Result<std::optional<Delivery>> Consumer::take(int64_t budget_ns) {
   const std::lock_guard lock(lock_);
   Owner me;
   if (Status status = usable(me); !status.ok()) return status;
+  Status busy;
   for (size_t tries = 0; tries < sources_.size(); ++tries) {
     turn_ = (turn_ + 1) % sources_.size();
     Source& next = sources_[turn_];
     if (!next.active) continue;
-    Result<std::optional<Delivery>> taken = take_one(next);
-    if (!taken.ok() || !taken.value()) {
-      if (!taken.ok()) return taken;
+    Result<std::optional<Delivery>> taken = take_one(next, budget_ns);
+    if (!taken.ok() && taken.status().code() == Code::kBusy) {
+      busy = taken.status();
       continue;
     }
+    if (!taken.ok()) return taken;
+    if (!taken.value()) continue;
     // What is taken may keep this thread busy for long: the other queues' wakes must not come here meanwhile.
     for (Source& other : sources_) {
-      if (other.listening && &other != &next) (void)unlisten_one(other);
+      if (other.listening && &other != &next) (void)unlisten_one(other, budget_ns);
     }
     return taken;
   }
+  if (!busy.ok()) return busy;
   return std::optional<Delivery>{};
 }
 
-Result<std::optional<Delivery>> Consumer::take_from(Bytes queue, bool no_ack) {
+Result<std::optional<Delivery>> Consumer::take_from(Bytes queue, bool no_ack, int64_t budget_ns) {
   const std::lock_guard lock(lock_);
   Owner me;
   if (Status status = usable(me); !status.ok()) return status;
   Source& known = source(queue, no_ack);
   const bool before = known.no_ack;
   known.no_ack = no_ack;
-  Result<std::optional<Delivery>> taken = take_one(known);
+  Result<std::optional<Delivery>> taken = take_one(known, budget_ns);
   known.no_ack = before;
   return taken;
 }
 
-Result<std::optional<Delivery>> Consumer::take_one(Source& from) {
+Result<std::optional<Delivery>> Consumer::take_one(Source& from, int64_t budget_ns) {
   Delivery delivery;
   LeaseTag tag;
   bool found = false, again = true;
@@ -143,38 +147,39 @@ Result<std::optional<Delivery>> Consumer::take_one(Source& from) {
   while (again) {
     delivery.data.resize(room);  // the bytes are copied under the lock into room that was made before it
     again = false;
-    Status status = with_holder(from, false, [&](Core& core, const Queue& queue, Leases& leases, const Holder& holder) {
-      Transaction& tx = core.tx;
-      found = again = false;
-      core.promote(queue, now_ms());
-      core.touch(queue, now_ms());
-      const uint64_t offset = core.peek(queue);
-      if (offset == 0) return Step::kCommit;
-      const Task& task = core.task_at(offset);
-      if (task.bytes > delivery.data.size()) {
-        room = task.bytes;
-        again = true;
-        return Step::kAbandon;
-      }
-      copy_data(tx.segment(), task, delivery.data.data());
-      room = task.bytes;
-      delivery.redelivered = (task.flags & shm::kTaskRedelivered) != 0;
-      core.unlink_first(queue, offset);
-      if (tx.failed()) return Step::kAbandon;
-      if (from.no_ack) {
-        core.free_task(offset);
-      } else {
-        leases.lease(holder, offset, now_ms());
-        tag.incarnation = queue.incarnation;
-        tag.holder = holder.id;
-        tag.number = task.number;
-        tag.lease = task.lease;
-      }
-      core.stop_waiting(queue, holder);
-      if (queue.ready_count > 0) core.wake_one(queue);  // there is more than one of us can take
-      found = true;
-      return Step::kCommit;
-    });
+    Status status =
+        with_holder(from, false, budget_ns, [&](Core& core, const Queue& queue, Leases& leases, const Holder& holder) {
+          Transaction& tx = core.tx;
+          found = again = false;
+          core.promote(queue, now_ms());
+          core.touch(queue, now_ms());
+          const uint64_t offset = core.peek(queue);
+          if (offset == 0) return Step::kCommit;
+          const Task& task = core.task_at(offset);
+          if (task.bytes > delivery.data.size()) {
+            room = task.bytes;
+            again = true;
+            return Step::kAbandon;
+          }
+          copy_data(tx.segment(), task, delivery.data.data());
+          room = task.bytes;
+          delivery.redelivered = (task.flags & shm::kTaskRedelivered) != 0;
+          core.unlink_first(queue, offset);
+          if (tx.failed()) return Step::kAbandon;
+          if (from.no_ack) {
+            core.free_task(offset);
+          } else {
+            leases.lease(holder, offset, now_ms());
+            tag.incarnation = queue.incarnation;
+            tag.holder = holder.id;
+            tag.number = task.number;
+            tag.lease = task.lease;
+          }
+          core.stop_waiting(queue, holder);
+          if (queue.ready_count > 0) core.wake_one(queue);  // there is more than one of us can take
+          found = true;
+          return Step::kCommit;
+        });
     if (!status.ok()) return status;
   }
   from.listening = from.listening && !found;
@@ -188,19 +193,19 @@ Result<std::optional<Delivery>> Consumer::take_one(Source& from) {
   return std::optional<Delivery>(std::move(delivery));
 }
 
-Result<bool> Consumer::ack(const LeaseTag& tag) { return answer(tag, Outcome::kAck); }
+Result<bool> Consumer::ack(const LeaseTag& tag, int64_t budget_ns) { return answer(tag, Outcome::kAck, budget_ns); }
 
-Result<bool> Consumer::reject(const LeaseTag& tag, bool requeue) {
-  return answer(tag, requeue ? Outcome::kRequeue : Outcome::kDrop);
+Result<bool> Consumer::reject(const LeaseTag& tag, bool requeue, int64_t budget_ns) {
+  return answer(tag, requeue ? Outcome::kRequeue : Outcome::kDrop, budget_ns);
 }
 
-Result<bool> Consumer::answer(const LeaseTag& tag, Outcome outcome) {
+Result<bool> Consumer::answer(const LeaseTag& tag, Outcome outcome, int64_t budget_ns) {
   const std::lock_guard lock(lock_);
   Owner me;
   if (!usable(me).ok()) return false;
   const Name name(queues_.process().segment(), NamedKind::kQueue, queues_.database(), tag.queue);
   bool ended = false;
-  Status status = run(queues_.process(), name.shard, [&](Transaction& tx, Wakes& wakes) {
+  Status status = run(queues_.process(), Locks::one(name.shard, budget_ns), [&](Transaction& tx, Wakes& wakes) {
     ended = false;
     Core core{tx, wakes, name};
     const Queue* queue = core.find();
@@ -219,26 +224,32 @@ Result<bool> Consumer::answer(const LeaseTag& tag, Outcome outcome) {
   return ended;
 }
 
-Result<int64_t> Consumer::listen() {
+Result<int64_t> Consumer::listen(int64_t budget_ns) {
   const std::lock_guard lock(lock_);
   Owner me;
   if (Status status = usable(me); !status.ok()) return status;
   int64_t earliest = 0;
+  Status busy;
   for (Source& each : sources_) {
     if (!each.active) continue;
-    Result<int64_t> due = listen_one(each);
+    Result<int64_t> due = listen_one(each, budget_ns);
+    if (!due.ok() && due.status().code() == Code::kBusy) {
+      busy = due.status();
+      continue;
+    }
     if (!due.ok() || due.value() == kReady) return due;
     if (due.value() != 0) earliest = earliest == 0 ? due.value() : std::min(earliest, due.value());
   }
+  if (!busy.ok()) return busy;
   return earliest;
 }
 
-Result<int64_t> Consumer::listen_one(Source& at) {
+Result<int64_t> Consumer::listen_one(Source& at, int64_t budget_ns) {
   const Result<shm::Context*> context = queues_.process().context();
   if (!context.ok()) return context.status();
   const uint32_t me = context.value()->id.load(std::memory_order_relaxed);
   int64_t due = 0;
-  Status status = with_holder(at, true, [&](Core& core, const Queue& queue, Leases&, const Holder& holder) {
+  Status status = with_holder(at, true, budget_ns, [&](Core& core, const Queue& queue, Leases&, const Holder& holder) {
     Transaction& tx = core.tx;
     core.promote(queue, now_ms());
     due = queue.ready_count > 0 ? kReady : static_cast<int64_t>(core.next_due(queue));
@@ -257,25 +268,27 @@ Result<int64_t> Consumer::listen_one(Source& at) {
   return due;
 }
 
-Status Consumer::unlisten() {
+Status Consumer::unlisten(int64_t budget_ns) {
   const std::lock_guard lock(lock_);
   Owner me;
   if (!usable(me).ok()) return {};
+  Status result;
   for (Source& each : sources_) {
     if (!each.listening) continue;
-    if (Status status = unlisten_one(each); !status.ok()) return status;
+    if (Status status = unlisten_one(each, budget_ns); !status.ok()) result = status;
   }
-  return {};
+  return result;
 }
 
-Status Consumer::unlisten_one(Source& at) {
-  at.listening = false;
-  return with_holder(at, false, [](Core& core, const Queue& queue, Leases&, const Holder& holder) {
+Status Consumer::unlisten_one(Source& at, int64_t budget_ns) {
+  Status status = with_holder(at, false, budget_ns, [](Core& core, const Queue& queue, Leases&, const Holder& holder) {
     const bool waiting = holder.waiter != 0;
     core.stop_waiting(queue, holder);
     if (!waiting) core.pass_turn(queue);  // it was woken for something
     return Step::kCommit;
   });
+  if (status.ok()) at.listening = false;
+  return status;
 }
 
 Status Consumer::close() {
@@ -287,10 +300,11 @@ Status Consumer::close() {
   for (Source& each : sources_) {
     for (bool done = false; !done;) {
       done = true;
-      Status status = with_holder(each, false, [&](Core&, const Queue&, Leases& leases, const Holder& holder) {
-        done = leases.release_some(holder, true);
-        return Step::kCommit;
-      });
+      Status status =
+          with_holder(each, false, kLockBudgetNs, [&](Core&, const Queue&, Leases& leases, const Holder& holder) {
+            done = leases.release_some(holder, true);
+            return Step::kCommit;
+          });
       if (!status.ok()) return status;
     }
   }

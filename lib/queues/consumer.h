@@ -4,6 +4,7 @@
 // Thread-safe: calls are taken one after the other. It belongs to the process that made it: in a forked child, and
 // after a
 // reaper took this process for dead, take() and listen() say kRemoved and the answers change nothing.
+// An event loop's thread gives kLoopLockBudgetNs to the calls that have a budget: kBusy then, and nothing was done.
 // Sleeping: the event loop arms its LoopWaker, the thread prepares its ThreadSleep; then listen(); then they wait.
 // Dies at any line: what it held is given back by release_slot() of its slot.
 #pragma once
@@ -36,22 +37,21 @@ class Consumer {
   // Takes no more from it; what it holds of it stays its own until close().
   Status remove(Bytes queue);
 
-  // The first task of the next queue that has one.
-  Result<std::optional<Delivery>> take();
+  // The first task of the next queue that has one. kBusy only if no queue that could be locked has one.
+  Result<std::optional<Delivery>> take(int64_t budget_ns = kLockBudgetNs);
   // Of one queue, whether it takes part in it or not.
-  Result<std::optional<Delivery>> take_from(Bytes queue, bool no_ack);
+  Result<std::optional<Delivery>> take_from(Bytes queue, bool no_ack, int64_t budget_ns = kLockBudgetNs);
 
   // false: the lease had ended.
-  Result<bool> ack(const LeaseTag& tag);
-  Result<bool> reject(const LeaseTag& tag, bool requeue);
+  Result<bool> ack(const LeaseTag& tag, int64_t budget_ns = kLockBudgetNs);
+  Result<bool> reject(const LeaseTag& tag, bool requeue, int64_t budget_ns = kLockBudgetNs);
 
   // Registers this thread's context to be woken for its queues: kReady (something is there: take), or the wall clock
-  // of the
-  // earliest delayed task, 0 if there is none.
+  // of the earliest delayed task, 0 if there is none. kBusy: it is registered with the other queues.
   static constexpr int64_t kReady = -1;
-  Result<int64_t> listen();
+  Result<int64_t> listen(int64_t budget_ns = kLockBudgetNs);
   // It will not take what it might be woken for: its turn goes to the next.
-  Status unlisten();
+  Status unlisten(int64_t budget_ns = kLockBudgetNs);
 
   // Gives back what it holds. Once; nothing works after it.
   Status close();
@@ -66,11 +66,11 @@ class Consumer {
 
   Source& source(Bytes queue, bool no_ack);
   Status usable(Owner& me) const;
-  Status with_holder(Source& source, bool make_queue, auto&& body);
-  Result<std::optional<Delivery>> take_one(Source& source);
-  Result<int64_t> listen_one(Source& source);
-  Status unlisten_one(Source& source);
-  Result<bool> answer(const LeaseTag& tag, Outcome outcome);
+  Status with_holder(Source& source, bool make_queue, int64_t budget_ns, auto&& body);
+  Result<std::optional<Delivery>> take_one(Source& source, int64_t budget_ns);
+  Result<int64_t> listen_one(Source& source, int64_t budget_ns);
+  Status unlisten_one(Source& source, int64_t budget_ns);
+  Result<bool> answer(const LeaseTag& tag, Outcome outcome, int64_t budget_ns);
 
   TaskQueues& queues_;
   ForkLock lock_;

@@ -8,6 +8,8 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
+#include <utility>
 
 #include "base/hash.h"
 #include "process/wake.h"
@@ -45,29 +47,38 @@ Bytes name_of(const shm::Named& head, uint64_t record_bytes) noexcept;
 // The next of the shard's numbers; never given twice.
 uint64_t next_number(Transaction& tx, uint32_t shard) noexcept;
 
-// Contexts to wake when the transaction is over.
+// Contexts to wake when the transaction is over. The room is made before the locks are taken.
 struct Wakes {
-  static constexpr uint32_t kMax = 16;
-  bool full() const noexcept { return count == kMax; }
+  bool full() const noexcept { return count == ids.size(); }
   void add(uint32_t context_id) noexcept { ids[count++] = context_id; }
 
-  std::array<uint32_t, kMax> ids;
+  std::span<uint32_t> ids;
   uint32_t count = 0;
 };
+inline constexpr uint32_t kWakesMax = 16;  // of an operation on one queue
 
 enum class Step : uint8_t { kCommit, kAbandon };
 
-// Runs `body(tx, wakes)` in a transaction on one shard; when the segment is full, grows it and runs the body again,
-// so a body
-// sets its results anew each time. Then wakes. Errors: kFull, and those of the lock and of the context.
+// What an operation locks, and how long it waits for that: on an event loop kLoopLockBudgetNs, then kBusy.
+struct Locks {
+  static Locks one(uint32_t shard, int64_t budget_ns = kLockBudgetNs) noexcept {
+    return {uint64_t{1} << shard, budget_ns};
+  }
+
+  uint64_t shards;
+  int64_t budget_ns;
+};
+
+// Runs `body(tx, wakes)` in one transaction; when the segment is full, grows it and runs the body again, so a body sets
+// its results anew each time. Then wakes. Errors: kFull, and those of the locks and of the context.
 template <typename Body>
-Status run(Process& process, uint32_t shard, Body&& body) {
+Status run(Process& process, const Locks& locks, std::span<uint32_t> room, Body&& body) {
   for (int attempt = 0;; ++attempt) {
     Result<shm::Context*> context = process.context();
     if (!context.ok()) return context.status();
     Transaction tx(process, *context.value());
-    if (Status status = tx.begin(uint64_t{1} << shard, kLockBudgetNs); !status.ok()) return status;
-    Wakes wakes;
+    if (Status status = tx.begin(locks.shards, locks.budget_ns); !status.ok()) return status;
+    Wakes wakes{room};
     const Step step = body(tx, wakes);
     if (step == Step::kAbandon && !tx.failed()) {
       tx.rollback();
@@ -85,6 +96,17 @@ Status run(Process& process, uint32_t shard, Body&& body) {
     if (status.code() != Code::kFull || attempt == 3) return status;
     if (Status grown = process.segment().grow(wanted + kExtentBytes); !grown.ok()) return grown;
   }
+}
+
+template <typename Body>
+Status run(Process& process, const Locks& locks, Body&& body) {
+  std::array<uint32_t, kWakesMax> room;
+  return run(process, locks, room, std::forward<Body>(body));
+}
+
+template <typename Body>
+Status run(Process& process, uint32_t shard, Body&& body) {
+  return run(process, Locks::one(shard), std::forward<Body>(body));
 }
 
 }  // namespace shoal::queues

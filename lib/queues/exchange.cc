@@ -4,6 +4,7 @@
 // queue lies in another shard and may go at any moment: whoever meets a binding whose queue is gone takes it out.
 #include <cstring>
 
+#include "base/clock.h"
 #include "queues/queue_core.h"
 
 namespace shoal::queues {
@@ -96,25 +97,25 @@ Status TaskQueues::unbind(Bytes exchange_text, Bytes key, Bytes pattern, Bytes q
   });
 }
 
-Status TaskQueues::forget_route(Bytes exchange_text, Bytes queue_text, uint64_t incarnation) {
+Status TaskQueues::forget_route(Bytes exchange_text, const Route& route, int64_t budget_ns) {
   const Name name(process_.segment(), NamedKind::kExchange, database_, exchange_text);
-  return run(process_, name.shard, [&](Transaction& tx, Wakes&) {
+  return run(process_, Locks::one(name.shard, budget_ns), [&](Transaction& tx, Wakes&) {
     if (const Exchange* exchange = find(tx, name)) {
       unlink(tx, name, *exchange,
-             [&](const Binding& b) { return b.incarnation == incarnation && queue_of(b) == queue_text; });
+             [&](const Binding& b) { return b.incarnation == route.incarnation && queue_of(b) == route.queue; });
     }
     return Step::kCommit;
   });
 }
 
-Result<std::vector<Route>> TaskQueues::routes(Bytes exchange_text) {
+Result<std::vector<Route>> TaskQueues::routes(Bytes exchange_text, int64_t budget_ns) {
   const Name name(process_.segment(), NamedKind::kExchange, database_, exchange_text);
   // Under the lock the bindings are copied into room that was made before it; then they are taken apart.
   std::string room;
   uint64_t wanted = 0, count = 0;
   do {
     room.resize(wanted);
-    Status status = run(process_, name.shard, [&](Transaction& tx, Wakes&) {
+    Status status = run(process_, Locks::one(name.shard, budget_ns), [&](Transaction& tx, Wakes&) {
       wanted = count = 0;
       const Exchange* exchange = find(tx, name);
       for (uint64_t next = exchange != nullptr ? exchange->bindings : 0; next != 0;
@@ -147,13 +148,42 @@ Result<std::vector<Route>> TaskQueues::routes(Bytes exchange_text) {
   return routes;
 }
 
-Result<PushResult> TaskQueues::push_route(Bytes exchange, const Route& route, Bytes data, uint32_t priority,
-                                          uint64_t due_ms) {
-  Result<PushResult> result = push(route.queue, data, priority, due_ms, route.incarnation);
-  if (result.ok() && result.value() == PushResult::kGone) {
-    if (Status status = forget_route(exchange, route.queue, route.incarnation); !status.ok()) return status;
+Result<PushResult> TaskQueues::push_routes(Bytes exchange, std::span<const Route> routes, const NewTask& task,
+                                           int64_t budget_ns) {
+  if (routes.empty()) return PushResult::kGone;
+  std::vector<Name> names;
+  Locks locks{0, budget_ns};
+  for (const Route& route : routes) {
+    const Name& name = names.emplace_back(process_.segment(), NamedKind::kQueue, database_, route.queue);
+    locks.shards |= uint64_t{1} << name.shard;
   }
-  return result;
+  std::vector<uint32_t> room(routes.size());  // a push wakes one consumer at most
+  std::vector<bool> gone(routes.size());
+  size_t pushed = 0;
+  bool refused = false;
+  Status status = run(process_, locks, room, [&](Transaction& tx, Wakes& wakes) {
+    pushed = 0;
+    refused = false;
+    for (size_t i = 0; i < names.size(); ++i) {
+      Core core{tx, wakes, names[i]};
+      const shm::Queue* queue = core.find();
+      gone[i] = queue == nullptr || queue->incarnation != routes[i].incarnation;
+      if (gone[i]) continue;
+      tx.set_home(names[i].shard);
+      if (!core.push(*queue, task, static_cast<uint64_t>(wall_clock_ms()))) {
+        refused = true;  // or the segment is full: then this runs again
+        return Step::kAbandon;
+      }
+      ++pushed;
+    }
+    return pushed > 0 ? Step::kCommit : Step::kAbandon;
+  });
+  if (!status.ok()) return status;
+  if (refused) return PushResult::kRefused;
+  for (size_t i = 0; i < routes.size(); ++i) {
+    if (gone[i]) (void)forget_route(exchange, routes[i], budget_ns);  // on a locked shard the next push does it
+  }
+  return pushed > 0 ? PushResult::kPushed : PushResult::kGone;
 }
 
 }  // namespace shoal::queues

@@ -239,10 +239,10 @@ struct Held {
 
 // The name of a queue of this shard in which somebody dead holds something.
 template <typename Dead>
-Status find_held(Process& process, uint32_t shard, const Dead& dead, Held& held) {
+Status find_held(Process& process, const Locks& shard, const Dead& dead, Held& held) {
   return run(process, shard, [&](Transaction& tx, Wakes&) {
     held.found = false;
-    Dict::for_each(tx.segment(), tx.shard(shard).queues, [&](uint64_t item) {
+    Dict::for_each(tx.segment(), tx.shard(tx.home()).queues, [&](uint64_t item) {
       const auto& head = tx.view<shm::Named>(item);
       if (held.found || head.kind != NamedKind::kQueue) return;
       const auto& queue = tx.view<Queue>(item);
@@ -258,9 +258,9 @@ Status find_held(Process& process, uint32_t shard, const Dead& dead, Held& held)
 }
 
 template <typename Dead>
-Status release_held(Process& process, const Held& held, const Dead& dead) {
+Status release_held(Process& process, const Locks& shard, const Held& held, const Dead& dead) {
   const Name name(process.segment(), NamedKind::kQueue, held.database, held.queue);
-  return run(process, name.shard, [&](Transaction& tx, Wakes& wakes) {
+  return run(process, shard, [&](Transaction& tx, Wakes& wakes) {
     Core core{tx, wakes, name};
     const Queue* queue = core.find();
     if (queue == nullptr) return Step::kAbandon;
@@ -273,33 +273,40 @@ Status release_held(Process& process, const Held& held, const Dead& dead) {
 }
 
 template <typename Dead>
-Status release_all(Process& process, const Dead& dead) {
-  Held held;
-  held.queue.reserve(256);
-  for (uint32_t shard = 0; shard < process.segment().shard_count(); ++shard) {
-    while (process.segment().shard(shard).queues.count.load() != 0) {
-      if (Status status = find_held(process, shard, dead, held); !status.ok()) return status;
-      if (!held.found) break;
-      if (!held.fits) {
-        held.queue.reserve(held.queue.capacity() * 4);
-        continue;
-      }
-      if (Status status = release_held(process, held, dead); !status.ok()) return status;
+Status release_in(Process& process, const Locks& shard, const Dead& dead, Held& held) {
+  for (;;) {
+    if (Status status = find_held(process, shard, dead, held); !status.ok() || !held.found) return status;
+    if (!held.fits) {
+      held.queue.reserve(held.queue.capacity() * 4);
+    } else if (Status status = release_held(process, shard, held, dead); !status.ok()) {
+      return status;
     }
   }
-  return {};
+}
+
+template <typename Dead>
+Status release_all(Process& process, int64_t budget_ns, const Dead& dead) {
+  Held held;
+  held.queue.reserve(256);
+  Status result;
+  for (uint32_t shard = 0; shard < process.segment().shard_count(); ++shard) {
+    if (process.segment().shard(shard).queues.count.load() == 0) continue;
+    Status status = release_in(process, Locks::one(shard, budget_ns), dead, held);
+    if (!status.ok()) result = status;  // what lies behind the other locks comes back all the same
+  }
+  return result;
 }
 
 }  // namespace
 
-Status release_slot(Process& process, uint32_t slot, uint64_t generation) {
+Status release_slot(Process& process, uint32_t slot, uint64_t generation, int64_t budget_ns) {
   const Owner owner{slot, generation};
-  return release_all(process, [owner](const Holder& holder) { return owner.owns(holder); });
+  return release_all(process, budget_ns, [owner](const Holder& holder) { return owner.owns(holder); });
 }
 
-Status release_stale(Process& process) {
+Status release_stale(Process& process, int64_t budget_ns) {
   const Segment& segment = process.segment();
-  return release_all(process, [&segment](const Holder& holder) {
+  return release_all(process, budget_ns, [&segment](const Holder& holder) {
     const shm::Slot& slot = segment.slot(holder.slot);
     return slot.generation.load(std::memory_order_acquire) != holder.slot_generation ||
            slot.state.load(std::memory_order_acquire) == static_cast<uint32_t>(shm::SlotState::kFree);

@@ -61,11 +61,12 @@ Result<bool> start(TaskQueues& queues, const LeaseTag& tag);
 Result<bool> finish(TaskQueues& queues, const LeaseTag& tag, Outcome outcome);
 
 // Gives back everything that the process of this slot held, as consumer or as helper. For the reaper of a dead slot
-// (commands/reap), before the slot is set free; idempotent.
-Status release_slot(Process& process, uint32_t slot, uint64_t generation);
+// (commands/reap), before the slot is set free; idempotent. A shard that stays locked is passed over and its error
+// given at the end.
+Status release_slot(Process& process, uint32_t slot, uint64_t generation, int64_t budget_ns = kLockBudgetNs);
 // The same for everybody whose slot is no longer theirs: what an earlier release had to leave, because it met a lock
 // whose holder was stopped.
-Status release_stale(Process& process);
+Status release_stale(Process& process, int64_t budget_ns = kLockBudgetNs);
 
 // Steps, under the lock.
 struct Leases {

@@ -56,6 +56,27 @@ uint64_t Core::create_pieces(Bytes data) noexcept {
   return first;
 }
 
+bool Core::push(const Queue& queue, const NewTask& task, uint64_t now_ms) noexcept {
+  if (queue.max_length != 0 && queue.ready_count + queue.delayed_count >= queue.max_length) {
+    const uint64_t head = queue.drop_head != 0 ? peek(queue) : 0;
+    if (head == 0) return false;
+    unlink_first(queue, head);
+    free_task(head);
+  }
+  const uint64_t made = create_task(task.data, task.priority);
+  if (made == 0) return false;
+  const bool delayed = task.due_ms != 0 && task.due_ms > now_ms;
+  if (delayed) {
+    delay(queue, made, task.due_ms);
+  } else {
+    append(queue, made);
+  }
+  tx.edit(queue.pushed) += 1;
+  // A sleeper must learn of a ready task, and of a delayed one that comes due before those it knows.
+  if (!delayed || tree::first(tx.segment(), queue.delayed) == made) wake_one(queue);
+  return true;
+}
+
 uint64_t Core::create_task(Bytes data, uint32_t priority) noexcept {
   const Bytes here = data.substr(0, kTaskDataMax);
   auto* task = tx.create<Task>(sizeof(Task) + here.size());

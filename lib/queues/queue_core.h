@@ -22,6 +22,10 @@ struct Core {
   const shm::Queue& queue_at(uint64_t offset) const noexcept { return tx.view<shm::Queue>(offset); }
   const shm::Task& task_at(uint64_t offset) const noexcept { return tx.view<shm::Task>(offset); }
 
+  // Makes a task of it and puts that into its place, past the length that the queue may have only by dropping its head,
+  // and wakes a consumer. false: the queue refuses it, or the segment is full; then nothing that counts was done.
+  bool push(const shm::Queue& queue, const NewTask& task, uint64_t now_ms) noexcept;
+
   // A task of its own block, in no place yet; 0 when the segment is full.
   uint64_t create_task(Bytes data, uint32_t priority) noexcept;
   void free_task(uint64_t task) noexcept;

@@ -71,39 +71,29 @@ Result<uint64_t> TaskQueues::declare(Bytes text, const QueueOptions& options) {
   return size;
 }
 
-Result<PushResult> TaskQueues::push(Bytes text, Bytes data, uint32_t priority, uint64_t due_ms, uint64_t incarnation) {
+Result<PushResult> TaskQueues::push(Bytes text, const NewTask& task, int64_t budget_ns) {
+  const Name name(process_.segment(), NamedKind::kQueue, database_, text);
+  PushResult result = PushResult::kRefused;
+  Status status = run(process_, Locks::one(name.shard, budget_ns), [&](Transaction& tx, Wakes& wakes) {
+    Core core{tx, wakes, name};
+    const Queue* queue = core.ensure();
+    const bool pushed = queue != nullptr && core.push(*queue, task, now_ms());
+    result = pushed ? PushResult::kPushed : PushResult::kRefused;
+    return pushed ? Step::kCommit : Step::kAbandon;
+  });
+  if (!status.ok()) return status;
+  return result;
+}
+
+Result<PushResult> TaskQueues::push_existing(Bytes text, const NewTask& task, int64_t budget_ns) {
   const Name name(process_.segment(), NamedKind::kQueue, database_, text);
   PushResult result = PushResult::kGone;
-  Status status = run(process_, name.shard, [&](Transaction& tx, Wakes& wakes) {
+  Status status = run(process_, Locks::one(name.shard, budget_ns), [&](Transaction& tx, Wakes& wakes) {
     Core core{tx, wakes, name};
-    const Queue* queue = incarnation == 0 ? core.ensure() : core.find();
-    const bool any = incarnation == 0 || incarnation == kAnyIncarnation;
-    if (queue == nullptr || (!any && queue->incarnation != incarnation)) {
-      result = PushResult::kGone;
-      return Step::kAbandon;
-    }
-    if (queue->max_length != 0 && queue->ready_count + queue->delayed_count >= queue->max_length) {
-      const uint64_t head = queue->drop_head != 0 ? core.peek(*queue) : 0;
-      if (head == 0) {
-        result = PushResult::kRefused;
-        return Step::kAbandon;
-      }
-      core.unlink_first(*queue, head);
-      core.free_task(head);
-    }
-    const uint64_t task = core.create_task(data, priority);
-    if (task == 0) return Step::kAbandon;
-    const bool delayed = due_ms != 0 && due_ms > now_ms();
-    if (delayed) {
-      core.delay(*queue, task, due_ms);
-    } else {
-      core.append(*queue, task);
-    }
-    tx.edit(queue->pushed) += 1;
-    // A sleeper must learn of a ready task, and of a delayed one that comes due before those it knows.
-    if (!delayed || tree::first(tx.segment(), queue->delayed) == task) core.wake_one(*queue);
-    result = PushResult::kPushed;
-    return Step::kCommit;
+    const Queue* queue = core.find();
+    const bool pushed = queue != nullptr && core.push(*queue, task, now_ms());
+    result = queue == nullptr ? PushResult::kGone : pushed ? PushResult::kPushed : PushResult::kRefused;
+    return pushed ? Step::kCommit : Step::kAbandon;
   });
   if (!status.ok()) return status;
   return result;

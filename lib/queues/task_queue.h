@@ -20,6 +20,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -58,6 +59,13 @@ struct Route {  // a binding of an exchange
   uint64_t incarnation;
 };
 
+// Priorities: 0 is first, kPriorityCount - 1 last. due_ms: wall clock, 0 or past = now.
+struct NewTask {
+  Bytes data;
+  uint32_t priority = 0;
+  uint64_t due_ms = 0;
+};
+
 class TaskQueues {
  public:
   TaskQueues(Process& process, uint32_t database) noexcept : process_(process), database_(database) {}
@@ -67,11 +75,10 @@ class TaskQueues {
 
   // Makes the queue if there is none; else only notes that it was used. Gives the count of ready and delayed tasks.
   Result<uint64_t> declare(Bytes name, const QueueOptions& options);
-  // Priorities: 0 is first, kPriorityCount - 1 last. due_ms: wall clock, 0 or past = now. Makes the queue with the
-  // default options if there is none, unless `incarnation` names the one that is meant.
-  Result<PushResult> push(Bytes name, Bytes data, uint32_t priority, uint64_t due_ms, uint64_t incarnation = 0);
+  // Makes the queue with the default options if there is none.
+  Result<PushResult> push(Bytes name, const NewTask& task, int64_t budget_ns = kLockBudgetNs);
   // To a queue that is there, whichever it is; else kGone.
-  Result<PushResult> push_existing(Bytes name, Bytes data) { return push(name, data, 0, 0, kAnyIncarnation); }
+  Result<PushResult> push_existing(Bytes name, const NewTask& task, int64_t budget_ns = kLockBudgetNs);
   Result<std::optional<QueueStats>> stats(Bytes name);
   // Removes ready and delayed tasks, or the whole queue with its leases; gives how many tasks were ready or delayed.
   Result<uint64_t> purge(Bytes name);
@@ -85,13 +92,15 @@ class TaskQueues {
   // Exchanges: who hears what. The matching of keys is the caller's.
   Status bind(Bytes exchange, Bytes key, Bytes pattern, Bytes queue);
   Status unbind(Bytes exchange, Bytes key, Bytes pattern, Bytes queue);
-  Result<std::vector<Route>> routes(Bytes exchange);
-  // push() to the queue of a route; a route whose queue is gone is taken out.
-  Result<PushResult> push_route(Bytes exchange, const Route& route, Bytes data, uint32_t priority, uint64_t due_ms);
+  Result<std::vector<Route>> routes(Bytes exchange, int64_t budget_ns = kLockBudgetNs);
+  // Pushes to the queues of all these routes in one transaction: all of them get the task or, on an error, on a death
+  // and when one of them refuses it (kRefused), none. A queue stands in one route only. A route whose queue is gone is
+  // passed over and taken out; kGone when that was so with all of them.
+  Result<PushResult> push_routes(Bytes exchange, std::span<const Route> routes, const NewTask& task,
+                                 int64_t budget_ns = kLockBudgetNs);
 
  private:
-  static constexpr uint64_t kAnyIncarnation = ~uint64_t{0};
-  Status forget_route(Bytes exchange, Bytes queue, uint64_t incarnation);
+  Status forget_route(Bytes exchange, const Route& route, int64_t budget_ns);
 
   Process& process_;
   uint32_t database_;

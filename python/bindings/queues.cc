@@ -5,9 +5,11 @@
 // thread-safe. A lease travels as the text of its tag.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
 
+#include <utility>
 #include <vector>
 
 #include "bindings.h"
@@ -25,6 +27,7 @@ using queues::Delivery;
 using queues::LeaseTag;
 using queues::Outcome;
 using queues::PushResult;
+using queues::Route;
 using queues::TaskQueues;
 
 Bytes view(const nb::bytes& bytes) { return {bytes.c_str(), bytes.size()}; }
@@ -45,6 +48,13 @@ auto unlocked(const SegmentRef& segment, F&& f) {
   }
 }
 
+// `wait=False` is for an event loop's thread: HolderStopped after a moment, and nothing was done.
+int64_t budget(bool wait) { return wait ? kLockBudgetNs : kLoopLockBudgetNs; }
+
+void refuse_if_full(PushResult result) {
+  if (result == PushResult::kRefused) raise_command_error("ERR the queue is full and refuses what is pushed");
+}
+
 LeaseTag parse(const std::string& text) {
   std::optional<LeaseTag> tag = LeaseTag::parse(text);
   if (!tag) throw nb::value_error("this is not the tag of a lease");
@@ -55,17 +65,40 @@ struct PyQueues {
   PyQueues(SegmentRef attached, uint32_t database)
       : segment(std::move(attached)), core(*segment->process(), database) {}
 
-  bool push(nb::bytes name, nb::bytes data, uint32_t priority, uint64_t due_ms) {
-    const PushResult result = unlocked(segment, [&] { return core.push(view(name), view(data), priority, due_ms); });
-    if (result == PushResult::kRefused) raise_command_error("ERR the queue is full and refuses what is pushed");
-    return true;
+  void push(nb::bytes name, nb::bytes data, uint32_t priority, uint64_t due_ms, bool wait) {
+    refuse_if_full(unlocked(segment, [&] {
+      return core.push(view(name), {view(data), priority, due_ms}, budget(wait));
+    }));
+  }
+
+  bool push_routes(nb::bytes exchange, const nb::list& targets, nb::bytes data, uint32_t priority, uint64_t due_ms,
+                   bool wait) {
+    std::vector<Route> routes;
+    for (nb::handle target : targets) {
+      const auto [queue, incarnation] = nb::cast<std::pair<nb::bytes, uint64_t>>(target);
+      routes.push_back({{}, {}, std::string(view(queue)), incarnation});
+    }
+    const PushResult result = unlocked(segment, [&] {
+      return core.push_routes(view(exchange), routes, {view(data), priority, due_ms}, budget(wait));
+    });
+    refuse_if_full(result);
+    return result == PushResult::kPushed;
+  }
+
+  nb::list bindings(nb::bytes exchange, bool wait) {
+    nb::list list;
+    for (const Route& route : unlocked(segment, [&] { return core.routes(view(exchange), budget(wait)); })) {
+      list.append(
+          nb::make_tuple(to_bytes(route.key), to_bytes(route.pattern), to_bytes(route.queue), route.incarnation));
+    }
+    return list;
   }
 
   SegmentRef segment;
   TaskQueues core;
 };
 
-nb::object to_python(const SegmentRef&, std::optional<Delivery> delivery) {
+nb::object to_python(std::optional<Delivery> delivery) {
   if (!delivery) return nb::none();
   nb::object tag = delivery->tag.empty() ? nb::none() : nb::object(nb::str(delivery->tag.data(), delivery->tag.size()));
   return nb::make_tuple(to_bytes(delivery->queue), tag, to_bytes(delivery->data), delivery->redelivered);
@@ -121,7 +154,8 @@ void bind_queue_class(nb::module_& module) {
           },
           nb::arg("name"), nb::kw_only(), nb::arg("max_length") = 0, nb::arg("drop_head") = true,
           nb::arg("max_deliveries") = 0, nb::arg("auto_delete") = false, nb::arg("expires_ms") = 0)
-      .def("push", &PyQueues::push, nb::arg("name"), nb::arg("data"), nb::arg("priority") = 0, nb::arg("due_ms") = 0)
+      .def("push", &PyQueues::push, nb::arg("name"), nb::arg("data"), nb::arg("priority") = 0, nb::arg("due_ms") = 0,
+           nb::kw_only(), nb::arg("wait") = true)
       .def(
           "stats",
           [](PyQueues& self, nb::bytes name) -> nb::object {
@@ -162,34 +196,17 @@ void bind_queue_class(nb::module_& module) {
                       [&] { return self.core.unbind(view(exchange), view(key), view(pattern), view(queue)); });
            })
       .def(
-          "bindings",
-          [](PyQueues& self, nb::bytes exchange) {
-            nb::list list;
-            for (const queues::Route& route :
-                 unlocked(self.segment, [&] { return self.core.routes(view(exchange)); })) {
-              list.append(nb::make_tuple(to_bytes(route.key), to_bytes(route.pattern), to_bytes(route.queue),
-                                         route.incarnation));
-            }
-            return list;
-          },
-          nb::sig("def bindings(self, exchange: bytes, /) -> list[tuple[bytes, bytes, bytes, int]]"))
-      .def(
-          "push_bound",
-          [](PyQueues& self, nb::bytes exchange, nb::bytes queue, uint64_t incarnation, nb::bytes data,
-             uint32_t priority, uint64_t due_ms) {
-            const queues::Route route{{}, {}, std::string(view(queue)), incarnation};
-            const PushResult result = unlocked(self.segment, [&] {
-              return self.core.push_route(view(exchange), route, view(data), priority, due_ms);
-            });
-            if (result == PushResult::kRefused) raise_command_error("ERR the queue is full and refuses what is pushed");
-            return result == PushResult::kPushed;
-          },
-          nb::arg("exchange"), nb::arg("queue"), nb::arg("incarnation"), nb::arg("data"), nb::arg("priority") = 0,
-          nb::arg("due_ms") = 0)
+          "bindings", &PyQueues::bindings, nb::arg("exchange"), nb::kw_only(), nb::arg("wait") = true,
+          nb::sig("def bindings(self, exchange: bytes, *, wait: bool = True) -> list[tuple[bytes, bytes, bytes, int]]"))
+      .def("push_routes", &PyQueues::push_routes, nb::arg("exchange"), nb::arg("routes"), nb::arg("data"),
+           nb::arg("priority") = 0, nb::arg("due_ms") = 0, nb::kw_only(), nb::arg("wait") = true,
+           nb::sig("def push_routes(self, exchange: bytes, routes: list[tuple[bytes, int]], data: bytes, "
+                   "priority: int = 0, due_ms: int = 0, *, wait: bool = True) -> bool"),
+           "Into all these queues (name, incarnation) or none; False: none of them is there any more.")
       .def(
           "push_existing",
           [](PyQueues& self, nb::bytes name, nb::bytes data) {
-            return unlocked(self.segment, [&] { return self.core.push_existing(view(name), view(data)); }) ==
+            return unlocked(self.segment, [&] { return self.core.push_existing(view(name), {view(data)}); }) ==
                    PushResult::kPushed;
           },
           nb::arg("name"), nb::arg("data"))
@@ -218,29 +235,41 @@ void bind_consumer_class(nb::module_& module) {
            })
       .def(
           "take",
-          [](PyConsumer& self) {
-            const SegmentRef& segment = self.queues->segment;
-            return to_python(segment, unlocked(segment, [&] { return self.core.take(); }));
+          [](PyConsumer& self, bool wait) {
+            return to_python(unlocked(self.queues->segment, [&] { return self.core.take(budget(wait)); }));
           },
-          nb::sig("def take(self) -> tuple[bytes, str | None, bytes, bool] | None"))
+          nb::kw_only(), nb::arg("wait") = true,
+          nb::sig("def take(self, *, wait: bool = True) -> tuple[bytes, str | None, bytes, bool] | None"))
       .def(
           "take_from",
           [](PyConsumer& self, nb::bytes queue, bool no_ack) {
-            const SegmentRef& segment = self.queues->segment;
-            return to_python(segment, unlocked(segment, [&] { return self.core.take_from(view(queue), no_ack); }));
+            return to_python(unlocked(self.queues->segment, [&] { return self.core.take_from(view(queue), no_ack); }));
           },
           nb::sig("def take_from(self, queue: bytes, no_ack: bool, /) -> tuple[bytes, str | None, bytes, bool] | None"))
-      .def("ack",
-           [](PyConsumer& self, const std::string& tag) {
-             return unlocked(self.queues->segment, [&] { return self.core.ack(parse(tag)); });
-           })
-      .def("reject",
-           [](PyConsumer& self, const std::string& tag, bool requeue) {
-             return unlocked(self.queues->segment, [&] { return self.core.reject(parse(tag), requeue); });
-           })
-      .def("listen",
-           [](PyConsumer& self) { return unlocked(self.queues->segment, [&] { return self.core.listen(); }); })
-      .def("unlisten", [](PyConsumer& self) { unlocked(self.queues->segment, [&] { return self.core.unlisten(); }); })
+      .def(
+          "ack",
+          [](PyConsumer& self, const std::string& tag, bool wait) {
+            return unlocked(self.queues->segment, [&] { return self.core.ack(parse(tag), budget(wait)); });
+          },
+          nb::arg("tag"), nb::kw_only(), nb::arg("wait") = true)
+      .def(
+          "reject",
+          [](PyConsumer& self, const std::string& tag, bool requeue, bool wait) {
+            return unlocked(self.queues->segment, [&] { return self.core.reject(parse(tag), requeue, budget(wait)); });
+          },
+          nb::arg("tag"), nb::arg("requeue"), nb::kw_only(), nb::arg("wait") = true)
+      .def(
+          "listen",
+          [](PyConsumer& self, bool wait) {
+            return unlocked(self.queues->segment, [&] { return self.core.listen(budget(wait)); });
+          },
+          nb::kw_only(), nb::arg("wait") = true)
+      .def(
+          "unlisten",
+          [](PyConsumer& self, bool wait) {
+            unlocked(self.queues->segment, [&] { return self.core.unlisten(budget(wait)); });
+          },
+          nb::kw_only(), nb::arg("wait") = true)
       .def("close", [](PyConsumer& self) { unlocked(self.queues->segment, [&] { return self.core.close(); }); });
 }
 

@@ -122,7 +122,7 @@ Status PySegment::find_daemon(const std::string& program) {
 }
 
 bool PySegment::sweep() {
-  shoal::sweep(*process_);
+  shoal::sweep(*process_, kLoopLockBudgetNs);  // loops do this in their own thread
   static_cast<void>(find_daemon(""));
   return linked();
 }

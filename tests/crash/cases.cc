@@ -230,6 +230,10 @@ const std::vector<Case> kCases = {
      "!q remove q"},
     {"An exchange is bound", "!q declare q; !q declare r", "!q bind x key q; !q bind x key r; !q bind x key q"},
     {"An exchange is unbound", "!q bind x k q; !q bind x k r", "!q unbind x k q; !q unbind x k r"},
+    {"A fanout reaches all its queues",
+     "!q bind x k q; !q bind x k r; !q bind x k s; !q push r 1; !q declare t max 1; !q push t 2; !q bind x k t; "
+     "!q a add q; !q b add s; !q a listen; !q b listen",
+     "!q route x ~600"},
     {"A binding without a queue is forgotten", "!q bind x k q; !q remove q", "!q route x data"},
 
     // Channels

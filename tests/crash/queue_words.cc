@@ -119,10 +119,9 @@ void QueueWords::run(const std::string& line) {
     const uint64_t due = delay_ms == 0 ? 0 : static_cast<uint64_t>(wall_clock_ms()) + delay_ms;
     const std::string data = word[0] == '~' ? std::string(std::stoul(word.substr(1)), 'x') : word;
     if (verb == "push") {
-      (void)queues.push(name, data, priority, due);
+      (void)queues.push(name, {data, priority, due});
     } else {
-      const auto routes = queues.routes(name);
-      for (const queues::Route& route : routes.value()) (void)queues.push_route(name, route, data, 0, 0);
+      (void)queues.push_routes(name, queues.routes(name).value(), {data, priority, due});
     }
   } else if (verb == "purge") {
     (void)queues.purge(name);

@@ -330,6 +330,7 @@ TEST_F(Life, ANewcomerReapsTheDeadWhenNoSlotIsLeft) {
   Process::set_reap([](Process& process, uint32_t slot) {
     EXPECT_NE(slot, process.slot_index());
     reaped.fetch_add(1);
+    return true;
   });
   auto process = attach(segment);
   ASSERT_NE(process, nullptr);

@@ -149,7 +149,7 @@ TEST_F(ToolTest, MemoryIsCountedByClassAndEveryPageOnce) {
 TEST_F(ToolTest, QueuesShowTheirTasksAndWhoHoldsLeases) {
   auto process = attach();
   queues::TaskQueues queues(*process, 2);
-  for (int i = 0; i < 3; ++i) ASSERT_TRUE(queues.push("jobs", "data", 0, 0).ok());
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(queues.push("jobs", {"data"}).ok());
   queues::Consumer consumer(queues);
   ASSERT_TRUE(consumer.add("jobs", false).ok());
   ASSERT_TRUE(consumer.take().value().has_value());

@@ -18,6 +18,7 @@ from redis import exceptions
 
 from .. import _shoal
 from .._url import OPENING
+from . import _children
 
 logger = get_logger("shoal.celery")
 
@@ -111,3 +112,4 @@ def install() -> None:
     signals.task_prerun.connect(on_prerun, weak=False)
     signals.task_postrun.connect(on_postrun, weak=False)
     signals.worker_ready.connect(on_worker_ready, weak=False)
+    _children.install()

@@ -198,8 +198,9 @@ class ShoalBackend(RedisBackend):
         data = task_id.encode() if isinstance(task_id, str) else task_id
         if reply:
             self.queues.push_existing(reply.encode(), data)
-        for _, _, queue, incarnation in self.queues.bindings(_PREFIX + data):
-            self.queues.push_bound(_PREFIX + data, queue, incarnation, data)
+        waiting = [(queue, incarnation) for _, _, queue, incarnation in self.queues.bindings(_PREFIX + data)]
+        if waiting:
+            self.queues.push_routes(_PREFIX + data, waiting, data)
         return stored
 
     def _set(self, key: Any, value: Any, expires: int | None = None) -> None:

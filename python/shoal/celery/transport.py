@@ -5,19 +5,19 @@ Taking a message leases it in the same transaction; the lease ends by acknowledg
 closes, or when the kernel releases the process that held it. So nothing that virtual.Channel does to remember and
 restore unacknowledged messages is needed, and nothing times out: a task may run for a week.
 
-Waiting: in Celery's worker the hub polls one FIFO (`_Hub` below), anything else sleeps in the extension with the GIL
+Waiting: in Celery's worker the hub polls one FIFO (_hub.py), anything else sleeps in the extension with the GIL
 released. Neither polls the queues by a timer. `driver_type` is "redis" because Celery switches features on that string.
 """
 
 from __future__ import annotations
 
-import os
 import select
-import threading
+from collections.abc import Callable
 from fnmatch import fnmatchcase
+from functools import partial
 from importlib.metadata import version
 from queue import Empty
-from time import monotonic, time
+from time import monotonic
 from typing import Any
 
 from kombu.transport import virtual
@@ -26,15 +26,13 @@ from kombu.transport.virtual.exchange import TopicExchange
 from redis import exceptions
 
 from .. import _shoal
+from .._exceptions import HolderStopped
 from .._url import parse
 from . import _leases
 from ._envelope import due_ms, pack, unpack
+from ._hub import HubLink
 
 TRANSIENT_LENGTH = 10_000  # messages that a queue of one consumer (replies, events, remote control) holds at most
-TURN = 1_000  # messages that one turn of the hub delivers at most
-SWEEP = 0.25  # seconds between two looks for dead processes, while no daemon does it
-
-_local = threading.local()
 
 
 class Message(virtual.Message):
@@ -62,11 +60,11 @@ class QoS(virtual.QoS):
         return self._delivered[delivery_tag]
 
     def ack(self, delivery_tag: str) -> None:
-        self.channel.consumer.ack(delivery_tag)
+        self.channel.answer(delivery_tag, self.channel.consumer.ack)
         self._delivered.pop(delivery_tag, None)
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
-        self.channel.consumer.reject(delivery_tag, requeue)
+        self.channel.answer(delivery_tag, partial(self.channel.consumer.reject, requeue=requeue))
         self._delivered.pop(delivery_tag, None)
 
     def restore_unacked(self) -> list[Any]:
@@ -102,29 +100,34 @@ class Channel(virtual.Channel):
         self._inplace_augment_message(message, exchange, routing_key)
         if not exchange:
             return self._put(routing_key, message)
-        data, priority, due = pack(message), self._get_message_priority(message), due_ms(message)
-        routes = self._routes(exchange, routing_key)
-        for queue, incarnation in routes:
-            self.queues.push_bound(exchange.encode(), queue, incarnation, data, priority, due)
-        if not routes and self.deadletter_queue:
-            self._put(self.deadletter_queue, message)
+        kind = self.typeof(exchange).type
+        publish = partial(self._route, exchange, kind, routing_key or "", *self._task(message))
+        HubLink.run(f"exchange {exchange}", publish)
 
     def _inplace_augment_message(self, message: dict[str, Any], exchange: str, routing_key: str) -> None:
         message["properties"]["delivery_info"].update(exchange=exchange, routing_key=routing_key)
 
-    def _routes(self, exchange: str, routing_key: str) -> list[tuple[bytes, int]]:
-        kind = self.typeof(exchange).type
-        key = routing_key or ""
-        return list(
+    def _task(self, message: dict[str, Any]) -> tuple[bytes, int, int]:
+        return pack(message), self._get_message_priority(message), due_ms(message)
+
+    def _route(
+        self, exchange: str, kind: str, key: str, data: bytes, priority: int, due: int, *, wait: bool = True
+    ) -> None:
+        """To all queues that are bound to it, in one transaction."""
+        bindings = self.queues.bindings(exchange.encode(), wait=wait)
+        routes = list(
             dict.fromkeys(
                 (queue, incarnation)
-                for bound, pattern, queue, incarnation in self.queues.bindings(exchange.encode())
+                for bound, pattern, queue, incarnation in bindings
                 if _matches(self, kind, bound.decode(), pattern.decode(), key)
             )
         )
+        pushed = self.queues.push_routes(exchange.encode(), routes, data, priority, due, wait=wait)
+        if not pushed and self.deadletter_queue:
+            self.queues.push(self.deadletter_queue.encode(), data, priority, due, wait=wait)
 
     def _put(self, queue: str, message: dict[str, Any], **kwargs: Any) -> None:
-        self.queues.push(queue.encode(), pack(message), self._get_message_priority(message), due_ms(message))
+        HubLink.run(f"queue {queue}", partial(self.queues.push, queue.encode(), *self._task(message)))
 
     def _put_fanout(self, exchange: str, message: dict[str, Any], routing_key: str, **kwargs: Any) -> None:
         self.basic_publish(message, exchange, routing_key)
@@ -176,8 +179,7 @@ class Channel(virtual.Channel):
     def prepare_queue_arguments(self, arguments: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         return to_rabbitmq_queue_arguments(arguments, **kwargs)
 
-    # -- receiving
-    # ------------------------------------------------------------------------------------------------------
+    # -- receiving ----------------------------------------------------------------------------------------------------
     def basic_consume(self, queue: str, no_ack: bool, callback: Any, consumer_tag: str, **kwargs: Any) -> None:
         super().basic_consume(queue, no_ack, callback, consumer_tag, **kwargs)
         self.consumer.add(queue.encode(), bool(no_ack))
@@ -200,15 +202,19 @@ class Channel(virtual.Channel):
     def ready_to_consume(self) -> bool:
         return bool(self._consumers) and self.qos.can_consume()
 
-    def deliver_one(self) -> bool:
-        """Takes one message, if this channel may have one, and hands it to its consumer."""
+    def take(self, wait: bool = True) -> Callable[[], None] | None:
+        """Takes one message, if this channel may have one; what is returned hands it to its consumer."""
         if not self.ready_to_consume():
-            return False
-        row = self.consumer.take()
-        if row is None:
-            return False
+            return None
+        row = self.consumer.take(wait=wait)
+        return None if row is None else partial(self._hand_over, row)
+
+    def _hand_over(self, row: tuple[bytes, str | None, bytes, bool]) -> None:
         self.connection._deliver(self._payload(row), row[0].decode())
-        return True
+
+    def answer(self, tag: str, answer: Callable[..., Any]) -> None:
+        """Ends a lease; in the hub without waiting for a lock."""
+        HubLink.run(f"queue {tag.partition('@')[2]}", partial(answer, tag))
 
     def _payload(self, row: tuple[bytes, str | None, bytes, bool]) -> dict[str, Any]:
         _, tag, data, redelivered = row
@@ -222,13 +228,16 @@ class Channel(virtual.Channel):
         return message
 
     def drain_events(self, timeout: float | None = None, callback: Any = None) -> None:
-        if not self.deliver_one():
+        deliver = self.take()
+        if deliver is None:
             raise Empty()
+        deliver()
 
     def close(self) -> None:
         closed = self.closed
         super().close()
         if not closed and self._consumer is not None:
+            HubLink.finish()  # or its answers would find the leases given back
             self._consumer.close()
 
 
@@ -260,7 +269,7 @@ class Transport(virtual.Transport):
         address = parse(url)
         self.place = (address.name, address.db)
         self._options = dict(address.options)
-        self._hub: _Hub | None = None
+        self._hub: HubLink | None = None
         _leases.install()
 
     @property
@@ -287,127 +296,51 @@ class Transport(virtual.Transport):
             self._hub = None
         super().close_connection(connection)
 
-    def deliver_one(self) -> bool:
-        return any(channel.deliver_one() for channel in list(self.channels))
+    def take(self, wait: bool = True) -> Callable[[], None] | None:
+        """Takes one message of any channel; calling what is returned delivers it. One channel's locked shard does not
+        keep the others waiting."""
+        busy: HolderStopped | None = None
+        for channel in list(self.channels):
+            try:
+                deliver: Callable[[], None] | None = channel.take(wait)
+            except HolderStopped as error:
+                if wait:
+                    raise
+                busy = error
+            else:
+                if deliver is not None:
+                    return deliver
+        if busy is not None:
+            raise busy
+        return None
 
-    def listening(self) -> list[_shoal.Consumer]:
+    def listening(self, wait: bool = True) -> list[_shoal.Consumer]:
         """The consumers that could take a message; the others give their turn away."""
         listening = []
         for channel in self.channels:
             if channel.ready_to_consume():
                 listening.append(channel.consumer)
             elif channel._consumer is not None:
-                channel._consumer.unlisten()
+                channel._consumer.unlisten(wait=wait)
         return listening
 
     def drain_events(self, connection: Any, timeout: float | None = None, **kwargs: Any) -> None:
         deadline = None if timeout is None else monotonic() + timeout
-        while not self.deliver_one():
+        while (deliver := self.take()) is None:
             left = None if deadline is None else deadline - monotonic()
             if left is not None and left <= 0:
                 raise TimeoutError
             _sleep(self.segment, self.listening(), left)
+        deliver()
 
     def register_with_event_loop(self, connection: Any, loop: Any) -> None:
         if self._hub is not None:
             self._hub.stop()
-        self._hub = _Hub(self, loop)
+        self._hub = HubLink(self, loop)
 
     def on_readable(self, *args: Any) -> None:
         if self._hub is not None:
             self._hub.turn()
-
-
-class _Hub:
-    """A transport in Celery's event loop: one FIFO, and a timer for the next task that comes due.
-
-    Messages are handed over in the FIFO's callback only, never in a tick: what a message starts (a write to a child, a
-    timer) must be seen by the ticks and the time-out that precede the next poll.
-    """
-
-    def __init__(self, transport: Transport, loop: Any) -> None:
-        self.transport = transport
-        self.loop = loop
-        self.waker = _thread_waker(transport.segment)
-        self.due = 0
-        self.timer: Any = None
-        self.daemon_fd = -1
-        self.sweeper: Any = None
-        self._watch_daemon()
-        loop.on_tick.add(self.settle)
-
-    def settle(self) -> None:
-        """Before each poll: goes to sleep in the segment's eyes, unless there is something to do."""
-        fd = self.waker.fileno()
-        if fd not in self.loop.readers:  # at first, and after a hub.reset()
-            self.loop.add_reader(fd, self.turn)
-        self.waker.arm()
-        due = 0
-        for consumer in self.transport.listening():
-            when = consumer.listen()
-            if when < 0:
-                return self._again()
-            due = min(due or when, when) if when else due
-        if due != self.due:
-            self._set_timer(due)
-
-    def turn(self) -> None:
-        self.waker.disarm()
-        for _ in range(TURN):
-            if not self.transport.deliver_one():
-                return
-
-    def _set_timer(self, due: int) -> None:
-        if self.timer is not None:
-            self.timer.cancel()
-        self.due, self.timer = due, None
-        if due:
-            self.timer = self.loop.call_later(max(0.0, due / 1000 - time()) + 0.001, self._on_due)
-            self._again()  # the loop has worked out its time-out already: let it do so again
-
-    def _on_due(self) -> None:
-        self.due, self.timer = 0, None  # the tick that follows finds it
-
-    def _again(self) -> None:
-        os.write(self.waker.fileno(), b"\0")
-
-    def _watch_daemon(self) -> None:
-        self.sweeper = None
-        self.daemon_fd = self.transport.segment.watch_daemon()
-        if self.daemon_fd >= 0:
-            self.loop.add_reader(self.daemon_fd, self._sweep)  # readable: it is gone
-        else:
-            self.sweeper = self.loop.call_later(SWEEP, self._sweep)
-
-    def _unwatch_daemon(self) -> None:
-        if self.daemon_fd >= 0:
-            self.loop.remove(self.daemon_fd)
-            os.close(self.daemon_fd)
-            self.daemon_fd = -1
-        if self.sweeper is not None:
-            self.sweeper.cancel()
-
-    def _sweep(self) -> None:
-        self._unwatch_daemon()
-        self.transport.segment.sweep()
-        self._watch_daemon()
-
-    def stop(self) -> None:
-        self.loop.on_tick.discard(self.settle)
-        self.loop.remove(self.waker.fileno())
-        self._unwatch_daemon()
-        if self.timer is not None:
-            self.timer.cancel()
-        self.waker.disarm()
-
-
-def _thread_waker(segment: _shoal.Segment) -> _shoal.Waker:
-    """This thread's one waker on a segment; a forked child makes its own."""
-    wakers = _local.__dict__.setdefault("wakers", {})
-    key = (os.getpid(), segment.name)
-    if key not in wakers:
-        wakers[key] = _shoal.Waker(segment)
-    return wakers[key]
 
 
 def _sleep(segment: _shoal.Segment, consumers: list[_shoal.Consumer], timeout: float | None) -> None:

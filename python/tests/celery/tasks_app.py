@@ -32,8 +32,9 @@ def wait_for(path):
 
 
 @signals.worker_process_init.connect
-def survive_the_parent(**_):
+def start_child(**_):
     """Celery asks the kernel to kill a pool child with its parent; some tests need a child that outlives it."""
+    time.sleep(float(os.environ.get("APP_SLOW_START", "0")))
     if os.environ.get("APP_OUTLIVE") == "1":
         ctypes.CDLL(None).prctl(1, 0)
 

@@ -50,6 +50,16 @@ def test_the_task_of_a_killed_pool_child_runs_again(site):
     assert len(site.lines("begin", "two")) == 1
 
 
+def test_a_child_that_starts_slowly_runs_the_task_of_a_killed_one(site):
+    """By itself Celery kills a child that has not started within 4 seconds, and the next one, and so on."""
+    site.worker(APP_SLOW_START="5")
+    sent = site.send("hold", "task", site.gate())
+    kill(site.wait_for_line("begin", "task")[0])
+    site.wait_for_line("begin", "task", count=2)
+    site.open_gate()
+    assert sent.get(timeout=30) == "task"
+
+
 def test_a_child_whose_parent_alone_dies_finishes_its_task_and_nobody_runs_it_beside_it(site):
     parent = site.worker(APP_OUTLIVE="1")
     sent = site.send("hold", "orphan", site.gate())

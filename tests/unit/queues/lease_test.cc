@@ -180,6 +180,63 @@ TEST_F(Lease, WhatAReaperHadToLeaveIsFoundByTheGenerationOfItsSlot) {
   segment_->control_slot(dying->process->slot_index()).generation -= 1;
 }
 
+// A loop's reaper does not wait for a lock; neither it nor anybody else forgets what lies behind it.
+TEST_F(Lease, TheSlotOfTheDeadStaysDeadUntilAllIsGivenBack) {
+  Process::set_reap([](Process& process, uint32_t slot) {
+    return release_slot(process, slot, process.segment().slot(slot).generation.load(), kLoopLockBudgetNs).ok();
+  });
+  const Name locked(*segment_, shm::NamedKind::kQueue, 0, "q");
+  std::string open = "r";
+  while (Name(*segment_, shm::NamedKind::kQueue, 0, open).shard == locked.shard) open += "r";
+  push("job");
+  push("job", 0, 0, open);
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    auto process = Process::attach(segment_, shm::SlotRole::kClient);
+    TaskQueues queues(*process.value(), 0);
+    Consumer consumer(queues);
+    const bool took = consumer.take_from("q", false).value() && consumer.take_from(open, false).value();
+    ::_exit(took ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(pid, &status, 0), pid);
+  ASSERT_EQ(status, 0);
+  auto holder = attach();
+  auto other = attach();
+  {
+    ShardLock lock(*holder, *holder->context().value(), locked.shard, kLockBudgetNs);
+    ASSERT_TRUE(lock.ok());
+    EXPECT_EQ(process_->reap_dead_slots(), 0u);
+    EXPECT_EQ(stats(open).ready, 1u) << "an open shard waits for a locked one";
+    EXPECT_EQ(queues_->push("q", {"x"}, kLoopLockBudgetNs).status().code(), Code::kBusy);
+  }
+  EXPECT_EQ(other->reap_dead_slots(), 1u) << "forgotten by all but the first reaper";
+  EXPECT_EQ(stats().ready, 1u);
+  EXPECT_TRUE(process_->dead_slots().empty());
+}
+
+TEST_F(Lease, OneLockedShardDoesNotKeepAConsumerFromItsOtherQueues) {
+  const Name locked(*segment_, shm::NamedKind::kQueue, 0, "q");
+  std::string open = "r";
+  while (Name(*segment_, shm::NamedKind::kQueue, 0, open).shard == locked.shard) open += "r";
+  Consumer consumer(*queues_);
+  ASSERT_TRUE(consumer.add("q", false).ok() && consumer.add(open, false).ok());
+  ASSERT_EQ(consumer.listen().value(), 0);
+  push("behind");
+  push("before", 0, 0, open);
+  auto holder = attach();
+  {
+    ShardLock lock(*holder, *holder->context().value(), locked.shard, kLockBudgetNs);
+    EXPECT_EQ(consumer.take(kLoopLockBudgetNs).value()->data, "before");
+    EXPECT_EQ(consumer.take(kLoopLockBudgetNs).status().code(), Code::kBusy);
+    EXPECT_EQ(consumer.listen(kLoopLockBudgetNs).status().code(), Code::kBusy);
+    EXPECT_EQ(stats(open).waiting, 1u) << "it does not sleep for what it can have";
+    EXPECT_EQ(consumer.unlisten(kLoopLockBudgetNs).code(), Code::kBusy);
+    EXPECT_EQ(stats(open).waiting, 0u);
+  }
+  EXPECT_EQ(take_data(consumer), "behind");
+}
+
 TEST_F(Lease, ASleepingConsumerIsWokenForWhatComesBack) {
   Worker dying(attach());
   ASSERT_TRUE(dying.consumer->add("q", false).ok());
@@ -330,7 +387,7 @@ TEST_F(Lease, NothingIsDamagedWhenProcessesAreKilledAtAnyMoment) {
         (void)consumer.add("q", false);
         for (uint64_t n = 0;; ++n) {
           const uint64_t due = n % 5 == 0 ? static_cast<uint64_t>(wall_clock_ms()) + 2 : 0;
-          (void)queues.push("q", std::string(n % 300, 'x'), n % 4, due);
+          (void)queues.push("q", {std::string(n % 300, 'x'), static_cast<uint32_t>(n % 4), due});
           auto taken = consumer.take();
           if (!taken.ok() || !taken.value()) continue;
           const LeaseTag tag = *LeaseTag::parse(taken.value()->tag);

@@ -40,7 +40,7 @@ class QueueTest : public ::testing::Test {
 
   void SetUp() override {
     Process::set_reap([](Process& process, uint32_t slot) {
-      (void)release_slot(process, slot, process.segment().slot(slot).generation.load());
+      return release_slot(process, slot, process.segment().slot(slot).generation.load()).ok();
     });
     auto opened = Segment::open(name_, OpenMode::kAttachOrCreate, options_);
     ASSERT_TRUE(opened.ok()) << describe(opened.status());
@@ -82,7 +82,7 @@ class QueueTest : public ::testing::Test {
   }
 
   void push(Bytes data, uint32_t priority = 0, uint64_t due_ms = 0, Bytes queue = "q") {
-    auto pushed = queues_->push(queue, data, priority, due_ms);
+    auto pushed = queues_->push(queue, {data, priority, due_ms});
     ASSERT_TRUE(pushed.ok()) << describe(pushed.status());
     ASSERT_EQ(pushed.value(), PushResult::kPushed);
   }

@@ -67,8 +67,8 @@ TEST_F(QueueTest, AFullQueueDropsItsHeadOrRefusesAsItWasDeclared) {
   ASSERT_TRUE(consumer.add("q", true).ok());
   EXPECT_EQ(take_data(consumer), "2");
   ASSERT_TRUE(queues_->declare("strict", {.max_length = 1, .drop_head = false}).ok());
-  EXPECT_EQ(queues_->push("strict", "1", 0, 0).value(), PushResult::kPushed);
-  EXPECT_EQ(queues_->push("strict", "2", 0, 0).value(), PushResult::kRefused);
+  EXPECT_EQ(queues_->push("strict", {"1"}).value(), PushResult::kPushed);
+  EXPECT_EQ(queues_->push("strict", {"2"}).value(), PushResult::kRefused);
 }
 
 TEST_F(QueueTest, AMessageLargerThanABlockComesOutAsItWentIn) {
@@ -89,7 +89,7 @@ TEST_F(QueueTest, AFullSegmentIsAnErrorAndChangesNothing) {
   Status last;
   uint64_t pushed = 0;
   for (; pushed < 1000; ++pushed) {
-    auto result = queues_->push("q", data, 0, 0);
+    auto result = queues_->push("q", {data});
     last = result.status();
     if (!result.ok()) break;
   }
@@ -119,7 +119,7 @@ TEST_F(QueueTest, PurgeLeavesWhatIsLeasedAndRemoveTakesAll) {
 TEST_F(QueueTest, AQueueOfEachDatabaseAndAnExchangeOfTheSameNameAreFourThings) {
   TaskQueues other(*process_, 1);
   push("zero");
-  ASSERT_TRUE(other.push("q", "one", 0, 0).ok());
+  ASSERT_TRUE(other.push("q", {"one"}).ok());
   ASSERT_TRUE(queues_->bind("q", "k", "", "q").ok());
   ASSERT_TRUE(other.bind("q", "k2", "", "q").ok());
   EXPECT_EQ(queues_->routes("q").value().at(0).key, "k");
@@ -136,20 +136,50 @@ TEST_F(QueueTest, ABindingIsForgottenWhenItsQueueIsFoundGone) {
   ASSERT_TRUE(queues_->bind("events", "#", "", "watch2").ok());
   std::vector<Route> routes = queues_->routes("events").value();
   ASSERT_EQ(routes.size(), 2u);
-  for (const Route& route : routes) {
-    EXPECT_EQ(queues_->push_route("events", route, "hello", 0, 0).value(), PushResult::kPushed);
-  }
+  EXPECT_EQ(queues_->push_routes("events", routes, {"hello"}).value(), PushResult::kPushed);
   ASSERT_TRUE(queues_->remove("watch1").ok());
   push("other", 0, 0, "watch1");  // a queue of that name, but another one
-  for (const Route& route : routes) {
-    EXPECT_EQ(queues_->push_route("events", route, "hello", 0, 0).value(),
-              route.queue == "watch1" ? PushResult::kGone : PushResult::kPushed);
-  }
+  EXPECT_EQ(queues_->push_routes("events", routes, {"hello"}).value(), PushResult::kPushed);
   EXPECT_EQ(queues_->routes("events").value().size(), 1u);
   EXPECT_EQ(stats("watch1").ready, 1u);
   EXPECT_EQ(stats("watch2").ready, 2u);
   ASSERT_TRUE(queues_->unbind("events", "#", "", "watch2").ok());
   EXPECT_TRUE(queues_->routes("events").value().empty());
+}
+
+TEST_F(QueueTest, AFanoutReachesAllItsQueuesOrNone) {
+  std::vector<std::string> names;
+  for (int i = 0; i < 40; ++i) names.push_back("mailbox" + std::to_string(i));
+  for (const std::string& name : names) ASSERT_TRUE(queues_->bind("all", "", "", name).ok());
+  const std::vector<Route> routes = queues_->routes("all").value();
+  EXPECT_EQ(queues_->push_routes("all", routes, {"to all", 3}).value(), PushResult::kPushed);
+  for (const std::string& name : names) EXPECT_EQ(stats(name).ready, 1u);
+
+  ASSERT_TRUE(queues_->declare("full", {.max_length = 1, .drop_head = false}).ok());
+  push("1", 0, 0, "full");
+  ASSERT_TRUE(queues_->bind("all", "", "", "full").ok());
+  EXPECT_EQ(queues_->push_routes("all", queues_->routes("all").value(), {"x"}).value(), PushResult::kRefused);
+  const std::string large(2 * kMiB, 'x');  // 40 of them do not fit
+  EXPECT_EQ(queues_->push_routes("all", routes, {large}).status().code(), Code::kFull);
+  for (const std::string& name : names) EXPECT_EQ(stats(name).ready, 1u);
+
+  for (const std::string& name : names) ASSERT_TRUE(queues_->remove(name).ok());
+  EXPECT_EQ(queues_->push_routes("all", routes, {"x"}).value(), PushResult::kGone);
+  EXPECT_EQ(queues_->routes("all").value().size(), 1u);
+}
+
+TEST_F(QueueTest, AFanoutWakesAConsumerOfEachQueue) {
+  constexpr size_t kQueues = 2 * kWakesMax;
+  std::vector<std::unique_ptr<Consumer>> consumers;
+  for (size_t i = 0; i < kQueues; ++i) {
+    const std::string name = "mailbox" + std::to_string(i);
+    consumers.push_back(std::make_unique<Consumer>(*queues_));
+    ASSERT_TRUE(consumers.back()->add(name, true).ok());
+    ASSERT_TRUE(queues_->bind("all", "", "", name).ok());
+    ASSERT_EQ(consumers.back()->listen().value(), 0);
+  }
+  ASSERT_EQ(queues_->push_routes("all", queues_->routes("all").value(), {"x"}).value(), PushResult::kPushed);
+  for (size_t i = 0; i < kQueues; ++i) EXPECT_EQ(stats("mailbox" + std::to_string(i)).waiting, 0u);
 }
 
 TEST_F(QueueTest, AnUnusedQueueGoesAfterItsTimeAndNotBefore) {
