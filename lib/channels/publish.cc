@@ -176,7 +176,7 @@ Status message_too_large(const Segment& segment) noexcept {
 
 Status publish(Process& process, shm::Context& self, Bytes channel, Bytes data, int64_t budget_ns, Published& result) {
   const Segment& segment = process.segment();
-  if (channel.size() > kKeyBytesMax) return kNameTooLong;
+  if (channel.size() > kChannelNameBytesMax) return kNameTooLong;
   const Name name = name_of(segment, ChannelKind::kChannel, channel);
   const PatternCache::Matches* patterns = nullptr;
   if (Status s = PatternCache::of_this_thread(process).matches(process, self, channel, budget_ns, patterns); !s.ok())

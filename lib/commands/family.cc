@@ -6,7 +6,7 @@
 namespace shoal {
 
 bool refuse_long(Call& call, size_t argument) noexcept {
-  if (call.arg(argument).size() <= kMemberBytesMax) return false;
+  if (call.arg(argument).size() <= kNameBytesMax) return false;
   call.error("ERR a member or field may have at most 1000000 bytes");
   return true;
 }
