@@ -32,6 +32,11 @@ Outcome Session::execute(std::span<const Bytes> arguments, int64_t budget_ns) {
   const Command* command = check_command(arguments, reply_);
   if (command == nullptr) {
     multi_broken_ = in_multi_;
+    if (is_word(arguments[0], "EXEC")) {  // one that is not even well-formed ends the transaction
+      discard();
+      reply_.clear();
+      reply_.error("EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command");
+    }
     return Outcome::kReplied;
   }
   for (size_t i = 1; i < arguments.size(); ++i) {

@@ -50,6 +50,8 @@ class Generator:
         roll = self.random.random()
         if words[0].endswith(b"SCAN"):  # a cursor that SCAN did not give is not defined
             return words
+        if words[0] in BLOCKING:  # another time-out might be for ever
+            return words
         if roll < 0.005 and len(words) > 1:
             words.pop(self.random.randrange(1, len(words)))
         elif roll < 0.01:
@@ -474,6 +476,7 @@ OPTION_WORDS = (
     b"0x10 1e5"
 ).split()
 
+BLOCKING = b"BLPOP BRPOP BLMOVE BRPOPLPUSH BLMPOP BZPOPMIN BZPOPMAX BZMPOP WAIT".split()
 TIMED = b"SET GETEX SETEX PSETEX EXPIRE PEXPIRE EXPIREAT PEXPIREAT".split()
 
 # Not those that wait, answer from a clock or at random, or have effects beyond this connection's keys.

@@ -114,7 +114,7 @@ class Replay:
             return []
         if name in (b"EXEC", b"DISCARD") and isinstance(a, Kind) and a[0] == "error" and b"without" in a[1]:
             return queued
-        if name in (b"EXEC", b"DISCARD") and len(words) == 1:
+        if name == b"EXEC" or (name == b"DISCARD" and len(words) == 1):
             return None
         if queued is not None and a == Kind(("simple", b"QUEUED")):
             queued.append(words)
