@@ -43,6 +43,7 @@ void cmd_select(Call& call) {
 // Nobody is asked for a password: who can map the segment may use it (file mode and owner decide). As on a server
 // without one, the only user is `default`, and any password is his.
 void cmd_auth(Call& call) {
+  if (call.argc() > 3) return call.error(kSyntaxError);
   if (call.argc() == 3) return call.arg(1) == kDefaultUser ? call.reply().ok() : call.error(kWrongPassword);
   call.error(
       "ERR AUTH <password> called without any password configured for the default user. Are you sure your "

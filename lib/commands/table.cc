@@ -197,7 +197,7 @@ constexpr Command kTable[] = {
     {"PUBSUB|NUMSUB", cmd_pubsub_numsub, kPubSub, at_least(2), kReadOnly | kAllShards, kNoKeys, "Counts the subscribers of channels.", "O(N), N = channels asked for"},
 
     // Session and server
-    {"AUTH", cmd_auth, kConnection, between(2, 3), kSession | kFast, kNoKeys, "Accepts the user `default`; there are no passwords.", "O(1)"},
+    {"AUTH", cmd_auth, kConnection, at_least(2), kSession | kFast, kNoKeys, "Accepts the user `default`; there are no passwords.", "O(1)"},
     {"CLIENT", nullptr, kConnection, at_least(2), 0, kNoKeys, "Commands about this session.", "-"},
     {"CLIENT|GETNAME", cmd_client_getname, kConnection, exactly(2), kSession | kFast, kNoKeys, "Returns the session's name.", "O(1)"},
     {"CLIENT|ID", cmd_client_id, kConnection, exactly(2), kSession | kFast, kNoKeys, "Returns the session's number.", "O(1)"},

@@ -19,7 +19,7 @@ from resp import NULL, Kind, RedisEnd, ShoalEnd
 UNORDERED = {b"SMEMBERS", b"SDIFF", b"SINTER", b"SUNION", b"HKEYS", b"HVALS", b"KEYS"}
 PAIRS = {b"HGETALL"}
 SCANS = {b"SSCAN": 1, b"HSCAN": 2, b"ZSCAN": 2}
-RANDOM = {b"SRANDMEMBER", b"HRANDFIELD", b"ZRANDMEMBER", b"RANDOMKEY", b"MEMORY"}
+RANDOM = {b"SRANDMEMBER", b"HRANDFIELD", b"ZRANDMEMBER", b"RANDOMKEY", b"MEMORY", b"COMMAND"}
 ALONE = {b"SPOP", b"SCAN"}
 # Of the session, of the server, or of the clock: the ends differ by their nature.
 NOT_REPLAYED = set(b"client|id client|setinfo command|list hello info reset time command".split())
