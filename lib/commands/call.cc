@@ -14,8 +14,8 @@ namespace {
 constexpr uint32_t kLazyFreeBudget = 2;
 constexpr const char* kKeyTooLong = "ERR the key is longer than 1000000 bytes, the most that Shoal takes";
 
-// Names as clients wrote them, for messages: at most 128 bytes, as Redis does.
-std::string quoted(Bytes text) { return std::string(text.substr(0, 128)); }
+// Names as clients wrote them, for messages: at most 128 bytes and none behind a zero, as Redis does.
+std::string quoted(Bytes text) { return std::string(text.substr(0, std::min<size_t>(text.find('\0'), 128))); }
 
 void answer_unknown(std::span<const Bytes> arguments, Reply& reply) {
   std::string text = "ERR unknown command '" + quoted(arguments[0]) + "', with args beginning with: ";

@@ -26,6 +26,7 @@ void reply_field(Reply& reply, const char* name, Bytes value) noexcept {
 }  // namespace
 
 void cmd_ping(Call& call) {
+  if (call.argc() > 2) return call.error("ERR wrong number of arguments for 'ping' command");
   if (call.argc() == 2) return call.reply().bulk(call.arg(1));
   call.reply().simple("PONG");
 }

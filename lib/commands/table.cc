@@ -17,7 +17,6 @@ namespace {
 
 constexpr Arity exactly(int16_t n) { return Arity::exactly(n); }
 constexpr Arity at_least(int16_t n) { return Arity::at_least(n); }
-constexpr Arity between(int16_t a, int16_t b) { return Arity::between(a, b); }
 using enum Group;
 
 // clang-format off
@@ -211,7 +210,7 @@ constexpr Command kTable[] = {
     {"ECHO", cmd_echo, kConnection, exactly(2), kSession | kFast, kNoKeys, "Returns its argument.", "O(1)"},
     {"HELLO", cmd_hello, kConnection, at_least(1), kSession | kFast, kNoKeys, "Chooses RESP2 or RESP3 shapes.", "O(1)"},
     {"INFO", cmd_info, kServer, at_least(1), kSession, kNoKeys, "Returns facts about the segment.", "O(N), N = shards"},
-    {"PING", cmd_ping, kConnection, between(1, 2), kSession | kFast, kNoKeys, "Returns PONG or its argument.", "O(1)"},
+    {"PING", cmd_ping, kConnection, at_least(1), kSession | kFast, kNoKeys, "Returns PONG or its argument.", "O(1)"},
     {"RESET", cmd_reset, kConnection, exactly(1), kSession | kFast | kNotInMulti, kNoKeys, "Resets the session.", "O(1)"},
     {"SELECT", cmd_select, kConnection, exactly(2), kSession | kFast, kNoKeys, "Selects a database.", "O(1)"},
     {"TIME", cmd_time, kServer, exactly(1), kSession | kFast, kNoKeys, "Returns the server's time.", "O(1)"},

@@ -20,6 +20,7 @@ class Generator:
         # Members of one score each, so that ranges by member are defined.
         self.one_score = self.random.random() < 0.3
         self.inside = False
+        self.ttls = 0
 
     def sequence(self, length: int) -> list[Words]:
         commands: list[Words] = []
@@ -151,7 +152,12 @@ class Generator:
         return self.pick(0, -1, 100_000, "x", "9" * 19, 2**62, -(2**63), "1.5", "")
 
     def expire_flag(self) -> bytes:
-        return self.pick(b"NX", b"XX", b"GT", b"LT", b"nx", b"x")
+        return self.pick(b"NX", b"XX", b"nx", b"x")
+
+    def new_ttl(self) -> int:
+        """For GT and LT: two equal ones differ by what the clock of one end moved in between."""
+        self.ttls += 2
+        return self.ttl() + self.ttls
 
     def ttl(self) -> int:
         return self.pick(100, 1000, 5000, 100_000)
@@ -221,7 +227,7 @@ GENERIC = [
     lambda g: ["TYPE", g.key()],
     lambda g: ["RENAME", g.key(), g.key()],
     lambda g: ["RENAMENX", g.key(), g.key()],
-    lambda g: ["EXPIRE", g.key(), g.ttl(), *g.maybe(g.pick("NX", "XX", "GT", "LT"))],
+    lambda g: ["EXPIRE", g.key(), g.new_ttl(), *g.maybe(g.pick("NX", "XX", "GT", "LT"))],
     lambda g: ["PEXPIRE", g.key(), g.ttl() * 1000],
     lambda g: ["EXPIRE", g.key(), g.pick(-1, 0)],
     lambda g: ["EXPIREAT", g.key(), g.pick(1, 4_000_000_000)],
