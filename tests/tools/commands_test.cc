@@ -24,7 +24,8 @@ TEST(CommandTable, DocumentShowsTheTablesOfThisTable) {
 
 TEST(CommandTable, EveryCommandIsPrintedOnce) {
   std::set<std::string> printed;
-  for (const Json& row : commands_document()["commands"]) EXPECT_TRUE(printed.insert(row["command"]).second) << row;
+  const Json document = commands_document();
+  for (const Json& row : document["commands"]) EXPECT_TRUE(printed.insert(row["command"]).second) << row;
   size_t commands = 0;
   for (const Command& command : command_table()) commands += command.handler != nullptr;
   EXPECT_EQ(printed.size(), commands) << "a group is missing in tools/commands.cc";
