@@ -15,7 +15,7 @@ using namespace shoal;
 using namespace shoal::tool;
 
 struct Arguments {
-  bool json = false, force = false, dry_run = false;
+  bool json = false, force = false, dry_run = false, markdown = false;
   std::string name, part;
 };
 
@@ -43,6 +43,12 @@ int inspect(const Arguments& arguments) {
   if (!view.ok()) return fail(view.status());
   show(arguments, inspect_view(view.value(), arguments.part));
   return view.value().problem() ? kUnreadable : 0;
+}
+
+int commands(const Arguments& arguments) {
+  if (!arguments.markdown) return show(arguments, commands_document());
+  std::fputs(commands_markdown().c_str(), stdout);
+  return 0;
 }
 
 int with_name(const Arguments& arguments, Result<Json> (*action)(const SegmentName&, bool)) {
@@ -77,6 +83,8 @@ int main(int argc, char** argv) {
       app.add_subcommand("inspect", "show what is in a segment; `inspect layout` prints the map of any segment");
   inspect_verb->add_option("NAME", arguments.name, "the segment")->required();
   inspect_verb->add_option("PART", arguments.part, "only this part")->check(CLI::IsMember(inspect_parts()));
+  auto* commands_verb = app.add_subcommand("commands", "list the commands that Shoal answers");
+  commands_verb->add_flag("--markdown", arguments.markdown, "as the tables of docs/COMMANDS.md");
   auto* check = app.add_subcommand("check", "verify every invariant: each block free or reachable exactly once");
   check->add_option("NAME", arguments.name, "the segment")->required();
   auto* gc = app.add_subcommand("gc", "remove what the dead left: slots of dead processes, FIFOs, runtime directories");
@@ -93,6 +101,7 @@ int main(int argc, char** argv) {
   }
   if (*ls) return show(arguments, list_segments());
   if (*inspect_verb) return inspect(arguments);
+  if (*commands_verb) return commands(arguments);
   if (*check) return with_name(arguments, check_segment);
   if (*gc) return collect(arguments);
   return with_name(arguments, remove_segment);

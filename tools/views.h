@@ -35,4 +35,8 @@ Json regions_view(const Segment& segment);
 Json layout_document();
 std::string layout_text();
 
+// The command table: one row a command; and as the tables of docs/COMMANDS.md.
+Json commands_document();
+std::string commands_markdown();
+
 }  // namespace shoal::tool

@@ -31,7 +31,9 @@ inline constexpr uint32_t kChunkPages = 16;               // its further ones: 6
 
 // Keys and values.
 inline constexpr uint32_t kDatabaseCount = 16;
-inline constexpr uint64_t kKeyBytesMax = 65535;
+inline constexpr uint64_t kNameBytesMax = 1'000'000;      // a key, a field, a member: it lies in one block
+inline constexpr uint64_t kShortKeyBytesMax = 65534;      // what lock-free readers look for (types/type.h)
+inline constexpr uint64_t kChannelNameBytesMax = 65535;
 inline constexpr uint64_t kValueBytesMax = 512 * kMiB;
 
 // Waiting.

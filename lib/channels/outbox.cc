@@ -82,7 +82,7 @@ uint64_t outbox_shards(const Segment& segment, Bytes channel) noexcept {
 
 Status post(Transaction& tx, Bytes channel, Bytes data, uint64_t& receivers) noexcept {
   const Segment& segment = tx.segment();
-  if (channel.size() > kKeyBytesMax) return kNameTooLong;
+  if (channel.size() > kChannelNameBytesMax) return kNameTooLong;
   if (shm::message_bytes(channel.size(), data.size()) > message_bytes_max(segment)) return message_too_large(segment);
   receivers = post_to(tx, name_of(segment, ChannelKind::kChannel, channel), {{}, data});
   for (uint64_t next = segment.header().patterns; next != 0 && !tx.failed();) {

@@ -154,7 +154,7 @@ Status message_too_large(const Segment& segment) noexcept {
 
 Status publish(Process& process, shm::Context& self, Bytes channel, Bytes data, int64_t budget_ns, Published& result) {
   const Segment& segment = process.segment();
-  if (channel.size() > kKeyBytesMax) return kNameTooLong;
+  if (channel.size() > kChannelNameBytesMax) return kNameTooLong;
   if (__builtin_expect(has_outbox(self), 0)) {  // what this thread said before goes before
     if (Status s = flush(process, self, self, budget_ns); !s.ok()) return s;
   }

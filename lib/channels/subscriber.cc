@@ -47,7 +47,8 @@ bool Subscriber::ours() const noexcept { return inbox_ != nullptr && nonce_ == f
 Status Subscriber::subscribe(ChannelKind kind, Bytes name, const Start& start, int64_t budget_ns, bool& fresh) {
   const std::lock_guard guard(lock_);
   fresh = false;
-  if (name.size() > kKeyBytesMax) return {Code::kRedisError, "ERR the channel's name is longer than 65535 bytes"};
+  if (name.size() > kChannelNameBytesMax)
+    return {Code::kRedisError, "ERR the channel's name is longer than 65535 bytes"};
   auto context = process_->context();
   if (!context.ok()) return context.status();
   if (!ours() || dead(process_->segment(), inbox_->context_id())) {
@@ -341,7 +342,8 @@ Status Subscriber::wait(int64_t timeout_ns, bool& something) {
 
 Status configure(Process& process, Bytes text, const History& history, int64_t budget_ns) {
   const Segment& segment = process.segment();
-  if (text.size() > kKeyBytesMax) return {Code::kRedisError, "ERR the channel's name is longer than 65535 bytes"};
+  if (text.size() > kChannelNameBytesMax)
+    return {Code::kRedisError, "ERR the channel's name is longer than 65535 bytes"};
   const uint32_t most = ring_bytes_max(segment.header().max_size) / static_cast<uint32_t>(shm::message_bytes(0, 0));
   if (history.keep > most) {
     return {Code::kRedisError, "ERR keep= is more than the largest ring of a channel can hold, even of empty messages",

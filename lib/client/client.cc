@@ -136,7 +136,7 @@ Result<bool> Client::get(std::string_view key, std::string& value) {
   using keyspace::ReadString;
   Session& session = state_->session;
 #ifndef SHOAL_LOCKED_READS
-  if (key.size() <= kKeyBytesMax) {
+  if (key.size() <= kShortKeyBytesMax) {
     const Segment& segment = session.process().segment();
     const auto read =
         keyspace::read_string(segment, keyspace::make_key(segment, session.database(), key), [&](uint32_t bytes) {

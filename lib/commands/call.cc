@@ -13,10 +13,10 @@ namespace shoal {
 namespace {
 
 constexpr uint32_t kLazyFreeBudget = 2;
-constexpr const char* kKeyTooLong = "ERR the key is longer than 65535 bytes, the most that Shoal takes";
+constexpr const char* kKeyTooLong = "ERR the key is longer than 1000000 bytes, the most that Shoal takes";
 
-// Names as clients wrote them, for messages: at most 128 bytes, as Redis does.
-std::string quoted(Bytes text) { return std::string(text.substr(0, 128)); }
+// Names as clients wrote them, for messages: at most 128 bytes and none behind a zero, as Redis does.
+std::string quoted(Bytes text) { return std::string(text.substr(0, std::min<size_t>(text.find('\0'), 128))); }
 
 void answer_unknown(std::span<const Bytes> arguments, Reply& reply) {
   std::string text = "ERR unknown command '" + quoted(arguments[0]) + "', with args beginning with: ";
@@ -75,7 +75,7 @@ uint64_t shards_of(const Segment& segment, const Command& command, std::span<con
   bool too_long = false;
   auto add = [&](size_t index) {
     if (index >= arguments.size()) return;
-    too_long |= arguments[index].size() > kKeyBytesMax;
+    too_long |= arguments[index].size() > kNameBytesMax;
     mask |= uint64_t{1} << keyspace::make_key(segment, database, arguments[index]).shard;
   };
   const auto argc = static_cast<int64_t>(arguments.size());

@@ -112,9 +112,9 @@ class KeyspaceCheck {
       }
     }
     const uint64_t sequence = shard.sequence.load(std::memory_order_acquire);
-    for (const auto& deleted : shard.deleted) {
-      if (deleted.load() > sequence + 1)
-        blocks_.found("the version of a removed key lies in the future", index, deleted.load());
+    for (const auto& created : shard.created) {
+      if (created.load() > sequence + 1)
+        blocks_.found("the version of absent keys lies in the future", index, created.load());
     }
     graveyard(index);
   }
@@ -126,7 +126,9 @@ class KeyspaceCheck {
       blocks_.found("an entry's block is too short", offset, room);
       return false;
     }
-    const EntryMeta meta = segment_.pointer<Entry>(offset)->info();
+    const auto& entry = *segment_.pointer<Entry>(offset);
+    EntryMeta meta = EntryMeta::unpack(entry.meta);
+    if (meta.bytes() <= room) meta = entry.info();
     if (meta.bytes() > room) {
       blocks_.found("an entry is longer than its block", offset, meta.bytes());
       return false;

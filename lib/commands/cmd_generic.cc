@@ -14,6 +14,9 @@ namespace {
 
 using shm::Entry;
 
+constexpr const char* kDatabaseOutOfRange = "ERR DB index is out of range";
+constexpr const char* kSameObject = "ERR source and destination objects are the same";
+
 struct ExpireFlags {
   bool nx = false, xx = false, gt = false, lt = false;
 };
@@ -73,7 +76,7 @@ void reply_expiry(Call& call, int64_t unit, bool absolute) noexcept {
   const int64_t expires_ms = entry->expires_ms();
   if (expires_ms == 0) return call.reply().integer(-1);
   const int64_t left = absolute ? expires_ms : expires_ms - call.now_ms();
-  call.reply().integer(unit == 1 ? left : (left + 500) / unit);
+  call.reply().integer(left / unit + (left % unit >= 500 ? 1 : 0));
 }
 
 void rename(Call& call, bool only_new) noexcept {
@@ -194,12 +197,63 @@ uint64_t move_shards(const Segment& segment, std::span<const Bytes> arguments, u
 void cmd_move(Call& call) {
   int64_t database;
   if (!call.integer_arg(2, database)) return;
-  if (database < 0 || database >= kDatabaseCount) return call.error("ERR DB index is out of range");
-  if (database == call.database()) return call.error("ERR source and destination objects are the same");
+  if (database < 0 || database >= kDatabaseCount) return call.error(kDatabaseOutOfRange);
+  if (database == call.database()) return call.error(kSameObject);
   const Key from = call.key(1), to = keyspace::make_key(call.segment(), static_cast<uint32_t>(database), call.arg(1));
   const Entry* entry = call.write(from);
   if (entry == nullptr || call.write(to) != nullptr) return call.reply().integer(0);
   keyspace::rename(call.tx(), from, *entry, to);
+  call.ready(to);
+  call.reply().integer(1);
+}
+
+namespace {
+
+struct CopyOptions {
+  int64_t database;
+  bool replace = false;
+};
+
+// nullptr, or the error.
+const char* parse_copy_options(std::span<const Bytes> arguments, CopyOptions& options) noexcept {
+  for (size_t i = 3; i < arguments.size(); ++i) {
+    if (is_word(arguments[i], "REPLACE")) {
+      options.replace = true;
+    } else if (is_word(arguments[i], "DB") && i + 1 < arguments.size()) {
+      if (!parse_integer(arguments[++i], options.database) || options.database < INT32_MIN ||
+          options.database > INT32_MAX)
+        return kNotAnInteger;
+      if (options.database < 0 || options.database >= kDatabaseCount) return kDatabaseOutOfRange;
+    } else {
+      return kSyntaxError;
+    }
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+uint64_t copy_shards(const Segment& segment, std::span<const Bytes> arguments, uint32_t database) noexcept {
+  if (arguments[1].size() > kNameBytesMax || arguments[2].size() > kNameBytesMax) return 0;
+  CopyOptions options{database};
+  if (parse_copy_options(arguments, options) != nullptr) return 1;  // any shard: the handler will say what is wrong
+  const auto target = static_cast<uint32_t>(options.database);
+  return uint64_t{1} << keyspace::make_key(segment, database, arguments[1]).shard |
+         uint64_t{1} << keyspace::make_key(segment, target, arguments[2]).shard;
+}
+
+void cmd_copy(Call& call) {
+  CopyOptions options{call.database()};
+  if (const char* error = parse_copy_options(call.arguments(), options); error != nullptr) return call.error(error);
+  const Key from = call.key(1);
+  const Key to = keyspace::make_key(call.segment(), static_cast<uint32_t>(options.database), call.arg(2));
+  if (from.database == to.database && from.name == to.name) return call.error(kSameObject);
+  const Entry* entry = call.read(from);
+  if (entry == nullptr) return call.reply().integer(0);
+  const Entry* existing = call.write(to);
+  if (existing != nullptr && !options.replace) return call.reply().integer(0);
+  if (existing != nullptr) call.remove(to, *existing);
+  if (keyspace::copy(call.tx(), *entry, to) == nullptr) return;
   call.ready(to);
   call.reply().integer(1);
 }
@@ -301,6 +355,29 @@ void cmd_flushall(Call& call) {
       keyspace::remove_database(call.tx(), shard, database);
   }
   call.reply().ok();
+}
+
+// All blocks of key and value, as they are rounded up.
+void cmd_memory_usage(Call& call) {
+  int64_t samples = 0;  // all are looked at, however many are asked for
+  for (size_t i = 3; i < call.argc(); i += 2) {
+    if (!call.arg_is(i, "SAMPLES") || i + 1 >= call.argc()) return call.error(kSyntaxError);
+    if (!call.integer_arg(i + 1, samples)) return;
+    if (samples < 0) return call.error(kSyntaxError);
+  }
+  const Entry* entry = call.read(call.key(2));
+  if (entry == nullptr) return call.reply().null();
+  struct Sum {
+    Transaction* tx;
+    uint64_t bytes;
+  } sum{&call.tx(), call.tx().capacity(call.tx().offset_of(entry))};
+  const VisitBlock add = [](void* context, uint64_t block) noexcept {
+    auto& total = *static_cast<Sum*>(context);
+    total.bytes += total.tx->capacity(block);
+    return true;
+  };
+  type_row(entry->type())->check(call.segment(), *entry, add, &sum);
+  call.reply().integer(static_cast<int64_t>(sum.bytes));
 }
 
 void cmd_object_encoding(Call& call) {

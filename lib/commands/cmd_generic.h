@@ -11,8 +11,10 @@ namespace shoal {
 
 class Call;
 
+uint64_t copy_shards(const Segment& segment, std::span<const Bytes> arguments, uint32_t database) noexcept;
 uint64_t move_shards(const Segment& segment, std::span<const Bytes> arguments, uint32_t database) noexcept;
 uint64_t scan_shards(const Segment& segment, std::span<const Bytes> arguments, uint32_t database) noexcept;
+void cmd_copy(Call& call);
 void cmd_dbsize(Call& call);
 void cmd_del(Call& call);
 void cmd_exists(Call& call);
@@ -22,6 +24,7 @@ void cmd_expiretime(Call& call);
 void cmd_flushall(Call& call);
 void cmd_flushdb(Call& call);
 void cmd_keys(Call& call);
+void cmd_memory_usage(Call& call);
 void cmd_move(Call& call);
 void cmd_object_encoding(Call& call);
 void cmd_persist(Call& call);

@@ -67,6 +67,9 @@ void cmd_publish(Call& call) {
 }
 
 void cmd_pubsub_channels(Call& call) {
+  if (call.argc() > 3)
+    return call.error("ERR unknown subcommand or wrong number of arguments for '" + std::string(call.arg(1)) +
+                      "'. Try PUBSUB HELP.");
   Reply& reply = call.reply();
   const size_t mark = reply.begin(Reply::Tag::kArray);
   uint32_t count = 0;

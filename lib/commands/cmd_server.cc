@@ -15,6 +15,9 @@ namespace {
 // Redis's version whose semantics these are: what clients ask INFO and HELLO for.
 constexpr const char* kRedisVersion = "7.0.15";
 
+constexpr Bytes kDefaultUser = "default";
+constexpr const char* kWrongPassword = "WRONGPASS invalid username-password pair or user is disabled.";
+
 void reply_field(Reply& reply, const char* name, Bytes value) noexcept {
   reply.bulk(name);
   reply.bulk(value);
@@ -23,6 +26,7 @@ void reply_field(Reply& reply, const char* name, Bytes value) noexcept {
 }  // namespace
 
 void cmd_ping(Call& call) {
+  if (call.argc() > 2) return call.error("ERR wrong number of arguments for 'ping' command");
   if (call.argc() == 2) return call.reply().bulk(call.arg(1));
   call.reply().simple("PONG");
 }
@@ -37,8 +41,11 @@ void cmd_select(Call& call) {
   call.reply().ok();
 }
 
-// Nobody is asked for a password: who can map the segment may use it (file mode and owner decide).
+// Nobody is asked for a password: who can map the segment may use it (file mode and owner decide). As on a server
+// without one, the only user is `default`, and any password is his.
 void cmd_auth(Call& call) {
+  if (call.argc() > 3) return call.error(kSyntaxError);
+  if (call.argc() == 3) return call.arg(1) == kDefaultUser ? call.reply().ok() : call.error(kWrongPassword);
   call.error(
       "ERR AUTH <password> called without any password configured for the default user. Are you sure your "
       "configuration is correct?");
@@ -56,6 +63,7 @@ void cmd_hello(Call& call) {
     if (call.arg_is(i, "SETNAME") && i + 1 < call.argc()) {
       call.session().name() = std::string(call.arg(++i));
     } else if (call.arg_is(i, "AUTH") && i + 2 < call.argc()) {
+      if (call.arg(i + 1) != kDefaultUser) return call.error(kWrongPassword);
       i += 2;
     } else {
       return call.error("ERR Syntax error in HELLO option '" + std::string(call.arg(i)) + "'");
@@ -112,6 +120,29 @@ void cmd_command_count(Call& call) {
   int64_t count = 0;
   for (const Command& row : command_table()) count += Bytes(row.name).find('|') == Bytes::npos;
   call.reply().integer(count);
+}
+
+void cmd_command_list(Call& call) {
+  const size_t mark = call.reply().begin(Reply::Tag::kArray);
+  uint32_t count = 0;
+  for (const Command& row : command_table()) {
+    char name[64];
+    uint32_t length = 0;
+    for (const char* c = row.name; *c != '\0'; ++c)
+      name[length++] = static_cast<char>(*c >= 'A' && *c <= 'Z' ? *c + 32 : *c);
+    call.reply().bulk({name, length});
+    ++count;
+  }
+  call.reply().end(mark, count);
+}
+
+// There are no replicas to wait for.
+void cmd_wait(Call& call) {
+  int64_t replicas, timeout_ms;
+  if (!call.integer_arg(1, replicas)) return;
+  if (!call.integer_arg(2, timeout_ms, "ERR timeout is not an integer or out of range")) return;
+  if (timeout_ms < 0) return call.error("ERR timeout is negative");
+  call.reply().integer(0);
 }
 
 // No option of Redis's can be set; asked for one, there is none of that name.

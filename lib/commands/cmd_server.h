@@ -11,6 +11,7 @@ void cmd_client_id(Call& call);
 void cmd_client_setinfo(Call& call);
 void cmd_client_setname(Call& call);
 void cmd_command_count(Call& call);
+void cmd_command_list(Call& call);
 void cmd_config_get(Call& call);
 void cmd_discard(Call& call);
 void cmd_echo(Call& call);
@@ -23,6 +24,7 @@ void cmd_reset(Call& call);
 void cmd_select(Call& call);
 void cmd_time(Call& call);
 void cmd_unwatch(Call& call);
+void cmd_wait(Call& call);
 void cmd_watch(Call& call);
 
 }  // namespace shoal

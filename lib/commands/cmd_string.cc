@@ -7,9 +7,8 @@
 #include "commands/cmd_string.h"
 #include "commands/command.h"
 #include "commands/expiry_args.h"
+#include "commands/string_family.h"
 #include "keyspace/read_string.h"
-#include "keyspace/string_value.h"
-#include "types/string.h"
 
 namespace shoal {
 
@@ -19,13 +18,6 @@ using keyspace::kKeepExpiry;
 using shm::Entry;
 
 constexpr const char* kTooLong = "ERR string exceeds maximum allowed size (512MB)";
-
-// The live entry if it is a string; `wrong` if it is something else (answered).
-const Entry* as_string(Call& call, const Entry* entry, bool& wrong) noexcept {
-  wrong = entry != nullptr && entry->type() != Type::kString;
-  if (wrong) call.error(kWrongType);
-  return wrong ? nullptr : entry;
-}
 
 void reply_range(Call& call, const Entry& entry, uint64_t from, uint64_t bytes) noexcept {
   call.reply().begin_bulk(bytes);
@@ -44,11 +36,6 @@ void reply_value(Call& call, const Entry* entry) noexcept {
 Bytes short_text(const Entry& entry) noexcept {
   if (entry.info().encoding != Encoding::kInline) return {};
   return {reinterpret_cast<const char*>(entry.value()), entry.info().value_bytes};
-}
-
-const Entry* store(Call& call, const Key& key, const Entry* existing, Bytes value, int64_t expires_ms) noexcept {
-  call.tx().set_home(key.shard);
-  return keyspace::set_string(call.tx(), key, existing, value, expires_ms);
 }
 
 struct SetOptions {
@@ -83,7 +70,7 @@ void set_with_expiry(Call& call, bool seconds) noexcept {
   int64_t expires_ms = 0;
   if (!expiry_arg(call, 2, seconds, false, expires_ms)) return;
   const Key key = call.key(1);
-  store(call, key, call.write(key), call.arg(3), expires_ms);
+  store_string(call, key, call.write(key), call.arg(3), expires_ms);
   call.reply().ok();
 }
 
@@ -95,7 +82,7 @@ void increment(Call& call, int64_t by) noexcept {
   int64_t value = 0;
   if (entry != nullptr && !parse_integer(short_text(*entry), value)) return call.error(kNotAnInteger);
   if (__builtin_add_overflow(value, by, &value)) return call.error("ERR increment or decrement would overflow");
-  store(call, key, entry, format_integer(value), kKeepExpiry);
+  store_string(call, key, entry, format_integer(value), kKeepExpiry);
   call.reply().integer(value);
 }
 
@@ -110,7 +97,7 @@ void set_many(Call& call, bool only_new) noexcept {
   }
   for (size_t i = 1; i < call.argc() && !call.tx().failed(); i += 2) {
     const Key key = call.key(i);
-    store(call, key, call.write(key), call.arg(i + 1), 0);
+    store_string(call, key, call.write(key), call.arg(i + 1), 0);
   }
   if (only_new) return call.reply().integer(1);
   call.reply().ok();
@@ -120,7 +107,7 @@ void set_many(Call& call, bool only_new) noexcept {
 
 bool get_optimistic(Call& call) {
   using keyspace::ReadString;
-  if (call.arg(1).size() > kKeyBytesMax) return false;
+  if (call.arg(1).size() > kShortKeyBytesMax) return false;
   const size_t mark = call.reply().used();
   const auto read = keyspace::read_string(call.segment(), call.key(1), [&](uint32_t bytes) {
     call.reply().clear_overflow();
@@ -156,14 +143,14 @@ void cmd_set(Call& call) {
     if (!options.get) call.reply().null();
     return;
   }
-  store(call, key, existing, call.arg(2), options.keep_ttl ? kKeepExpiry : options.expires_ms);
+  store_string(call, key, existing, call.arg(2), options.keep_ttl ? kKeepExpiry : options.expires_ms);
   if (!options.get) call.reply().ok();
 }
 
 void cmd_setnx(Call& call) {
   const Key key = call.key(1);
   const Entry* existing = call.write(key);
-  if (existing == nullptr) store(call, key, nullptr, call.arg(2), 0);
+  if (existing == nullptr) store_string(call, key, nullptr, call.arg(2), 0);
   call.reply().integer(existing == nullptr ? 1 : 0);
 }
 
@@ -176,7 +163,7 @@ void cmd_getset(Call& call) {
   const Entry* entry = as_string(call, call.write(key), wrong);
   if (wrong) return;
   reply_value(call, entry);
-  store(call, key, entry, call.arg(2), 0);
+  store_string(call, key, entry, call.arg(2), 0);
 }
 
 void cmd_getdel(Call& call) {
@@ -225,7 +212,7 @@ void cmd_append(Call& call) {
   const uint64_t length = entry == nullptr ? 0 : string::length(*entry);
   if (length + call.arg(2).size() > kValueBytesMax) return call.error(kTooLong);
   if (entry == nullptr) {
-    store(call, key, nullptr, call.arg(2), 0);
+    store_string(call, key, nullptr, call.arg(2), 0);
   } else if (!call.arg(2).empty()) {
     keyspace::write_range(call.tx(), key, *entry, length, call.arg(2));
   }
@@ -265,7 +252,7 @@ void cmd_setrange(Call& call) {
   const uint64_t length = entry == nullptr ? 0 : string::length(*entry);
   if (value.empty()) return call.reply().integer(static_cast<int64_t>(length));
   if (static_cast<uint64_t>(offset) + value.size() > kValueBytesMax) return call.error(kTooLong);
-  if (entry == nullptr) entry = store(call, key, nullptr, {}, 0);
+  if (entry == nullptr) entry = store_string(call, key, nullptr, {}, 0);
   if (entry == nullptr) return;
   keyspace::write_range(call.tx(), key, *entry, static_cast<uint64_t>(offset), value);
   call.reply().integer(static_cast<int64_t>(std::max(length, static_cast<uint64_t>(offset) + value.size())));
@@ -298,7 +285,7 @@ void cmd_incrbyfloat(Call& call) {
   value += by;
   if (std::isnan(value) || std::isinf(value)) return call.error("ERR increment would produce NaN or Infinity");
   const LongFloatText text = format_long_double(value);
-  store(call, key, entry, text, kKeepExpiry);
+  store_string(call, key, entry, text, kKeepExpiry);
   call.reply().bulk(text);
 }
 

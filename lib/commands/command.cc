@@ -74,14 +74,15 @@ int64_t Call::now_ms() noexcept {
   return now_ms_;
 }
 
-bool Call::arg_is(size_t index, const char* word) const noexcept {
-  const Bytes text = arguments_[index];
+bool is_word(Bytes text, const char* word) noexcept {
   for (size_t i = 0; i < text.size(); ++i, ++word) {
     const char c = text[i] >= 'a' && text[i] <= 'z' ? static_cast<char>(text[i] - 32) : text[i];
     if (c != *word || *word == '\0') return false;
   }
   return *word == '\0';
 }
+
+bool Call::arg_is(size_t index, const char* word) const noexcept { return is_word(arguments_[index], word); }
 
 bool Call::integer_arg(size_t index, int64_t& value, const char* error_text) noexcept {
   if (parse_integer(arguments_[index], value)) return true;

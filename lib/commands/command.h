@@ -108,6 +108,7 @@ class Call {
   // ---- Arguments: private memory, copied before the locks ----
   size_t argc() const noexcept { return arguments_.size(); }
   Bytes arg(size_t index) const noexcept { return arguments_[index]; }
+  std::span<const Bytes> arguments() const noexcept { return arguments_; }
   bool arg_is(size_t index, const char* upper_case_word) const noexcept;
   bool integer_arg(size_t index, int64_t& value, const char* error_text = kNotAnInteger) noexcept;  // false: answered
   bool float_arg(size_t index, double& value, const char* error_text = kNotAFloat) noexcept;
@@ -192,6 +193,8 @@ class Call {
   bool blocked_ = false;
 };
 
+// Whether `text` is this upper-case word, in any case.
+bool is_word(Bytes text, const char* upper_case_word) noexcept;
 // Text and numbers as Redis reads and writes them.
 bool parse_integer(Bytes text, int64_t& value) noexcept;
 bool parse_float(Bytes text, double& value) noexcept;  // accepts inf, +inf, -inf; refuses nan and blanks

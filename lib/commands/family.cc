@@ -6,7 +6,7 @@
 namespace shoal {
 
 bool refuse_long(Call& call, size_t argument) noexcept {
-  if (call.arg(argument).size() <= kMemberBytesMax) return false;
+  if (call.arg(argument).size() <= kNameBytesMax) return false;
   call.error("ERR a member or field may have at most 1000000 bytes");
   return true;
 }
@@ -42,6 +42,7 @@ bool scan_options(Call& call, ScanArguments& scan) noexcept {
 bool random_arguments(Call& call, const char* values_word, RandomArguments& arguments) noexcept {
   if (call.argc() == 2) return true;
   arguments.many = true;
+  if (values_word == nullptr && call.argc() > 3) return call.error(kSyntaxError), false;
   if (!call.integer_arg(2, arguments.count)) return false;
   if (arguments.count == INT64_MIN) {
     call.error("ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807");

@@ -44,7 +44,14 @@ class Reply {
   void bulk(Bytes value) noexcept { text(Tag::kBulk, value); }
   void simple(Bytes value) noexcept { text(Tag::kSimple, value); }
   void ok() noexcept { simple("OK"); }
-  void error(Bytes text_with_code) noexcept { text(Tag::kError, text_with_code); }  // "ERR ...", "WRONGTYPE ..."
+  // "ERR ...", "WRONGTYPE ...". One line in the protocol, whatever of a client's it quotes.
+  void error(Bytes text_with_code) noexcept {
+    text(Tag::kError, text_with_code);
+    if (overflow_) return;
+    for (char* c = bytes_.get() + used_ - text_with_code.size(); c != bytes_.get() + used_; ++c) {
+      if (*c == '\r' || *c == '\n') *c = ' ';
+    }
+  }
   void array(uint32_t count) noexcept { scalar(Tag::kArray, count); }
   void map(uint32_t pairs) noexcept { scalar(Tag::kMap, pairs); }  // then key, value, key, value ...
   void set(uint32_t count) noexcept { scalar(Tag::kSet, count); }

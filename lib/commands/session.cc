@@ -36,6 +36,11 @@ Outcome Session::execute(std::span<const Bytes> arguments, int64_t budget_ns) {
   const Command* command = check_command(arguments, reply_);
   if (command == nullptr) {
     multi_broken_ = in_multi_;
+    if (is_word(arguments[0], "EXEC")) {  // one that is not even well-formed ends the transaction
+      discard();
+      reply_.clear();
+      reply_.error("EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command");
+    }
     return Outcome::kReplied;
   }
   for (size_t i = 1; i < arguments.size(); ++i) {
@@ -52,7 +57,7 @@ Outcome Session::execute(std::span<const Bytes> arguments, int64_t budget_ns) {
 }
 
 Outcome Session::set(Bytes key, Bytes value, int64_t budget_ns) {
-  if (in_multi_ || key.size() > kKeyBytesMax || value.size() > kValueBytesMax) {
+  if (in_multi_ || key.size() > kNameBytesMax || value.size() > kValueBytesMax) {
     const Bytes words[] = {"SET", key, value};
     return execute(words, budget_ns);
   }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // table.cc: everything that Shoal can do, a row a command. docs/COMMANDS.md and `shoal commands` are printed from it.
+#include "commands/cmd_bitmap.h"
 #include "commands/cmd_generic.h"
 #include "commands/cmd_hash.h"
 #include "commands/cmd_list.h"
@@ -16,7 +17,6 @@ namespace {
 
 constexpr Arity exactly(int16_t n) { return Arity::exactly(n); }
 constexpr Arity at_least(int16_t n) { return Arity::at_least(n); }
-constexpr Arity between(int16_t a, int16_t b) { return Arity::between(a, b); }
 using enum Group;
 
 // clang-format off
@@ -40,9 +40,18 @@ constexpr Command kTable[] = {
     {"SET", cmd_set, kString, at_least(3), kWrite, kFirstKey, "Sets a string, whatever the key held.", "O(1)"},
     {"SETEX", cmd_setex, kString, exactly(4), kWrite, kFirstKey, "Sets a string with an expiry in seconds.", "O(1)"},
     {"SETNX", cmd_setnx, kString, exactly(3), kWrite | kFast, kFirstKey, "Sets a string if the key is missing.", "O(1)"},
-    {"SETRANGE", cmd_setrange, kString, exactly(4), kWrite, kFirstKey, "Overwrites a part of a string.", "O(N), N = bytes written"},
+    {"SETRANGE", cmd_setrange, kString, exactly(4), kWrite, kFirstKey, "Overwrites a part of a string.", "O(N), N = bytes written; of a string above 2 KB all of it"},
     {"STRLEN", cmd_strlen, kString, exactly(2), kReadOnly | kFast, kFirstKey, "Returns the length of a string.", "O(1)"},
     {"SUBSTR", cmd_getrange, kString, exactly(4), kReadOnly, kFirstKey, "The old name of GETRANGE.", "O(N), N = bytes returned"},
+
+    // Bits of strings
+    {"BITCOUNT", cmd_bitcount, kString, at_least(2), kReadOnly, kFirstKey, "Counts the bits that are set.", "O(N), N = bytes looked at"},
+    {"BITFIELD", cmd_bitfield, kString, at_least(2), kWrite, kFirstKey, "Reads and writes integers of any width in a string.", "O(N), N = operations; see SETRANGE"},
+    {"BITFIELD_RO", cmd_bitfield, kString, at_least(2), kReadOnly | kFast, kFirstKey, "Reads integers of any width in a string.", "O(N), N = operations"},
+    {"BITOP", cmd_bitop, kString, at_least(4), kWrite, {2, -1, 1}, "Stores AND, OR, XOR or NOT of strings.", "O(N), N = bytes of all"},
+    {"BITPOS", cmd_bitpos, kString, at_least(3), kReadOnly, kFirstKey, "Finds the first bit that is set, or not.", "O(N), N = bytes looked at"},
+    {"GETBIT", cmd_getbit, kString, exactly(3), kReadOnly | kFast, kFirstKey, "Returns a bit.", "O(1)"},
+    {"SETBIT", cmd_setbit, kString, exactly(4), kWrite, kFirstKey, "Sets a bit and returns the old one.", "O(1); see SETRANGE"},
 
     // Lists
     {"BLMOVE", cmd_blmove, kList, exactly(6), kWrite | kBlocking, kTwoKeys, "Moves an element between lists; waits for one.", "O(1)"},
@@ -143,6 +152,7 @@ constexpr Command kTable[] = {
     {"ZUNIONSTORE", cmd_zunionstore, kSortedSet, at_least(4), kWrite | kNumKeys, {2, 1, 1}, "Stores the union of sorted sets.", "O(N log N)"},
 
     // Keys of any type
+    {"COPY", cmd_copy, kGeneric, at_least(3), kWrite, kTwoKeys, "Copies a value to another key.", "O(N), N = elements or bytes", nullptr, copy_shards},
     {"DBSIZE", cmd_dbsize, kServer, exactly(1), kReadOnly | kAllShards | kFast, kNoKeys, "Counts the keys of the database.", "O(1)"},
     {"DEL", cmd_del, kGeneric, at_least(2), kWrite, kAllKeys, "Deletes keys; large values are freed bit by bit.", "O(N), N = keys"},
     {"EXISTS", cmd_exists, kGeneric, at_least(2), kReadOnly | kFast, kAllKeys, "Counts which of the keys exist.", "O(N), N = keys"},
@@ -152,6 +162,8 @@ constexpr Command kTable[] = {
     {"FLUSHALL", cmd_flushall, kServer, at_least(1), kWrite | kAllShards, kNoKeys, "Removes all keys of all databases.", "O(N), N = shards; freed bit by bit"},
     {"FLUSHDB", cmd_flushdb, kServer, at_least(1), kWrite | kAllShards, kNoKeys, "Removes all keys of the database.", "O(N), N = shards; freed bit by bit"},
     {"KEYS", cmd_keys, kGeneric, exactly(2), kReadOnly | kAllShards, kNoKeys, "Returns the keys that match a pattern.", "O(N), N = keys"},
+    {"MEMORY", nullptr, kServer, at_least(2), 0, kNoKeys, "Questions about memory.", "-"},
+    {"MEMORY|USAGE", cmd_memory_usage, kServer, at_least(3), kReadOnly, {2, 2, 1}, "Returns the bytes of a key with its value.", "O(N), N = elements"},
     {"MOVE", cmd_move, kGeneric, exactly(3), kWrite | kFast, kFirstKey, "Moves a key to another database.", "O(1)", nullptr, move_shards},
     {"OBJECT", nullptr, kGeneric, at_least(2), 0, kNoKeys, "Commands about the inside of a value.", "-"},
     {"OBJECT|ENCODING", cmd_object_encoding, kGeneric, exactly(3), kReadOnly, {2, 2, 1}, "Returns how a value is encoded.", "O(1)"},
@@ -179,12 +191,12 @@ constexpr Command kTable[] = {
     // Channels
     {"PUBLISH", cmd_publish, kPubSub, exactly(3), kSession | kFast, kNoKeys, "Publishes a message to a channel.", "O(N), N = subscribed threads", nullptr, publish_shards},
     {"PUBSUB", nullptr, kPubSub, at_least(2), 0, kNoKeys, "Questions about channels.", "-"},
-    {"PUBSUB|CHANNELS", cmd_pubsub_channels, kPubSub, between(2, 3), kReadOnly | kAllShards, kNoKeys, "Lists the channels that have subscribers.", "O(N), N = channels"},
+    {"PUBSUB|CHANNELS", cmd_pubsub_channels, kPubSub, at_least(2), kReadOnly | kAllShards, kNoKeys, "Lists the channels that have subscribers.", "O(N), N = channels"},
     {"PUBSUB|NUMPAT", cmd_pubsub_numpat, kPubSub, exactly(2), kReadOnly, kNoKeys, "Counts the patterns that are subscribed to.", "O(N), N = patterns"},
     {"PUBSUB|NUMSUB", cmd_pubsub_numsub, kPubSub, at_least(2), kReadOnly | kAllShards, kNoKeys, "Counts the subscribers of channels.", "O(N), N = channels asked for"},
 
     // Session and server
-    {"AUTH", cmd_auth, kConnection, between(2, 3), kSession | kFast, kNoKeys, "Refused: no password is ever set.", "O(1)"},
+    {"AUTH", cmd_auth, kConnection, at_least(2), kSession | kFast, kNoKeys, "Accepts the user `default`; there are no passwords.", "O(1)"},
     {"CLIENT", nullptr, kConnection, at_least(2), 0, kNoKeys, "Commands about this session.", "-"},
     {"CLIENT|GETNAME", cmd_client_getname, kConnection, exactly(2), kSession | kFast, kNoKeys, "Returns the session's name.", "O(1)"},
     {"CLIENT|ID", cmd_client_id, kConnection, exactly(2), kSession | kFast, kNoKeys, "Returns the session's number.", "O(1)"},
@@ -192,15 +204,17 @@ constexpr Command kTable[] = {
     {"CLIENT|SETNAME", cmd_client_setname, kConnection, exactly(3), kSession | kFast, kNoKeys, "Names the session.", "O(1)"},
     {"COMMAND", nullptr, kServer, at_least(1), 0, kNoKeys, "Commands about commands.", "-"},
     {"COMMAND|COUNT", cmd_command_count, kServer, exactly(2), kSession | kFast, kNoKeys, "Counts the commands.", "O(N)"},
+    {"COMMAND|LIST", cmd_command_list, kServer, exactly(2), kSession, kNoKeys, "Returns the names of the commands.", "O(N)"},
     {"CONFIG", nullptr, kServer, at_least(2), 0, kNoKeys, "Commands about options.", "-"},
     {"CONFIG|GET", cmd_config_get, kServer, at_least(3), kSession, kNoKeys, "Returns an empty map: no option of Redis's applies.", "O(1)"},
     {"ECHO", cmd_echo, kConnection, exactly(2), kSession | kFast, kNoKeys, "Returns its argument.", "O(1)"},
     {"HELLO", cmd_hello, kConnection, at_least(1), kSession | kFast, kNoKeys, "Chooses RESP2 or RESP3 shapes.", "O(1)"},
     {"INFO", cmd_info, kServer, at_least(1), kSession, kNoKeys, "Returns facts about the segment.", "O(N), N = shards"},
-    {"PING", cmd_ping, kConnection, between(1, 2), kSession | kFast, kNoKeys, "Returns PONG or its argument.", "O(1)"},
+    {"PING", cmd_ping, kConnection, at_least(1), kSession | kFast, kNoKeys, "Returns PONG or its argument.", "O(1)"},
     {"RESET", cmd_reset, kConnection, exactly(1), kSession | kFast | kNotInMulti, kNoKeys, "Resets the session.", "O(1)"},
     {"SELECT", cmd_select, kConnection, exactly(2), kSession | kFast, kNoKeys, "Selects a database.", "O(1)"},
     {"TIME", cmd_time, kServer, exactly(1), kSession | kFast, kNoKeys, "Returns the server's time.", "O(1)"},
+    {"WAIT", cmd_wait, kGeneric, exactly(3), kSession, kNoKeys, "Answers 0: there are no replicas.", "O(1)"},
 };
 // clang-format on
 

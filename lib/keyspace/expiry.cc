@@ -57,7 +57,7 @@ bool expire_step(Transaction& tx, uint32_t index, int64_t now_ms, ExpiryPass& pa
   }
   for (uint32_t i = 0; i < found.count; ++i) {
     const auto& entry = tx.view<shm::Entry>(found.expired[i]);
-    remove_expired(tx, make_key(tx.segment(), entry.info().database, entry.key()), entry);
+    remove(tx, make_key(tx.segment(), entry.info().database, entry.key()), entry);
   }
   if (over) {
     pass.running = false;

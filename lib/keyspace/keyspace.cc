@@ -19,6 +19,7 @@ const Dict::Slot* find_slot(const Segment& segment, const Key& key) noexcept {
     const auto& entry = *segment.pointer<Entry>(item);
     const uint64_t meta = entry.meta;
     if ((meta & EntryMeta::kIdentityMask) != wanted) return false;
+    if (__builtin_expect(key.name.size() >= EntryMeta::kLongKey, 0)) return entry.key() == key.name;
     const char* name = reinterpret_cast<const char*>(&entry) + EntryMeta::unpack(meta).key_at();
     return std::memcmp(name, key.name.data(), key.name.size()) == 0;
   });
@@ -32,6 +33,16 @@ const Dict::Slot& slot_of(const Segment& segment, const Key& key, const Entry& e
   return *slot;
 }
 
+void write_key(Entry& entry, const EntryMeta& meta, Bytes name) noexcept {
+  char* place = reinterpret_cast<char*>(&entry) + meta.key_at();
+  if (name.size() >= EntryMeta::kLongKey) {
+    const uint64_t bytes = name.size();
+    std::memcpy(place, &bytes, sizeof bytes);
+    place += sizeof bytes;
+  }
+  std::memcpy(place, name.data(), name.size());
+}
+
 // A block for an entry of this meta, with key and version written; not yet in the dict.
 Entry* create_block(Transaction& tx, const Key& key, const EntryMeta& meta) noexcept {
   auto* entry = tx.create<Entry>(meta.bytes());
@@ -39,7 +50,7 @@ Entry* create_block(Transaction& tx, const Key& key, const EntryMeta& meta) noex
   entry->version = tx.version(key.shard);
   entry->meta = meta.pack();
   if (meta.has_expiry) const_cast<shm::Cell<uint64_t>&>(entry->expiry_word()) = 0;
-  std::memcpy(reinterpret_cast<char*>(entry) + meta.key_at(), key.name.data(), key.name.size());
+  write_key(*entry, meta, key.name);
   return entry;
 }
 
@@ -67,15 +78,17 @@ void take_out(Transaction& tx, const Key& key, const Entry& entry) noexcept {
   if (entry.expires_ms() != 0) tx.edit(shard.database_expires[key.database]) -= 1;
 }
 
+const shm::Cell<uint64_t>& created_version(const Segment& segment, const Key& key) noexcept {
+  return segment.shard(key.shard).created[(key.hash >> 8) % shm::kCreatedCount];
+}
+
+// A key comes to be.
 void put_in(Transaction& tx, const Key& key, const Entry& entry) noexcept {
   const shm::Shard& shard = tx.shard(key.shard);
+  tx.edit(created_version(tx.segment(), key)) = tx.version(key.shard);
   Dict::insert(tx, shard.keys, key.hash, tx.offset_of(&entry), entry_hash);
   tx.edit(shard.database_keys[key.database]) += 1;
   if (entry.expires_ms() != 0) tx.edit(shard.database_expires[key.database]) += 1;
-}
-
-const shm::Cell<uint64_t>& deleted_version(const Segment& segment, const Key& key) noexcept {
-  return segment.shard(key.shard).deleted[(key.hash >> 8) % shm::kDeletedCount];
 }
 
 void note_next_expiry(Transaction& tx, uint32_t index, int64_t expires_ms) noexcept {
@@ -103,7 +116,7 @@ const Entry* create(Transaction& tx, const Key& key, Type type, Encoding encodin
   meta.type = type;
   meta.encoding = encoding;
   meta.database = key.database;
-  meta.key_bytes = static_cast<uint16_t>(key.name.size());
+  meta.key_bytes = EntryMeta::key_place_bytes(key.name.size());
   meta.value_bytes = value_bytes;
   const Entry* entry = create_block(tx, key, meta);
   if (entry == nullptr) return nullptr;
@@ -134,14 +147,6 @@ const Entry* resize(Transaction& tx, const Key& key, const Entry& entry, uint32_
 }
 
 void remove(Transaction& tx, const Key& key, const Entry& entry) noexcept {
-  tx.edit(deleted_version(tx.segment(), key)) = tx.version(key.shard);
-  take_out(tx, key, entry);
-  dispose(tx, key.shard, entry);
-}
-
-// A key that expired was "changed" when its time came, not when somebody noticed: see version().
-void remove_expired(Transaction& tx, const Key& key, const Entry& entry) noexcept {
-  tx.edit(deleted_version(tx.segment(), key)) = entry.version.load() ^ 1;
   take_out(tx, key, entry);
   dispose(tx, key.shard, entry);
 }
@@ -168,10 +173,9 @@ void destroy_value(Transaction& tx, const Key& key, const Entry& entry) noexcept
 
 void rename(Transaction& tx, const Key& from, const Entry& entry, const Key& to) noexcept {
   EntryMeta meta = entry.info();
-  tx.edit(deleted_version(tx.segment(), from)) = tx.version(from.shard);
   tx.set_home(to.shard);
   meta.database = to.database;
-  meta.key_bytes = static_cast<uint16_t>(to.name.size());
+  meta.key_bytes = EntryMeta::key_place_bytes(to.name.size());
   Entry* moved = create_block(tx, to, meta);
   if (moved == nullptr) return;
   if (meta.has_expiry)
@@ -181,6 +185,17 @@ void rename(Transaction& tx, const Key& from, const Entry& entry, const Key& to)
   tx.free(tx.offset_of(&entry));
   put_in(tx, to, *moved);
   if (moved->expires_ms() != 0) note_next_expiry(tx, to.shard, moved->expires_ms());
+}
+
+const Entry* copy(Transaction& tx, const Entry& entry, const Key& to) noexcept {
+  const EntryMeta meta = entry.info();
+  tx.set_home(to.shard);
+  const Entry* copied = create(tx, to, meta.type, meta.encoding, meta.value_bytes, entry.expires_ms() != 0);
+  if (copied == nullptr) return nullptr;
+  std::byte* value = fresh_value(tx, *copied);
+  std::memcpy(value, entry.value(), meta.value_bytes);
+  if (!type_row(meta.type)->copy(tx, entry, value)) return nullptr;
+  return entry.expires_ms() == 0 ? copied : set_expiry(tx, to, *copied, entry.expires_ms());
 }
 
 void touch(Transaction& tx, const Key& key, const Entry& entry) noexcept {
@@ -203,9 +218,8 @@ const Entry* set_expiry(Transaction& tx, const Key& key, const Entry& entry, int
 }
 
 uint64_t version(const Segment& segment, const Key& key, int64_t now_ms) noexcept {
-  const Entry* entry = find(segment, key);
-  if (entry == nullptr) return deleted_version(segment, key);
-  return expired(*entry, now_ms) ? entry->version.load() ^ 1 : entry->version.load();
+  const Entry* entry = find_for_read(segment, key, now_ms);
+  return entry == nullptr ? kAbsent | created_version(segment, key).load() : entry->version.load();
 }
 
 namespace {
@@ -241,7 +255,6 @@ void bury_all_keys(Transaction& tx, uint32_t index, uint32_t database) noexcept 
   tx.edit(shard.keys.depth) = 0;
   tx.edit(shard.database_keys[database]) = 0;
   tx.edit(shard.database_expires[database]) = 0;
-  for (const auto& deleted : shard.deleted) tx.edit(deleted) = tx.version(index);
   bury(tx, index, *grave);
 }
 

@@ -27,13 +27,13 @@ struct Key {
 
 namespace keyspace {
 
-inline Key make_key(const Segment& segment, uint32_t database, Bytes name) noexcept {  // name: at most kKeyBytesMax
+inline Key make_key(const Segment& segment, uint32_t database, Bytes name) noexcept {  // name: at most kNameBytesMax
   const uint64_t hash = hash_bytes(name, segment.header().hash_seed + database * 0x9e3779b97f4a7c15u);
   return {name, hash, segment.shard_of(hash), static_cast<uint8_t>(database)};
 }
 
-// What find_for_write() does with a key whose time has come: remove() with the version that its expiry had.
-void remove_expired(Transaction& tx, const Key& key, const shm::Entry& entry) noexcept;
+// Removes key and value; large values are left to lazy freeing.
+void remove(Transaction& tx, const Key& key, const shm::Entry& entry) noexcept;
 
 // The entry, whether its time has come or not; nullptr if there is none.
 const shm::Entry* find(const Segment& segment, const Key& key) noexcept;
@@ -52,7 +52,7 @@ template <typename Now>
 const shm::Entry* find_for_write(Transaction& tx, const Key& key, Now&& now) noexcept {
   const shm::Entry* entry = find(tx.segment(), key);
   if (entry == nullptr || entry->expires_ms() == 0 || !expired(*entry, now())) return entry;
-  remove_expired(tx, key, *entry);
+  remove(tx, key, *entry);
   return nullptr;
 }
 
@@ -67,10 +67,11 @@ std::byte* fresh_value(Transaction& tx, const shm::Entry& entry) noexcept;
 const shm::Entry* resize(Transaction& tx, const Key& key, const shm::Entry& entry, uint32_t value_bytes,
                          bool with_expiry) noexcept;
 
-// Removes key and value; large values are left to lazy freeing.
-void remove(Transaction& tx, const Key& key, const shm::Entry& entry) noexcept;
 // Moves the value under another key, which has no entry, of any shard or database whose lock is held.
 void rename(Transaction& tx, const Key& from, const shm::Entry& entry, const Key& to) noexcept;
+// Gives another key, which has no entry, a copy of the value with the same expiry; both shards' locks are held.
+// nullptr when the segment is full.
+const shm::Entry* copy(Transaction& tx, const shm::Entry& entry, const Key& to) noexcept;
 // Removes all keys of a database from a shard.
 void remove_database(Transaction& tx, uint32_t shard, uint32_t database) noexcept;
 // Frees the value's blocks and leaves the entry: before it is overwritten with another value.
@@ -81,8 +82,10 @@ void touch(Transaction& tx, const Key& key, const shm::Entry& entry) noexcept;
 // expires_ms = 0: never. May move the entry; returns where it is, nullptr when the segment is full.
 const shm::Entry* set_expiry(Transaction& tx, const Key& key, const shm::Entry& entry, int64_t expires_ms) noexcept;
 
-// What WATCH remembers of a key: its entry's version (another one from the moment that it expires), or that of the last
-// removal of a key like it.
+// What WATCH remembers of a key: its entry's version, or kAbsent and that of the last key of its hash that came to be.
+// A key that goes (is removed, flushed, expires) therefore differs from what it was, and one that was not there only if
+// it or one of its hash came in the meantime: removals note nothing.
+inline constexpr uint64_t kAbsent = uint64_t{1} << 63;
 uint64_t version(const Segment& segment, const Key& key, int64_t now_ms) noexcept;
 
 // What was removed and is freed bit by bit: a chain of entries from Shard::lazy_free on, linked by their version words.

@@ -2,7 +2,7 @@
 #include "keyspace/string_value.h"
 
 #include <algorithm>
-#include <vector>
+#include <cstring>
 
 #include "types/string.h"
 
@@ -13,22 +13,11 @@ namespace {
 using shm::BlobRoot;
 using shm::Entry;
 
-bool fits_inline(const Key& key, uint64_t value_bytes) noexcept {
-  return round_up(24 + key.name.size(), 8) + value_bytes <= string::kInlineEntryMax;
-}
-
-// A fresh entry with the value; not yet in the dict, where it replaces `existing` or is added.
-const Entry* replace(Transaction& tx, const Key& key, const Entry* existing, Bytes value, int64_t expires_ms) noexcept {
-  const bool in_line = fits_inline(key, value.size());
-  BlobRoot blob{0, 0, 0};
-  if (!in_line) {
-    blob = string::create_blob(tx, &value, 1);
-    if (blob.first == 0) return nullptr;
-    value = {reinterpret_cast<const char*>(&blob), sizeof blob};
-  }
+// A fresh entry with the value area, which replaces `existing` or is added.
+const Entry* replace(Transaction& tx, const Key& key, const Entry* existing, Encoding encoding, Bytes value,
+                     int64_t expires_ms) noexcept {
   if (existing != nullptr) remove(tx, key, *existing);
-  const Entry* entry = create(tx, key, Type::kString, in_line ? Encoding::kInline : Encoding::kBlob,
-                              static_cast<uint32_t>(value.size()), expires_ms != 0);
+  const Entry* entry = create(tx, key, Type::kString, encoding, static_cast<uint32_t>(value.size()), expires_ms != 0);
   if (entry == nullptr) return nullptr;
   std::memcpy(fresh_value(tx, *entry), value.data(), value.size());
   return expires_ms == 0 ? entry : set_expiry(tx, key, *entry, expires_ms);
@@ -55,6 +44,16 @@ void overwrite(Transaction& tx, const Key& key, const Entry& entry, Bytes value,
 
 }  // namespace
 
+bool fits_inline(const Key& key, uint64_t value_bytes) noexcept {
+  return round_up(24 + key.name.size(), 8) + value_bytes <= string::kInlineEntryMax;
+}
+
+const Entry* set_blob(Transaction& tx, const Key& key, const Entry* existing, const BlobRoot& blob,
+                      int64_t expires_ms) noexcept {
+  if (expires_ms == kKeepExpiry) expires_ms = existing == nullptr ? 0 : existing->expires_ms();
+  return replace(tx, key, existing, Encoding::kBlob, {reinterpret_cast<const char*>(&blob), sizeof blob}, expires_ms);
+}
+
 const Entry* set_string(Transaction& tx, const Key& key, const Entry* existing, Bytes value,
                         int64_t expires_ms) noexcept {
   if (existing != nullptr) {
@@ -66,7 +65,10 @@ const Entry* set_string(Transaction& tx, const Key& key, const Entry* existing, 
       return existing;
     }
   }
-  return replace(tx, key, existing, value, std::max<int64_t>(expires_ms, 0));
+  expires_ms = std::max<int64_t>(expires_ms, 0);
+  if (fits_inline(key, value.size())) return replace(tx, key, existing, Encoding::kInline, value, expires_ms);
+  const BlobRoot blob = string::create_blob(tx, &value, 1);
+  return blob.first == 0 ? nullptr : set_blob(tx, key, existing, blob, expires_ms);
 }
 
 const Entry* write_range(Transaction& tx, const Key& key, const Entry& entry, uint64_t offset, Bytes value) noexcept {
@@ -93,13 +95,17 @@ const Entry* write_range(Transaction& tx, const Key& key, const Entry& entry, ui
     return target;
   }
   // A blob is never changed in the middle: a new one is written.
-  std::vector<char> old;
-  old.reserve(needed);
-  string::for_each_piece(tx.segment(), entry, 0, length,
-                         [&](Bytes piece) { old.insert(old.end(), piece.begin(), piece.end()); });
-  old.resize(needed, '\0');
-  std::memcpy(old.data() + offset, value.data(), value.size());
-  return set_string(tx, key, &entry, {old.data(), old.size()}, kKeepExpiry);
+  return set_filled(tx, key, &entry, needed, kKeepExpiry, [&](uint64_t from, char* place, uint64_t bytes) {
+    const uint64_t kept = from < length ? std::min(bytes, length - from) : 0;
+    char* next = place;
+    string::for_each_piece(tx.segment(), entry, from, kept, [&](Bytes piece) {
+      std::memcpy(next, piece.data(), piece.size());
+      next += piece.size();
+    });
+    std::memset(place + kept, 0, bytes - kept);
+    const uint64_t first = std::max(from, offset), end = std::min(from + bytes, offset + value.size());
+    if (first < end) std::memcpy(place + (first - from), value.data() + (first - offset), end - first);
+  });
 }
 
 }  // namespace shoal::keyspace

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "keyspace/keyspace.h"
+#include "types/string.h"
 
 namespace shoal::keyspace {
 
@@ -13,8 +14,32 @@ inline constexpr int64_t kKeepExpiry = -1;
 const shm::Entry* set_string(Transaction& tx, const Key& key, const shm::Entry* existing, Bytes value,
                              int64_t expires_ms) noexcept;
 
+// The same for a value that fill(from, char* place, bytes) writes part by part, in their order and before the old value
+// goes: it may be read from.
+template <typename Fill>
+const shm::Entry* set_filled(Transaction& tx, const Key& key, const shm::Entry* existing, uint64_t bytes,
+                             int64_t expires_ms, Fill&& fill) noexcept;
+
 // Overwrites `value` at `offset` of a string (zero bytes fill a gap), or appends with offset = its length.
 const shm::Entry* write_range(Transaction& tx, const Key& key, const shm::Entry& entry, uint64_t offset,
                               Bytes value) noexcept;
+
+// Parts of set_filled().
+bool fits_inline(const Key& key, uint64_t value_bytes) noexcept;
+const shm::Entry* set_blob(Transaction& tx, const Key& key, const shm::Entry* existing, const shm::BlobRoot& blob,
+                           int64_t expires_ms) noexcept;
+
+template <typename Fill>
+const shm::Entry* set_filled(Transaction& tx, const Key& key, const shm::Entry* existing, uint64_t bytes,
+                             int64_t expires_ms, Fill&& fill) noexcept {
+  tx.set_home(key.shard);
+  if (fits_inline(key, bytes)) {
+    char value[string::kInlineEntryMax];
+    fill(uint64_t{0}, value, bytes);
+    return set_string(tx, key, existing, {value, bytes}, expires_ms);
+  }
+  const shm::BlobRoot blob = string::fill_blob(tx, bytes, fill);
+  return blob.first == 0 ? nullptr : set_blob(tx, key, existing, blob, expires_ms);
+}
 
 }  // namespace shoal::keyspace

@@ -31,12 +31,13 @@ struct WaitQueue {
   uint64_t hash;         // in Shard::waiters
   uint64_t first, last;  // waiters
   uint32_t woken;        // how many of them are
-  uint16_t key_bytes;
+  uint32_t key_bytes;
   uint8_t database;
   uint8_t kind;  // Type of the elements waited for
+  uint8_t padding[6];
   // key bytes follow
 };
-SHOAL_SHM_RECORD(WaitQueue, 32);
+SHOAL_SHM_RECORD(WaitQueue, 40);
 struct Waiter {
   uint64_t queue, previous, next;
   uint64_t ticket;  // of the blocked call: unique in its process

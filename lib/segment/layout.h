@@ -175,7 +175,7 @@ SHOAL_SHM_RECORD(DictRoot, 24);
 
 // ---- Shard ----------------------------------------------------------------------------------------------------------
 inline constexpr uint32_t kClassCount = 48;  // room; transaction/size_class.h says how many are in use
-inline constexpr uint32_t kDeletedCount = 256;
+inline constexpr uint32_t kCreatedCount = 256;
 
 struct alignas(64) Shard {
   // What a reader touches, in one cache line.
@@ -200,7 +200,7 @@ struct alignas(64) Shard {
   uint64_t log_head, log_tail;                // the place of the persistence log's chunks
   uint64_t queue_numbers;                     // last number given to a task, lease, holder or incarnation of a queue
   uint64_t reserved2[9];
-  Cell<uint64_t> deleted[kDeletedCount];  // version of an absent key: the sequence of the last removal, by hash
+  Cell<uint64_t> created[kCreatedCount];  // version of an absent key: that of the last key of its hash to come to be
 };
 SHOAL_SHM_RECORD(Shard, 3136);
 static_assert(offsetof(Shard, class_pages) == 64);
@@ -255,7 +255,7 @@ constexpr uint32_t abi_hash() noexcept {
                             offsetof(Shard, sequence),
                             offsetof(Shard, keys),
                             offsetof(Shard, channels),
-                            offsetof(Shard, deleted),
+                            offsetof(Shard, created),
                             offsetof(Header, committed),
                             offsetof(Header, state),
                             kPageBytes,

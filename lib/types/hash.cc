@@ -23,14 +23,9 @@ const Dict::Slot* find_slot(const Segment& segment, const HashRoot& root, uint64
 }
 
 // A block with field and value, not in the dict yet; 0 when memory ran out.
-uint64_t create_field(Transaction& tx, Bytes field, Bytes value, uint64_t& pieces) noexcept {
-  StoredBytes stored{value, {0, 0, 0}};
-  const bool blob = value.size() > kInsideMax;
-  if (blob) {
-    stored.blob = string::create_blob(tx, &value, 1);
-    if (tx.failed()) return 0;
-    pieces = stored.blocks();
-  }
+uint64_t create_field(Transaction& tx, Bytes field, const StoredBytes& stored) noexcept {
+  const Bytes value = stored.inside;
+  const bool blob = stored.is_blob();
   auto* block = tx.create<HashField>(sizeof(HashField) + field.size() + (blob ? sizeof(BlobRoot) : value.size()));
   if (block == nullptr) return 0;
   *block = {static_cast<uint32_t>(field.size()), blob ? kBlobValue : static_cast<uint32_t>(value.size())};
@@ -81,10 +76,11 @@ Stored store(Transaction& tx, const HashRoot& root, Bytes field, Bytes value) no
   const Dict::Slot* slot = find_slot(segment, root, hash, field);
   if (slot != nullptr && overwrite(tx, Dict::item_of(*slot), value))
     return tx.failed() ? Stored::kNoMemory : Stored::kReplaced;
-  uint64_t pieces = 0;
-  const uint64_t item = create_field(tx, field, value, pieces);
+  StoredBytes stored{value, {0, 0, 0}};
+  if (value.size() > kInsideMax) stored.blob = string::create_blob(tx, &value, 1);
+  const uint64_t item = tx.failed() ? 0 : create_field(tx, field, stored);
   if (item == 0) return Stored::kNoMemory;
-  if (pieces > 0) tx.edit(root.pieces) += pieces;
+  if (stored.is_blob()) tx.edit(root.pieces) += stored.blocks();
   if (slot == nullptr) {
     Dict::insert(tx, root.fields, hash, item, field_hash);
     return tx.failed() ? Stored::kNoMemory : Stored::kNew;
@@ -156,6 +152,20 @@ bool check(const Segment& segment, const shm::Entry& entry, VisitBlock visit, vo
   return good && seen == count(root) && pieces == root.pieces;
 }
 
+bool copy(Transaction& tx, const shm::Entry& from, std::byte* value) noexcept {
+  auto& root = *reinterpret_cast<HashRoot*>(value);
+  std::memset(value, 0, sizeof root);
+  for_each(tx.segment(), from.root<HashRoot>(), [&](Bytes field, StoredBytes stored) {
+    if (tx.failed()) return;
+    if (stored.is_blob()) stored.blob = string::copy_blob(tx, stored.blob);
+    const uint64_t item = tx.failed() ? 0 : create_field(tx, field, stored);
+    if (item == 0) return;
+    root.pieces += stored.blocks();
+    Dict::insert(tx, root.fields, hash_of(tx.segment(), field), item, field_hash);
+  });
+  return !tx.failed();
+}
+
 // What Redis would say with its default limits: 512 fields, 64 bytes.
 const char* encoding(const Segment& segment, const shm::Entry& entry) noexcept {
   const auto& root = entry.root<HashRoot>();
@@ -167,6 +177,6 @@ const char* encoding(const Segment& segment, const shm::Entry& entry) noexcept {
 
 }  // namespace
 
-const TypeRow kRow{Type::kHash, "hash", sizeof(HashRoot), blocks, destroy, check, encoding};
+const TypeRow kRow{Type::kHash, "hash", sizeof(HashRoot), blocks, destroy, check, copy, encoding};
 
 }  // namespace shoal::hash

@@ -491,11 +491,23 @@ bool check(const Segment& segment, const shm::Entry& entry, VisitBlock visit, vo
   return before == root.tail && count == root.count && blocks == root.blocks;
 }
 
+bool copy(Transaction& tx, const shm::Entry& from, std::byte* value) noexcept {
+  auto& root = *reinterpret_cast<ListRoot*>(value);
+  std::memset(value, 0, sizeof root);
+  for (Cursor at = first(tx.segment(), from.root<ListRoot>()); !at.is_end() && !tx.failed();
+       at = next(tx.segment(), at)) {
+    StoredBytes stored = element(tx.segment(), at);
+    if (stored.is_blob()) stored.blob = string::copy_blob(tx, stored.blob);
+    if (!tx.failed()) push_stored(tx, root, End::kTail, stored);
+  }
+  return !tx.failed();
+}
+
 // Redis 7.0 knows no other.
 const char* encoding(const Segment&, const shm::Entry&) noexcept { return "quicklist"; }
 
 }  // namespace
 
-const TypeRow kRow{Type::kList, "list", sizeof(ListRoot), blocks, destroy, check, encoding};
+const TypeRow kRow{Type::kList, "list", sizeof(ListRoot), blocks, destroy, check, copy, encoding};
 
 }  // namespace shoal::list

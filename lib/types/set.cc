@@ -77,6 +77,15 @@ bool check(const Segment& segment, const shm::Entry& entry, VisitBlock visit, vo
 }
 
 // What Redis would say with its default limits: 512 integers, 64 bytes.
+bool copy(Transaction& tx, const shm::Entry& from, std::byte* value) noexcept {
+  auto& root = *reinterpret_cast<SetRoot*>(value);
+  std::memset(value, 0, sizeof root);
+  for_each(tx.segment(), from.root<SetRoot>(), [&](Bytes member) {
+    if (!tx.failed()) add(tx, root, member);
+  });
+  return !tx.failed();
+}
+
 const char* encoding(const Segment& segment, const shm::Entry& entry) noexcept {
   const auto& root = entry.root<SetRoot>();
   bool integers = count(root) <= 512;
@@ -86,6 +95,6 @@ const char* encoding(const Segment& segment, const shm::Entry& entry) noexcept {
 
 }  // namespace
 
-const TypeRow kRow{Type::kSet, "set", sizeof(SetRoot), blocks, destroy, check, encoding};
+const TypeRow kRow{Type::kSet, "set", sizeof(SetRoot), blocks, destroy, check, copy, encoding};
 
 }  // namespace shoal::set

@@ -31,9 +31,6 @@ struct RootOf<shm::SetRoot> {
   static constexpr Type type = Type::kSet;
 };
 
-// Members and fields lie in one block each, unlike values.
-inline constexpr uint64_t kMemberBytesMax = 1'000'000;
-
 namespace set {
 
 inline Bytes member_at(const Segment& segment, uint64_t member) noexcept {

@@ -233,6 +233,17 @@ bool check(const Segment& segment, const shm::Entry& entry, VisitBlock visit, vo
   return good;
 }
 
+bool copy(Transaction& tx, const shm::Entry& from, std::byte* value) noexcept {
+  auto& root = *reinterpret_cast<SortedSetRoot*>(value);
+  std::memset(value, 0, sizeof root);
+  uint64_t at = at_rank(tx.segment(), from.root<SortedSetRoot>(), 0);
+  for (; at != 0 && !tx.failed(); at = next(tx.segment(), at)) {
+    const Node& node = node_at(tx.segment(), at);
+    add(tx, root, node.member(), node.score);
+  }
+  return !tx.failed();
+}
+
 // What Redis would say with its default limits: 128 elements, 64 bytes.
 const char* encoding(const Segment& segment, const shm::Entry& entry) noexcept {
   const auto& root = entry.root<SortedSetRoot>();
@@ -246,6 +257,6 @@ const char* encoding(const Segment& segment, const shm::Entry& entry) noexcept {
 
 }  // namespace
 
-const TypeRow kRow{Type::kSortedSet, "zset", sizeof(SortedSetRoot), blocks, destroy, check, encoding};
+const TypeRow kRow{Type::kSortedSet, "zset", sizeof(SortedSetRoot), blocks, destroy, check, copy, encoding};
 
 }  // namespace shoal::sorted_set

@@ -48,6 +48,13 @@ bool is_integer(Bytes text) noexcept {
                      [](char c) { return c >= '0' && c <= '9'; });
 }
 
+bool copy(Transaction& tx, const shm::Entry& from, std::byte* root) noexcept {
+  if (from.info().encoding == Encoding::kInline) return true;
+  const BlobRoot blob = copy_blob(tx, from.root<BlobRoot>());
+  std::memcpy(root, &blob, sizeof blob);
+  return blob.first != 0;
+}
+
 const char* encoding(const Segment&, const shm::Entry& entry) noexcept {
   const EntryMeta m = entry.info();
   if (m.encoding == Encoding::kBlob) return "raw";
@@ -65,7 +72,7 @@ uint64_t create_piece(Transaction& tx, uint64_t room) noexcept {
 
 }  // namespace
 
-const TypeRow kRow{Type::kString, "string", 0, blocks, destroy, check, encoding};
+const TypeRow kRow{Type::kString, "string", 0, blocks, destroy, check, copy, encoding};
 
 uint64_t length(const shm::Entry& entry) noexcept {
   const EntryMeta m = entry.info();
@@ -96,6 +103,24 @@ BlobRoot create_blob(Transaction& tx, const Bytes* parts, size_t count) noexcept
     }
   }
   return root;
+}
+
+BlobRoot copy_blob(Transaction& tx, const BlobRoot& blob) noexcept {
+  const BlobPiece* from = tx.segment().pointer<BlobPiece>(blob.first);
+  uint64_t passed = 0;  // bytes of *from that were copied
+  return fill_blob(tx, blob.bytes, [&](uint64_t, char* place, uint64_t bytes) {
+    while (bytes > 0) {
+      if (passed == from->bytes) {
+        from = tx.segment().pointer<BlobPiece>(from->next);
+        passed = 0;
+      }
+      const uint64_t part = std::min(bytes, from->bytes - passed);
+      std::memcpy(place, reinterpret_cast<const char*>(from + 1) + passed, part);
+      place += part;
+      passed += part;
+      bytes -= part;
+    }
+  });
 }
 
 void append_blob(Transaction& tx, const BlobRoot& root, Bytes bytes) noexcept {

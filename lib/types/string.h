@@ -53,6 +53,27 @@ void for_each_piece(const Segment& segment, const shm::Entry& entry, uint64_t fr
   }
 }
 
+// Builds a blob of bytes > 0: fill(from, char* place, bytes) writes [from, from + bytes) of it to fresh memory, a piece
+// at a time, in order. root.first = 0 when the transaction failed.
+template <typename Fill>
+shm::BlobRoot fill_blob(Transaction& tx, uint64_t bytes, Fill&& fill) noexcept {
+  shm::BlobRoot root{0, 0, 0};
+  while (root.bytes < bytes) {
+    const uint64_t part = bytes - root.bytes < kPieceBytes ? bytes - root.bytes : kPieceBytes;
+    auto* piece = tx.create<shm::BlobPiece>(sizeof(shm::BlobPiece) + part);
+    if (piece == nullptr) return {0, 0, 0};
+    *piece = {0, part};
+    fill(root.bytes, reinterpret_cast<char*>(piece + 1), part);
+    const uint64_t next = tx.offset_of(piece);
+    (root.last == 0 ? root.first : reinterpret_cast<shm::BlobPiece*>(tx.fresh(root.last))->next) = next;
+    root.last = next;
+    root.bytes += part;
+  }
+  return root;
+}
+// A blob of the same bytes, in pieces of its own.
+shm::BlobRoot copy_blob(Transaction& tx, const shm::BlobRoot& blob) noexcept;
+
 // Builds a blob that holds `parts` one after the other; root.first = 0 when the transaction failed.
 shm::BlobRoot create_blob(Transaction& tx, const Bytes* parts, size_t count) noexcept;
 // Appends to a blob: behind the last piece's used bytes, then in new pieces.

@@ -25,6 +25,8 @@ struct TypeRow {
   bool (*destroy)(Transaction& tx, const shm::Entry& entry, uint32_t budget) noexcept;
   // Visits every block of the value. False if a visit said so or the structure is broken (lengths, order, counts).
   bool (*check)(const Segment& segment, const shm::Entry& entry, VisitBlock visit, void* context) noexcept;
+  // Gives a new entry, whose value area `value` is a bytewise copy of this one's, blocks of its own. False: no memory.
+  bool (*copy)(Transaction& tx, const shm::Entry& from, std::byte* value) noexcept;
   // What OBJECT ENCODING answers.
   const char* (*encoding)(const Segment& segment, const shm::Entry& entry) noexcept;
 };

@@ -14,12 +14,13 @@ class Generator:
         self.random = Random(seed)
         self.key_count = self.random.choice([3, 6, 12])
         self.member_count = self.random.choice([4, 12, 60, 300])
-        families = [STRINGS, GENERIC, LISTS, HASHES, SETS, SORTED_SETS]
+        families = [STRINGS, BITS, GENERIC, LISTS, HASHES, SETS, SORTED_SETS, SESSION]
         self.families = families if self.random.random() < 0.4 else self.random.sample(families, 2)
         self.big = self.random.random() < 0.25
         # Members of one score each, so that ranges by member are defined.
         self.one_score = self.random.random() < 0.3
         self.inside = False
+        self.ttls = 0
 
     def sequence(self, length: int) -> list[Words]:
         commands: list[Words] = []
@@ -45,8 +46,12 @@ class Generator:
         table = self.random.choice(self.families)
         make = self.random.choice(table)
         words = [word if isinstance(word, bytes) else str(word).encode() for word in make(self)]
+        if self.random.random() < 0.02:
+            return self.odd_command()
         roll = self.random.random()
         if words[0].endswith(b"SCAN"):  # a cursor that SCAN did not give is not defined
+            return words
+        if words[0] in BLOCKING:  # another time-out might be for ever
             return words
         if roll < 0.005 and len(words) > 1:
             words.pop(self.random.randrange(1, len(words)))
@@ -59,6 +64,19 @@ class Generator:
         if self.random.random() < 0.05:
             words[0] = words[0].lower()
         return words
+
+    def odd_command(self) -> Words:
+        """Any command with any number of arguments, most of them senseless."""
+        name = self.random.choice(ODD)
+        makers = [self.key, self.key, self.key, self.member, lambda: self.random.choice(OPTION_WORDS)]
+        if name in TIMED:  # a time that comes while both are at work would not come to both at once
+            makers += [lambda: b"%d" % self.pick(0, -1, 100_000, 3_000_000_000)]
+        else:
+            makers += [self.value, lambda: b"%d" % self.integer(), lambda: self.random.choice(OPTION_WORDS)]
+        return [
+            name,
+            *[self.random.choice(makers)() for _ in range(self.random.choice([0, 1, 1, 2, 2, 3, 3, 4, 5, 6]))],
+        ]
 
     # ---- Parts ----
 
@@ -115,6 +133,33 @@ class Generator:
     def lex_limit(self) -> bytes:
         return self.pick(b"-", b"+", b"[" + self.member(), b"(" + self.member(), b"[", b"(m")
 
+    def bit_offset(self):
+        return self.pick(0, 1, 7, 8, 9, 63, 100, 1000, 17_000, 600_000, self.random.randrange(200), -1, 2**32, "x")
+
+    def unit(self) -> str:
+        return self.pick("BIT", "BYTE", "bit", "x")
+
+    def field_type(self) -> str:
+        return self.pick("u8", "i8", "u1", "i1", "u5", "i13", "i64", "u63", "i64", "u32", "u64", "i65", "x", "u0")
+
+    def field_offset(self):
+        return self.pick(0, 1, 3, 8, 100, "#0", "#1", "#7", 17_000, "#70000", -1, "#-1", "x", "#")
+
+    def field_value(self):
+        # Not -(2**63): Redis's own overflow makes it the largest number of a narrow signed field, not the smallest.
+        return self.pick(0, 1, -1, 2, 127, 128, 255, 256, -128, -129, 2**62, 2**63 - 1, self.integer(), "x")
+
+    def odd_time(self):
+        return self.pick(0, -1, 100_000, "x", "9" * 19, 2**62, -(2**63), "1.5", "")
+
+    def expire_flag(self) -> bytes:
+        return self.pick(b"NX", b"XX", b"nx", b"x")
+
+    def new_ttl(self) -> int:
+        """For GT and LT: two equal ones differ by what the clock of one end moved in between."""
+        self.ttls += 2
+        return self.ttl() + self.ttls
+
     def ttl(self) -> int:
         return self.pick(100, 1000, 5000, 100_000)
 
@@ -153,6 +198,28 @@ STRINGS = [
     lambda g: ["MSETNX", *[word for _ in range(g.pick(1, 2)) for word in (g.key(), g.value())]],
 ]
 
+BITS = [
+    lambda g: ["SETBIT", g.key(), g.bit_offset(), g.pick(0, 1, 1, 1, 2, -1)],
+    lambda g: ["GETBIT", g.key(), g.bit_offset()],
+    lambda g: ["BITCOUNT", g.key(), *g.maybe(g.integer(), *g.maybe(g.integer(), *g.maybe(g.unit())), chance=0.6)],
+    lambda g: ["BITCOUNT", g.key(), g.integer(), g.integer(), g.unit()],
+    lambda g: [
+        "BITPOS",
+        g.key(),
+        g.pick(0, 1, 1, 0, 2),
+        *g.maybe(g.integer(), *g.maybe(g.integer(), *g.maybe(g.unit(), chance=0.5), chance=0.7), chance=0.6),
+    ],
+    lambda g: ["BITOP", g.pick("AND", "OR", "XOR", "not", "NAND"), g.key(), *g.keys()],
+    lambda g: ["BITOP", "NOT", g.key(), g.key()],
+    lambda g: ["BITFIELD", g.key(), *field_operations(g)],
+    lambda g: ["BITFIELD_RO", g.key(), *g.pick(["GET", g.field_type(), g.field_offset()], field_operations(g))],
+    lambda g: ["SET", g.key(), g.value()],
+    lambda g: ["SETRANGE", g.key(), g.pick(0, 1, 2000, 2047, 2100, 70_000), g.value()],
+    lambda g: ["GET", g.key()],
+    lambda g: ["APPEND", g.key(), g.value()],
+    lambda g: ["EXPIRE", g.key(), g.ttl()],
+]
+
 GENERIC = [
     lambda g: ["DEL", *g.keys()],
     lambda g: ["UNLINK", *g.keys()],
@@ -161,13 +228,24 @@ GENERIC = [
     lambda g: ["TYPE", g.key()],
     lambda g: ["RENAME", g.key(), g.key()],
     lambda g: ["RENAMENX", g.key(), g.key()],
-    lambda g: ["EXPIRE", g.key(), g.ttl(), *g.maybe(g.pick("NX", "XX", "GT", "LT"))],
+    lambda g: ["EXPIRE", g.key(), g.new_ttl(), *g.maybe(g.pick("NX", "XX", "GT", "LT"))],
     lambda g: ["PEXPIRE", g.key(), g.ttl() * 1000],
     lambda g: ["EXPIRE", g.key(), g.pick(-1, 0)],
     lambda g: ["EXPIREAT", g.key(), g.pick(1, 4_000_000_000)],
     lambda g: ["PEXPIREAT", g.key(), g.pick(1, 4_000_000_000_000)],
     lambda g: ["EXPIRETIME", g.key()],
     lambda g: ["PERSIST", g.key()],
+    lambda g: ["COPY", g.key(), g.key(), *g.maybe(*g.pick(["REPLACE"], ["DB", g.pick(0, 1, 15, 16, -1, "x")]))],
+    lambda g: ["COPY", g.key(), g.key(), *g.maybe("DB", 0), "REPLACE"],
+    lambda g: ["MOVE", g.key(), g.pick(0, 1, 1, 1, 16, -1, "x")],
+    lambda g: ["SELECT", g.pick(0, 0, 0, 1, 16, "x")],
+    lambda g: ["OBJECT", "ENCODING", "nosuch"],
+    lambda g: ["RANDOMKEY"],
+    lambda g: ["MEMORY", "USAGE", g.pick(g.key(), "nosuch"), *g.maybe("SAMPLES", g.pick(0, 5, -1, "x"))],
+    lambda g: seldom(g, [g.pick("FLUSHDB", "FLUSHALL"), *g.maybe(g.pick("SYNC", "ASYNC", "x"))], ["DBSIZE"]),
+    lambda g: ["PEXPIRETIME", g.key()],
+    lambda g: [g.pick("EXPIRE", "PEXPIRE", "EXPIREAT", "PEXPIREAT"), g.key(), g.odd_time(), *g.some(g.expire_flag, 2)],
+    lambda g: ["TYPE", g.key()],
     lambda g: ["TTL", g.key()],
     lambda g: ["PTTL", g.key()],
     lambda g: ["KEYS", g.glob()],
@@ -331,8 +409,51 @@ SORTED_SETS = [
 ]
 
 
+# What is about the session, and whole families that exist only as subcommands.
+SESSION = [
+    lambda g: ["PING", *g.maybe(g.value())],
+    lambda g: ["ECHO", g.value()],
+    lambda g: ["SELECT", g.pick(0, 1, 2, -1, 16, "x")],
+    lambda g: ["AUTH", *g.some(g.member, 2)],
+    lambda g: ["CLIENT", "SETNAME", g.pick("me", "a b", "", "x\ny")],
+    lambda g: ["CLIENT", "GETNAME"],
+    lambda g: ["CLIENT", g.pick("NOSUCH", "GETNAME", "SETNAME"), *g.some(g.member, 2)],
+    lambda g: ["CONFIG", g.pick("NOSUCH", "GET"), *g.maybe("no-such-option", chance=0.8)],
+    lambda g: ["OBJECT", g.pick("ENCODING", "NOSUCH"), *g.maybe("nosuch", *g.maybe("x"), chance=0.8)],
+    lambda g: ["MEMORY", g.pick("USAGE", "NOSUCH"), *g.maybe("nosuch", *g.maybe("x"), chance=0.8)],
+    lambda g: ["COMMAND", "COUNT", g.value()],
+    lambda g: ["PUBSUB", g.pick("NUMSUB", "NUMPAT", "CHANNELS", "NOSUCH"), *g.maybe(*g.some(g.member, 2), chance=0.5)],
+    lambda g: ["PUBLISH", g.member(), g.value()],
+    lambda g: ["WAIT", g.pick(0, 0, "x"), g.pick(0, 1, -1, "x")],
+    lambda g: [g.pick("CLIENT", "CONFIG", "OBJECT", "MEMORY", "PUBSUB")],
+    lambda g: ["NOSUCHCOMMAND", *g.maybe(g.value())],
+    lambda g: ["UNWATCH"],
+    lambda g: [g.pick("EXEC", "DISCARD", "UNWATCH", "DBSIZE", "RANDOMKEY"), *g.maybe(g.value(), chance=0.05)],
+    lambda g: ["WATCH", *g.keys()],
+    lambda g: ["SET", g.key(), g.value()],
+    lambda g: ["DEL", g.key()],
+    lambda g: seldom(g, ["FLUSHDB"], ["DBSIZE"]),
+]
+
+
+def field_operations(g: Generator) -> list:
+    words: list = []
+    for _ in range(g.pick(0, 1, 1, 2, 4)):
+        words += g.maybe("OVERFLOW", g.pick("WRAP", "SAT", "FAIL", "sat", "x"), chance=0.4)
+        words += g.pick(
+            ["GET", g.field_type(), g.field_offset()],
+            ["SET", g.field_type(), g.field_offset(), g.field_value()],
+            ["INCRBY", g.field_type(), g.field_offset(), g.field_value()],
+        )
+    return words
+
+
 def numbered(keys: list) -> list:
     return [len(keys), *keys]
+
+
+def seldom(g: Generator, words: list, instead: list) -> list:
+    return words if g.random.random() < 0.1 else instead
 
 
 def limit(g: Generator) -> list:
@@ -354,3 +475,25 @@ def weighted(g: Generator, words: list, keys: list) -> list:
 def blocking(g: Generator, instead: list, words: list) -> list:
     """Rarely, since each of them may wait."""
     return words if g.random.random() < 0.2 else instead
+
+
+OPTION_WORDS = (
+    b"NX XX GT LT CH INCR EX PX EXAT PXAT KEEPTTL GET PERSIST COUNT MATCH LIMIT WITHSCORES WITHVALUES BYSCORE REV "
+    b"WEIGHTS AGGREGATE SUM MIN MAX LEFT RIGHT BEFORE AFTER RANK MAXLEN REPLACE DB BIT BYTE inf -inf (1 [a - + nan "
+    b"0x10 1e5"
+).split()
+
+BLOCKING = b"BLPOP BRPOP BLMOVE BRPOPLPUSH BLMPOP BZPOPMIN BZPOPMAX BZMPOP WAIT".split()
+TIMED = b"SET GETEX SETEX PSETEX EXPIRE PEXPIRE EXPIREAT PEXPIREAT".split()
+
+# Not those that wait, answer from a clock or at random, or have effects beyond this connection's keys.
+ODD = (
+    b"APPEND BITCOUNT BITFIELD BITFIELD_RO BITOP BITPOS COPY DECR DECRBY DEL EXISTS EXPIRE EXPIREAT GET GETBIT "
+    b"GETDEL GETEX GETRANGE GETSET HDEL HEXISTS HGET HINCRBY HINCRBYFLOAT HLEN HMGET HMSET HSET HSETNX HSTRLEN "
+    b"INCR INCRBY INCRBYFLOAT LINDEX LINSERT LLEN LMOVE LMPOP LPOP LPOS LPUSH LPUSHX LRANGE LREM LSET LTRIM MGET "
+    b"MSET MSETNX PERSIST PEXPIRE PEXPIREAT PSETEX RENAME RENAMENX RPOP RPOPLPUSH RPUSH RPUSHX SADD SCARD "
+    b"SDIFFSTORE SET SETBIT SETEX SETNX SETRANGE SINTERCARD SINTERSTORE SISMEMBER SMISMEMBER SMOVE SREM STRLEN "
+    b"SUBSTR SUNIONSTORE TOUCH TYPE UNLINK ZADD ZCARD ZCOUNT ZINCRBY ZINTERCARD ZINTERSTORE ZMPOP ZMSCORE ZPOPMAX "
+    b"ZPOPMIN ZRANGE ZRANGEBYSCORE ZRANGESTORE ZRANK ZREM ZREMRANGEBYRANK ZREMRANGEBYSCORE ZREVRANGE "
+    b"ZREVRANGEBYSCORE ZREVRANK ZSCORE ZUNIONSTORE ZDIFFSTORE ZDIFF"
+).split()

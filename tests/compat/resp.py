@@ -53,6 +53,17 @@ def read_reply(stream: BinaryIO) -> Any:
     return Kind((names[kind], rest))
 
 
+def batches(encoded: list[bytes]) -> list[list[bytes]]:
+    """Few at once, and less than a pipe holds: who wrote them can read while the other side still writes replies. One
+    that is longer goes alone: it is read as a whole before its reply is written."""
+    result: list[list[bytes]] = []
+    for each in encoded:
+        if not result or len(result[-1]) == 16 or sum(map(len, result[-1])) + len(each) > 32_768:
+            result.append([])
+        result[-1].append(each)
+    return result
+
+
 class End:
     """One side: send commands, read as many replies."""
 
@@ -61,9 +72,8 @@ class End:
 
     def run(self, commands: list[list[bytes]]) -> list[Any]:
         replies: list[Any] = []
-        for at in range(0, len(commands), 16):  # few at once: neither side's buffers fill up
-            batch = commands[at : at + 16]
-            self.writer.write(b"".join(encode(words) for words in batch))
+        for batch in batches([encode(words) for words in commands]):
+            self.writer.write(b"".join(batch))
             self.writer.flush()
             replies += [read_reply(self.reader) for _ in batch]
         return replies

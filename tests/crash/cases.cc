@@ -58,7 +58,23 @@ const std::vector<Case> kCases = {
     {"MSETNX in several shards", "", "MSETNX a 1 b 2 c 3 d 4"},
     {"MSETNX that does nothing", "SET c 3", "MSETNX a 1 b 2 c 3 d 4"},
 
+    {"SETBIT in place", "SET a xyz", "SETBIT a 3 1"},
+    {"SETBIT behind the end", "SET a 1", "SETBIT a 100 1"},
+    {"SETBIT in a blob", "SET a ~9000", "SETBIT a 100 1"},
+    {"BITFIELD", "SET a 1", "BITFIELD a SET u8 0 255 INCRBY u16 #3 5"},
+    {"BITOP of a blob into itself", "SET a ~9000; SET b xyz", "BITOP XOR a a b"},
+    {"BITOP that removes its target", "SET c 1", "BITOP AND c a b"},
+
     // Keys of any type
+    {"SET of a long key", "", "SET ~70000 1"},
+    {"RENAME of a long key", "SET ~70000 1 PX 10000000", "RENAME ~70000 ~80000"},
+    {"EXPIRE that moves the entry of a long key", "SET ~70000 1", "EXPIRE ~70000 1000"},
+    {"COPY of a string with an expiry", "SET a ~100 PX 10000000", "COPY a b"},
+    {"COPY of a blob over a blob of another database", "SET a ~9000; SELECT 3; SET b ~5000; SELECT 0", "COPY a b DB 3 REPLACE"},
+    {"COPY of a list", "RPUSH a 1 ~3000 2", "COPY a b"},
+    {"COPY of a hash", "HSET a f 1 g ~3000", "COPY a b"},
+    {"COPY of a set", "SADD a x y z", "COPY a b"},
+    {"COPY of a sorted set", "ZADD a 1 x 2 y 3 z", "COPY a b"},
     {"DEL a key", "SET a 1", "DEL a"},
     {"DEL several keys of several shards", "SET a 1; SET b ~90; SET c 3; SET d ~5000", "DEL a b c d e"},
     {"DEL a blob that is freed lazily", "SET a ~700000", "DEL a"},

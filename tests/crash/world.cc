@@ -249,9 +249,9 @@ std::string look(const std::shared_ptr<Process>& process) {
     });
     for (const std::string& line : look_at_queues(segment, shard)) lines.push_back("~" + line);
     for (const std::string& line : look_at_channels(segment, shard)) lines.push_back("~" + line);
-    uint64_t deleted = 14695981039346656037u;
-    for (const auto& version : segment.shard(shard).deleted) deleted = (deleted ^ version.load()) * 1099511628211u;
-    lines.push_back("~shard " + std::to_string(shard) + " deleted " + std::to_string(deleted));
+    uint64_t created = 14695981039346656037u;
+    for (const auto& version : segment.shard(shard).created) created = (created ^ version.load()) * 1099511628211u;
+    lines.push_back("~shard " + std::to_string(shard) + " created " + std::to_string(created));
   }
   std::sort(lines.begin(), lines.end());
   std::string text;

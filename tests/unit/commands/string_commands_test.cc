@@ -100,6 +100,20 @@ TEST_F(StringCommands, ScanVisitsEveryKeyOnce) {
   EXPECT_EQ(seen, 500);
 }
 
+TEST_F(StringCommands, ErrorThatQuotesALineBreakIsOneLine) {
+  EXPECT_EQ(r.run({"NO\r\nSUCH", "a\nb"}),
+            "(error) ERR unknown command 'NO  SUCH', with args beginning with: 'a b' ");
+}
+
+TEST_F(StringCommands, ExecWithArgumentsEndsItsTransaction) {
+  r("MULTI");
+  r("SET a 1");
+  EXPECT_EQ(r("EXEC now"),
+            "(error) EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command");
+  EXPECT_EQ(r("EXEC"), "(error) ERR EXEC without MULTI");
+  EXPECT_EQ(r("EXISTS a"), "0");
+}
+
 TEST_F(StringCommands, ExecRunsAllOrNothingUnderWatch) {
   TestSession other(segment_);
   r("SET a 1");

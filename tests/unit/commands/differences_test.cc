@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT
+// What docs/COMMANDS.md says of the differences from Redis. A test that fails here means that the text is wrong now.
+#include "commands/command.h"
+#include "support/redis_session.h"
+
+namespace shoal {
+namespace {
+
+class Differences : public ::testing::Test {
+ protected:
+  TestSegment segment_;
+  TestSession r_{segment_};
+};
+
+TEST_F(Differences, CommandsThatAreNotThereAreUnknown) {
+  for (const char* name : {"EVAL",      "EVALSHA",  "FUNCTION",    "FCALL",       "SCRIPT",     "XADD",  "XREAD",
+                           "GEOADD",    "PFADD",    "SORT",        "SORT_RO",     "LCS",        "DUMP",  "RESTORE",
+                           "SWAPDB",    "SPUBLISH", "SSUBSCRIBE",  "SUBSCRIBE",   "PSUBSCRIBE", "ACL",   "CLUSTER",
+                           "REPLICAOF", "MODULE",   "MONITOR",     "SLOWLOG",     "LATENCY",    "DEBUG", "SAVE",
+                           "BGSAVE",    "SHUTDOWN", "CLIENT|LIST", "CLIENT|KILL", "CONFIG|SET"}) {
+    EXPECT_EQ(find_command(name), nullptr) << name;
+  }
+}
+
+TEST_F(Differences, FullSegmentAnswersOomAndChangesNothing) {
+  const std::string half(40'000'000, 'v');
+  EXPECT_EQ(r_.run({"SET", "a", half}), "OK");
+  EXPECT_EQ(r_.run({"SET", "b", half}).substr(0, 11), "(error) OOM");
+  EXPECT_EQ(r_("EXISTS a b"), "1");
+  EXPECT_EQ(r_("STRLEN a"), "40000000");
+}
+
+TEST_F(Differences, ChannelNamesAreLimited) {
+  EXPECT_EQ(r_.run({"PUBLISH", std::string(65'535, 'c'), "x"}).substr(0, 7), "0");
+  EXPECT_EQ(r_.run({"PUBLISH", std::string(65'536, 'c'), "x"}).substr(0, 7), "(error)");
+}
+
+TEST_F(Differences, UnlinkAndFlushWithAnyWordDoTheSame) {
+  for (const char* line : {"DEL a", "UNLINK a", "FLUSHDB SYNC", "FLUSHDB ASYNC", "FLUSHALL SYNC", "FLUSHALL ASYNC"}) {
+    r_.run({"SET", "a", std::string(1'000'000, 'v')});
+    r_(line);
+    EXPECT_EQ(r_("EXISTS a"), "0") << line;
+    EXPECT_EQ(r_("DBSIZE"), "0") << line;
+  }
+}
+
+TEST_F(Differences, WhatIsAboutAServerIsAnsweredAsSaid) {
+  EXPECT_EQ(r_("AUTH secret").substr(0, 16), "(error) ERR AUTH");
+  EXPECT_EQ(r_("CONFIG GET maxmemory"), "{}");
+  EXPECT_EQ(r_("WAIT 3 0"), "0");
+  r_("SET a 1");
+  EXPECT_EQ(r_("TOUCH a b"), "1");
+  const std::string info = r_("INFO");
+  for (const char* section : {"# Server", "# Clients", "# Memory", "# Keyspace", "redis_version:7.0"})
+    EXPECT_NE(info.find(section), std::string::npos) << section;
+}
+
+TEST_F(Differences, MemoryUsageCountsTheBlocksOfTheValue) {
+  EXPECT_EQ(r_("MEMORY USAGE a"), "(nil)");
+  r_("SET a 1");
+  EXPECT_EQ(r_("MEMORY USAGE a"), "32");
+  r_.run({"SET", "a", std::string(1'000'000, 'v')});
+  EXPECT_GE(std::stoul(r_("MEMORY USAGE a")), 1'000'000u);
+  EXPECT_LT(std::stoul(r_("MEMORY USAGE a")), 1'100'000u);
+}
+
+}  // namespace
+}  // namespace shoal
