@@ -218,7 +218,7 @@ const Entry* set_expiry(Transaction& tx, const Key& key, const Entry& entry, int
 }
 
 uint64_t version(const Segment& segment, const Key& key, int64_t now_ms) noexcept {
-  const Entry* entry = find_for_read(segment, key, now_ms);
+  const Entry* entry = find_for_read(segment, key, [now_ms] { return now_ms; });
   return entry == nullptr ? kAbsent | created_version(segment, key).load() : entry->version.load();
 }
 
