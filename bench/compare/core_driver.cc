@@ -36,16 +36,25 @@ class Keys {
   }
   size_t count() const { return count_; }
   std::string_view operator[](size_t index) const { return {&bytes_[index * kKeyBytes], kKeyBytes}; }
-  std::string_view random() {  // xorshift64: Marsaglia 2003
+  // Draws so many keys and writes them one behind the other, before the clock starts: in a program a key's bytes have
+  // just been made, and fetching them from a table of all keys would cost as much as the operation.
+  void draw(size_t count) {
+    drawn_.resize(count * kKeyBytes);
+    for (size_t i = 0; i < count; ++i) std::memcpy(&drawn_[i * kKeyBytes], &bytes_[random() * kKeyBytes], kKeyBytes);
+    next_ = 0;
+  }
+  std::string_view next() { return {&drawn_[next_++ * kKeyBytes], kKeyBytes}; }
+
+ private:
+  size_t random() {  // xorshift64: Marsaglia 2003
     state_ ^= state_ << 13;
     state_ ^= state_ >> 7;
     state_ ^= state_ << 17;
-    return (*this)[state_ % count_];
+    return state_ % count_;
   }
 
- private:
-  size_t count_;
-  std::vector<char> bytes_;
+  size_t count_, next_ = 0;
+  std::vector<char> bytes_, drawn_;
   uint64_t state_ = 88172645463325252u;
 };
 
@@ -83,12 +92,12 @@ class ShoalSide {
   void get(size_t count) {
     std::string value;
     for (size_t i = 0; i < count; ++i) {
-      auto found = client_.get(keys_.random(), value);
+      auto found = client_.get(keys_.next(), value);
       if (!found.ok() || !found.value()) stop("a key is missing");
     }
   }
   void set(size_t count) {
-    for (size_t i = 0; i < count; ++i) check(client_.set(keys_.random(), value_text()));
+    for (size_t i = 0; i < count; ++i) check(client_.set(keys_.next(), value_text()));
   }
   Keys& keys_;
   shoal::Client client_;
@@ -115,7 +124,7 @@ class PrivateSide {
     return [this](size_t count) {
       std::string value;
       for (size_t i = 0; i < count; ++i) {
-        const auto* entry = shoal::keyspace::find(*segment_, shoal::keyspace::make_key(*segment_, 0, keys_.random()));
+        const auto* entry = shoal::keyspace::find(*segment_, shoal::keyspace::make_key(*segment_, 0, keys_.next()));
         if (entry == nullptr) stop("a key is missing");
         value.assign(reinterpret_cast<const char*>(entry->value()), entry->info().value_bytes);
       }
@@ -170,7 +179,7 @@ class RedisSide {
   void run(size_t count, size_t batch, void (RedisSide::*append_one)(std::string_view)) {
     for (; count > 0; count -= std::min(batch, count)) {
       const size_t now = std::min(batch, count);
-      for (size_t i = 0; i < now; ++i) (this->*append_one)(keys_.random());
+      for (size_t i = 0; i < now; ++i) (this->*append_one)(keys_.next());
       drain(now);
     }
   }
@@ -179,13 +188,14 @@ class RedisSide {
 };
 
 template <typename Side>
-int serve(Side&& side) {
+int serve(Side&& side, Keys& keys) {
   std::cout << "ready" << std::endl;
   std::string name;
   size_t count;
   while (std::cin >> name >> count) {
     const Operation operation = side.operation(name);
     if (!operation) stop("this side has no operation " + name);
+    keys.draw(count);
     const auto begin = std::chrono::steady_clock::now();
     operation(count);
     const std::chrono::duration<double, std::nano> elapsed = std::chrono::steady_clock::now() - begin;
@@ -200,8 +210,8 @@ int main(int argc, char** argv) {
   if (argc < 4) stop("usage: shoal_bench_driver shoal|private|redis ADDRESS KEYS [FIRST_KEY]");
   const std::string side = argv[1], address = argv[2];
   Keys keys(std::stoul(argv[3]), argc > 4 ? std::stoul(argv[4]) : 0);
-  if (side == "shoal") return serve(ShoalSide(address, keys));
-  if (side == "private") return serve(PrivateSide(address, keys));
-  if (side == "redis") return serve(RedisSide(address, keys));
+  if (side == "shoal") return serve(ShoalSide(address, keys), keys);
+  if (side == "private") return serve(PrivateSide(address, keys), keys);
+  if (side == "redis") return serve(RedisSide(address, keys), keys);
   stop("no side " + side);
 }
