@@ -144,14 +144,13 @@ bool look_once(const Segment& segment, const Name& name, LookUp& found) noexcept
   std::atomic_thread_fence(std::memory_order_acquire);
   const Snapshot snapshot(segment, shard);
   if (!snapshot.open()) return false;
-  uint64_t item = 0;
   const auto match = [&](uint64_t offset) {
-    if (offset % 8 != 0 || !segment.contains(offset, sizeof(shm::Channel) + name.text.size())) return false;
+    if (!segment.contains(offset, sizeof(shm::Channel) + name.text.size())) return false;
     const auto& channel = *segment.pointer<shm::Channel>(offset);
     return channel.kind.load() == static_cast<uint32_t>(name.kind) && channel.name_bytes.load() == name.text.size() &&
            snapshot.equals(offset + sizeof(shm::Channel), name.text.data(), name.text.size());
   };
-  const Dict::Found result = Dict::find(snapshot, segment, shard.channels, name.hash, item, match);
+  const auto [result, item] = Dict::find(snapshot, shard.channels, name.hash, match);
   if (result == Dict::Found::kTorn) return false;
   if (result == Dict::Found::kYes) {
     const auto& channel = *segment.pointer<shm::Channel>(item);

@@ -65,13 +65,20 @@ class Snapshot {
     value = load_word(offset);
     return true;
   }
+  // The record at an offset that contains_aligned() has let pass; only its Cells may be loaded.
+  template <typename T>
+  const T& cells(uint64_t offset) const noexcept {
+    return *reinterpret_cast<const T*>(base_ + offset);
+  }
+  // The word at a multiple of 8 that lies in what contains() has let pass.
+  uint64_t known_word(uint64_t offset) const noexcept { return load_word(offset); }
   // Copies bytes from a multiple of 8 that lies, with them, in what contains() has let pass.
   void copy(uint64_t offset, uint64_t bytes, char* target) const noexcept {
     for (; bytes >= 16; bytes -= 16, offset += 16, target += 16) {
       const uint64_t words[2] = {load_word(offset), load_word(offset + 8)};
       std::memcpy(target, words, 16);
     }
-    if (bytes > 0) copy_rest(offset, bytes, target);
+    if (bytes > 0) copy_rest(base_ + offset, bytes, target);
   }
   // Whether the bytes there equal `expected`.
   bool equals(uint64_t offset, const char* expected, uint64_t bytes) const noexcept {
@@ -81,31 +88,33 @@ class Snapshot {
       std::memcpy(words, expected, 16);
       difference |= (words[0] ^ load_word(offset)) | (words[1] ^ load_word(offset + 8));
     }
-    if (bytes > 0) difference |= difference_of_rest(offset, expected, bytes);
+    if (bytes > 0) difference |= difference_of_rest(base_ + offset, expected, bytes);
     return difference == 0;
   }
 
  private:
   // What is loaded ends with its word: everything in the extents is made of whole words.
-  uint64_t load_word(uint64_t offset) const noexcept {
-    return __atomic_load_n(reinterpret_cast<const uint64_t*>(base_ + offset), __ATOMIC_RELAXED);
+  static uint64_t load_word(const std::byte* place) noexcept {
+    return __atomic_load_n(reinterpret_cast<const uint64_t*>(place), __ATOMIC_RELAXED);
   }
+  uint64_t load_word(uint64_t offset) const noexcept { return load_word(base_ + offset); }
 
-  // Fewer than 16 bytes: functions of their own, so that what calls them keeps its registers.
-  [[gnu::noinline]] void copy_rest(uint64_t offset, uint64_t bytes, char* target) const noexcept {
-    for (; bytes > 0; offset += 8, target += 8) {
-      const uint64_t word = load_word(offset), part = bytes < 8 ? bytes : 8;
+  // Fewer than 16 bytes: functions of their own that know nothing of the snapshot, which so stays in registers.
+  [[gnu::noinline]] static void copy_rest(const std::byte* from, uint64_t bytes, char* target) noexcept {
+    for (; bytes > 0; from += 8, target += 8) {
+      const uint64_t word = load_word(from), part = bytes < 8 ? bytes : 8;
       std::memcpy(target, &word, part);
       bytes -= part;
     }
   }
-  [[gnu::noinline]] uint64_t difference_of_rest(uint64_t offset, const char* expected, uint64_t bytes) const noexcept {
+  [[gnu::noinline]] static uint64_t difference_of_rest(const std::byte* from, const char* expected,
+                                                       uint64_t bytes) noexcept {
     uint64_t difference = 0;
-    for (; bytes > 0; offset += 8, expected += 8) {
+    for (; bytes > 0; from += 8, expected += 8) {
       const uint64_t part = bytes < 8 ? bytes : 8;
       uint64_t word = 0;
       std::memcpy(&word, expected, part);
-      difference |= (word ^ load_word(offset)) << (64 - 8 * part);
+      difference |= (word ^ load_word(from)) << (64 - 8 * part);
       bytes -= part;
     }
     return difference;

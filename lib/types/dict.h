@@ -125,10 +125,15 @@ class Dict {
   // ---- Without the lock ----
 
   enum class Found { kNo, kYes, kTorn };
+  struct Sought {
+    Found found;
+    uint64_t item;  // of kYes
+  };
+  // kFirstBucket follows no chain and says kTorn where there is one: a loop less in what is inlined on the hot path.
+  enum class Reach { kFirstBucket, kChain };
   // Like find(), on private copies; `match(offset)` must only use the snapshot. kTorn: try again.
-  template <typename Match>
-  static Found find(const Snapshot& snapshot, const Segment& segment, const shm::DictRoot& root, uint64_t hash,
-                    uint64_t& item, Match&& match) noexcept;
+  template <Reach kReach = Reach::kChain, typename Match>
+  static Sought find(const Snapshot& snapshot, const shm::DictRoot& root, uint64_t hash, const Match& match) noexcept;
 
   static uint32_t bucket_of(uint64_t hash, uint32_t buckets) noexcept {
     const uint32_t low = std::bit_floor(buckets);
@@ -168,11 +173,7 @@ class Dict {
   }
 
   template <typename Match>
-  static Found find_in_bucket(const Snapshot& snapshot, const Segment& segment, uint64_t& place, uint64_t hash,
-                              uint64_t& item, Match& match) noexcept;
-  template <typename Match>
-  static Found find_in_overflow(const Snapshot& snapshot, const Segment& segment, uint64_t place, uint64_t hash,
-                                uint64_t& item, Match& match) noexcept;
+  static Sought find_in_bucket(const Snapshot& snapshot, uint64_t place, uint64_t hash, const Match& match) noexcept;
 
   static void grow(Transaction& tx, const shm::DictRoot& root, ItemHash item_hash) noexcept;
   static bool shrink(Transaction& tx, const shm::DictRoot& root) noexcept;
@@ -183,48 +184,39 @@ class Dict {
   friend class DictCheck;
 };
 
-template <typename Match>
-[[gnu::always_inline]] inline Dict::Found Dict::find(const Snapshot& snapshot, const Segment& segment,
-                                                     const shm::DictRoot& root, uint64_t hash, uint64_t& item,
-                                                     Match&& match) noexcept {
+template <Dict::Reach kReach, typename Match>
+[[gnu::always_inline]] inline Dict::Sought Dict::find(const Snapshot& snapshot, const shm::DictRoot& root,
+                                                      uint64_t hash, const Match& match) noexcept {
   const uint32_t buckets = root.buckets, depth = root.depth;
-  if (buckets == 0) return Found::kNo;
-  if (buckets > kBucketsMax) return Found::kTorn;
+  if (buckets == 0) return {Found::kNo, 0};
+  if (buckets > kBucketsMax) return {Found::kTorn, 0};
   const uint32_t number = bucket_of(hash, buckets);
   uint64_t place = root.table;
   if (depth == 2 && !snapshot.word(place + uint64_t{number / (kBucketsPerSegment * kFanout)} * 8, place))
-    return Found::kTorn;
+    return {Found::kTorn, 0};
   if (depth >= 1 && !snapshot.word(place + uint64_t{number / kBucketsPerSegment % kFanout} * 8, place))
-    return Found::kTorn;
+    return {Found::kTorn, 0};
   place += uint64_t{depth == 0 ? number : number % kBucketsPerSegment} * sizeof(shm::Bucket);
-  const Found found = find_in_bucket(snapshot, segment, place, hash, item, match);
-  if (__builtin_expect(found != Found::kNo || place == 0, 1)) return found;
-  return find_in_overflow(snapshot, segment, place, hash, item, match);
+  for (uint32_t steps = 0; steps < kTraversalStepsMax; ++steps) {
+    const Sought sought = find_in_bucket(snapshot, place, hash, match);
+    if (sought.found != Found::kNo || sought.item == 0) return sought;
+    if constexpr (kReach == Reach::kFirstBucket) break;
+    place = sought.item;
+  }
+  return {Found::kTorn, 0};
 }
 
-// Looks into the bucket at `place` and moves on to the next one of its chain.
+// kNo comes with the next bucket of the chain in place of an item.
 template <typename Match>
-[[gnu::always_inline]] inline Dict::Found Dict::find_in_bucket(const Snapshot& snapshot, const Segment& segment,
-                                                               uint64_t& place, uint64_t hash, uint64_t& item,
-                                                               Match& match) noexcept {
-  if (!snapshot.contains_aligned(place, sizeof(shm::Bucket))) return Found::kTorn;
-  const auto& bucket = *segment.pointer<shm::Bucket>(place);
+[[gnu::always_inline]] inline Dict::Sought Dict::find_in_bucket(const Snapshot& snapshot, uint64_t place, uint64_t hash,
+                                                                const Match& match) noexcept {
+  if (!snapshot.contains_aligned(place, sizeof(shm::Bucket))) return {Found::kTorn, 0};
+  const auto& bucket = snapshot.cells<shm::Bucket>(place);
   for (uint32_t mask = matching_slots(bucket, hash); mask != 0; mask &= mask - 1) {
-    item = item_of(bucket.slots[std::countr_zero(mask)]) & ~uint64_t{7};
-    if (item != 0 && match(item)) return Found::kYes;
+    const uint64_t item = item_of(bucket.slots[std::countr_zero(mask)]) & ~uint64_t{7};
+    if (item != 0 && match(item)) return {Found::kYes, item};
   }
-  place = bucket.overflow;
-  return Found::kNo;
-}
-
-template <typename Match>
-[[gnu::noinline]] Dict::Found Dict::find_in_overflow(const Snapshot& snapshot, const Segment& segment, uint64_t place,
-                                                     uint64_t hash, uint64_t& item, Match& match) noexcept {
-  for (uint32_t steps = 0; steps < kTraversalStepsMax && place != 0; ++steps) {
-    const Found found = find_in_bucket(snapshot, segment, place, hash, item, match);
-    if (found != Found::kNo) return found;
-  }
-  return place == 0 ? Found::kNo : Found::kTorn;
+  return {Found::kNo, bucket.overflow.load()};
 }
 
 template <typename Visit>

@@ -48,11 +48,14 @@ struct EntryMeta {
            uint64_t{has_expiry} << 12 | (key_bytes < kLongKey ? uint64_t{key_bytes} : kLongKey) << 16 |
            uint64_t{value_bytes} << 32;
   }
-  // The bits of the word that say which key it may be: the database and the length of its name (of a long one that it is
-  // long).
+  // The bits of the word that say which key it may be: the database and the length of its name (of a long one that it
+  // is long).
   static constexpr uint64_t kIdentityMask = 0xffff'0f00;
   static constexpr uint64_t identity(uint8_t database, uint64_t name_bytes) noexcept {
     return uint64_t{database} << 8 | (name_bytes < kLongKey ? name_bytes : kLongKey) << 16;
+  }
+  static constexpr bool is_inline_string(uint64_t word) noexcept {
+    return (word & 0xff) == (static_cast<uint64_t>(Type::kString) | static_cast<uint64_t>(Encoding::kInline) << 4);
   }
   constexpr uint64_t key_at() const noexcept { return 16 + 8 * uint64_t{has_expiry}; }
   constexpr uint64_t value_at() const noexcept { return round_up(key_at() + key_bytes, 8); }
