@@ -28,7 +28,8 @@ std::string place_of(uintptr_t instruction) {
   return std::string(info.dli_fname).substr(std::string(info.dli_fname).rfind('/') + 1) + text;
 }
 
-constexpr uint64_t kHoardEach = 3;  // steps
+constexpr uint64_t kHoardEach = 3;    // steps
+constexpr uint64_t kProblemsMax = 5;  // then nobody dies any more: each may cost the whole time-out of a lock
 
 class Sweep {
  public:
@@ -83,7 +84,7 @@ class Sweep {
 
   void problem(const std::string& what, uint64_t step, uintptr_t instruction, uint64_t inner = 0,
                uintptr_t inner_instruction = 0) {
-    if (++problems_ > 5) return;
+    if (++problems_ > kProblemsMax) return;
     result_.problems += "step " + std::to_string(step) + " " + place_of(instruction);
     if (inner != 0)
       result_.problems += ", recoverer's step " + std::to_string(inner) + " " + place_of(inner_instruction);
@@ -142,6 +143,7 @@ class Sweep {
   void died(StoreTrap& trap, uint64_t step) {
     const KeepThread keep;
     dirty_.add(trap.offset());
+    if (problems_ > kProblemsMax) return;
     watch_sequences(trap, step);
     if (recoverer_stride_ != 0) {
       const bool sampled = (step + static_cast<uint64_t>(case_.name[0])) % recoverer_stride_ == 0;
@@ -211,6 +213,7 @@ class Sweep {
     newcomer(segment, [&](const std::function<void()>& part) {
       StoreTrap trap(ruin_.base(), kWorldBytes);
       trap.run(part, [&](uint64_t inner) {
+        if (problems_ > kProblemsMax) return;
         const KeepThread keep;
         ++result_.double_deaths;
         copy(second_, ruin_.segment());
