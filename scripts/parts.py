@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import building
 import machine
+import mutants
 from shell import ROOT, Failed, jobs, run
 
 REPORTS = ROOT / "build/test-reports"
@@ -199,6 +200,7 @@ PARTS = [  # name, what, the path it needs, part of a plain ./dev test, action
     Part("release", "C++ tests, g++ -O2", "lib/base/CMakeLists.txt", True, unit_release),
     Part("asan", "C++ tests, g++, address and undefined sanitizers", "lib/base/CMakeLists.txt", True, unit_asan),
     Part("sweep", "death after every instruction, small segments", "tests/crash", True, sweep),
+    Part("mutants", "seeded faults that the tests must notice", "tests/crash/mutants.py", True, mutants.some),
     Part("python", "the package, without Celery", "python/tests", True, python),
     Part("celery", "transport, results, deaths of workers", "python/tests/celery", True, celery),
     Part("browser", "the demo's page in Chromium", "tests/browser", True, browser),
@@ -209,5 +211,6 @@ PARTS = [  # name, what, the path it needs, part of a plain ./dev test, action
     Part("tsan", "C++ tests, clang's thread sanitizer, locked reads", "lib/base/CMakeLists.txt", False, unit_tsan),
     Part("O0", "C++ tests and sweep, g++ -O0", "lib/base/CMakeLists.txt", False, all_O0),
     Part("O3", "C++ tests and sweep, g++ -O3", "lib/base/CMakeLists.txt", False, all_O3),
+    Part("more-mutants", "those that take longer", "tests/crash/mutants.py", False, mutants.others),
     Part("pythons", "wheel and Python tests, every CPython here", "python/tests", False, every_python),
 ]

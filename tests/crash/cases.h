@@ -10,6 +10,7 @@
 //   !clock 5000      the wall clock of this process is 5 seconds ahead: what had 1 ms to live is gone
 //   !fill 2          two pages stay free, and the segment cannot grow
 //   !renew           the thread leaves and comes back: without a journal chunk
+//   !sleep BLPOP a 0 another process waits so and falls asleep; it outlives everybody, and must be woken
 //   !q ...           an operation on task queues (queue_words.h)
 //   !leave  !arrive  the thread gives its context back, takes one
 //

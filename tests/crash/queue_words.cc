@@ -163,6 +163,8 @@ void QueueWords::run_consumer(Who& who, const std::string& verb, std::istringstr
     (void)consumer.listen();
   } else if (verb == "unlisten") {
     (void)consumer.unlisten();
+  } else if (verb == "sleep") {
+    who.process->context().value()->asleep.fetch_add(1);
   } else if (verb == "leave") {
     in >> name;
     (void)consumer.remove(name);

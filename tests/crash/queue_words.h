@@ -5,7 +5,7 @@
 //   !q purge Q   !q remove Q   !q revive Q
 //   !q bind X K Q   !q unbind X K Q        !q route X DATA            to all that hear the exchange
 //   !q C add Q   !q C take   !q C get Q (without a lease)   !q C ack N   !q C requeue N   !q C drop N
-//   !q C listen  !q C unlisten  !q C leave Q   !q C close
+//   !q C listen  !q C unlisten  !q C sleep (after it listened: as in !sleep)   !q C leave Q   !q C close
 //   !q C start N   !q C finish N ack|requeue|drop   !q C reap
 //
 // C is a consumer: "a" and "b" of the world's process, "x" and "y" of processes of their own. N counts takes from 1.

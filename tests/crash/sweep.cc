@@ -4,10 +4,14 @@
 #include <dlfcn.h>
 
 #include <algorithm>
+#include <optional>
+#include <regex>
+#include <sstream>
 
 #include "base/clock.h"
 #include "channels/outbox.h"
 #include "crash/channel_words.h"
+#include "crash/reader.h"
 #include "crash/store_trap.h"
 #include "crash/world.h"
 
@@ -24,6 +28,9 @@ std::string place_of(uintptr_t instruction) {
   return std::string(info.dli_fname).substr(std::string(info.dli_fname).rfind('/') + 1) + text;
 }
 
+constexpr uint64_t kHoardEach = 3;    // steps
+constexpr uint64_t kProblemsMax = 5;  // then nobody dies any more: each may cost the whole time-out of a lock
+
 class Sweep {
  public:
   Sweep(const Case& of, uint64_t recoverer_stride) : case_(of), recoverer_stride_(recoverer_stride) {}
@@ -31,7 +38,11 @@ class Sweep {
   SweepResult run(Pages pages) {
     set_wall_clock_offset_ms(0);
     const auto setup = lines_of(case_.setup), operation = lines_of(case_.operation);
-    for (const std::string& line : setup) world_.run(line);
+    for (const std::string& line : setup) {
+      if (const std::string reply = world_.run(line); refused(reply)) problem(line + " says " + reply, 0, 0);
+    }
+    ruin_.spare(sleepers(world_.segment()));
+    second_.spare(sleepers(world_.segment()));
     if (pages == Pages::kThree) world_.fill(3);
     if (pages == Pages::kOne) world_.fill(1);
     if (pages == Pages::kNone) world_.fill(0);
@@ -57,33 +68,58 @@ class Sweep {
     return lines;
   }
 
+  static bool refused(const std::string& reply) {
+    return reply.starts_with("(error)") || reply.starts_with("(failed)") || reply.starts_with("(busy)");
+  }
+
+  static std::string without_versions(const std::string& text) {
+    std::istringstream in(text);
+    std::string out;
+    for (std::string line; std::getline(in, line);) {
+      if (line.starts_with("~shard ") || line.starts_with("0:ballast ")) continue;
+      out += std::regex_replace(line, std::regex(" v[0-9]+ e[0-9]+ "), " ") + "\n";
+    }
+    return out;
+  }
+
   void problem(const std::string& what, uint64_t step, uintptr_t instruction, uint64_t inner = 0,
                uintptr_t inner_instruction = 0) {
-    if (++problems_ > 5) return;
+    if (++problems_ > kProblemsMax) return;
     result_.problems += "step " + std::to_string(step) + " " + place_of(instruction);
     if (inner != 0)
       result_.problems += ", recoverer's step " + std::to_string(inner) + " " + place_of(inner_instruction);
     result_.problems += ":\n" + what + "\n";
   }
 
-  std::string now() {
+  Picture now() {
     const KeepThread keep;
+    // The living keep nothing between two operations that a recovery would have to find.
+    if (const CheckReport alive = check(world_.segment()); !alive.clean())
+      problem("before or after it, everybody being alive:\n" + text_of(alive), 0, 0);
     ruin_.copy(world_.segment());
     second_.copy(world_.segment());
     dirty_.clear();
     publishes_ = false;
     const Picture picture = newcomer(ruin_);
     if (!picture.problems.empty()) problem("before or after it, nobody having died:\n" + picture.problems, 0, 0);
-    return picture.text;
+    return picture;
   }
 
   void sweep_line(const std::string& line) {
-    const std::string before = now();
+    const std::string before = now().text;
     pictures_.clear();
     sequences_.assign(world_.segment().shard_count(), 0);
-    StoreTrap trap(world_.base(), world_.segment().committed());
-    result_.steps += trap.run([&] { world_.run(line); }, [&](uint64_t step) { died(trap, step); });
-    const std::string after = now();
+    reader_.emplace(world_.segment(), line);
+    StoreTrap trap(world_.base(), kWorldBytes);  // it may grow
+    std::string reply;
+    result_.steps += trap.run([&] { reply = world_.run(line); }, [&](uint64_t step) { died(trap, step); });
+    if (refused(reply)) result_.errors += line + " says " + reply + "\n";
+    const Picture end = now();
+    const std::string& after = end.text;
+    result_.changed = result_.changed || before != after;
+    if (result_.before.empty()) result_.before = without_versions(before);
+    result_.after = without_versions(after);
+    if (refused(reply) && before != after) problem(line + " says " + reply + " and has changed:\n" + after, 0, 0);
     bool committed = false;
     if (case_.in_parts) return;
     for (const Seen& seen : pictures_) {
@@ -95,6 +131,10 @@ class Sweep {
       } else if (committed && !is_after) {
         problem("it was done, and is undone again", seen.step, seen.instruction, seen.inner, seen.inner_instruction);
       }
+      if (is_after && !is_before && seen.sleepers > end.sleepers) {
+        problem("it was done, and nobody woke who had to be woken", seen.step, seen.instruction, seen.inner,
+                seen.inner_instruction);
+      }
       committed = committed || (is_after && !is_before);
     }
   }
@@ -103,17 +143,35 @@ class Sweep {
   void died(StoreTrap& trap, uint64_t step) {
     const KeepThread keep;
     dirty_.add(trap.offset());
+    if (problems_ > kProblemsMax) return;
     watch_sequences(trap, step);
     if (recoverer_stride_ != 0) {
-      if ((step + case_.name[0]) % recoverer_stride_ == 0) die_recovering(trap, step);
+      const bool sampled = (step + static_cast<uint64_t>(case_.name[0])) % recoverer_stride_ == 0;
+      if (sampled || committed_and_owing()) die_recovering(trap, step);
       return;
     }
     if (into_void(trap.offset()) && step % 32 != 0) return;
     ++result_.deaths;
     copy(ruin_, world_.segment());
+    const std::vector<std::string> seen = reader_->look(ruin_.segment());
     const Picture picture = newcomer(ruin_);
     judge(picture, step, trap.instruction());
+    if (const std::string lie = reader_->deceived(seen, ruin_.segment()); !lie.empty())
+      problem(lie, step, trap.instruction());
     watch_recovered(ruin_.segment(), trap, step);
+    if (step % kHoardEach == 0) {
+      copy(second_, world_.segment());
+      if (const std::string robbed = hoard(second_); !robbed.empty()) problem(robbed, step, trap.instruction());
+    }
+  }
+
+  // Done, and somebody is still to be woken: few instructions, which no sample may miss.
+  bool committed_and_owing() {
+    for (uint32_t index = 0; index < world_.segment().header().context_count; ++index) {
+      const shm::Context& context = world_.segment().context(index);
+      if (context.id.load() != 0 && context.wake_debt.load() != 0 && context.journal_words == 0) return true;
+    }
+    return false;
   }
 
   // Undo stores only where the dead had stored. Who publishes for him stores elsewhere: from the first outbox on every
@@ -142,8 +200,9 @@ class Sweep {
              uintptr_t inner_instruction = 0) {
     if (!picture.problems.empty()) {
       problem(picture.problems, step, instruction, inner, inner_instruction);
-    } else if (pictures_.empty() || pictures_.back().text != picture.text) {
-      pictures_.push_back({picture.text, step, instruction, inner, inner_instruction});
+    } else if (pictures_.empty() || pictures_.back().text != picture.text ||
+               pictures_.back().sleepers != picture.sleepers) {
+      pictures_.push_back({picture.text, picture.sleepers, step, instruction, inner, inner_instruction});
     }
   }
 
@@ -152,8 +211,9 @@ class Sweep {
     copy(ruin_, world_.segment());
     const std::shared_ptr<Segment> segment(std::shared_ptr<Segment>(), &ruin_.segment());
     newcomer(segment, [&](const std::function<void()>& part) {
-      StoreTrap trap(ruin_.base(), ruin_.segment().committed());
+      StoreTrap trap(ruin_.base(), kWorldBytes);
       trap.run(part, [&](uint64_t inner) {
+        if (problems_ > kProblemsMax) return;
         const KeepThread keep;
         ++result_.double_deaths;
         copy(second_, ruin_.segment());
@@ -185,6 +245,7 @@ class Sweep {
 
   struct Seen {
     std::string text;
+    size_t sleepers;
     uint64_t step;
     uintptr_t instruction;
     uint64_t inner;
@@ -197,6 +258,7 @@ class Sweep {
   Ruin ruin_{world_.segment()}, second_{world_.segment()};
   Dirty dirty_;
   bool publishes_ = false;
+  std::optional<Reader> reader_;
   std::vector<Seen> pictures_;
   std::vector<uint64_t> sequences_;
   SweepResult result_;

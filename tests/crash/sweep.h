@@ -13,8 +13,12 @@ namespace shoal::crash {
 enum class Pages { kPlenty, kNone, kOne, kThree };  // what the segment has left when the operation begins
 
 struct SweepResult {
-  std::string problems;            // empty = nothing was wrong
-  uint64_t steps = 0;              // storing instructions of the operation
+  std::string problems;  // empty = nothing was wrong
+  std::string errors;    // what the operation replied, if that is an error
+  bool changed = false;  // a newcomer sees a difference afterwards
+  // What he sees, without what time and other operations have a share in.
+  std::string before, after;
+  uint64_t steps = 0;  // storing instructions of the operation
   uint64_t deaths = 0, double_deaths = 0;
 };
 

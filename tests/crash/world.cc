@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "crash/channel_words.h"
 #include "crash/queue_words.h"
+#include "transaction/page_pool.h"
 #include "transaction/recovery.h"
 #include "types/string.h"
 
@@ -64,16 +65,32 @@ World::World(uint32_t shards) {
   options.max_size = kWorldBytes;
   options.shard_count = shards;
   options.context_count = 16;
-  options.slot_count = 6;
+  options.slot_count = 8;
   options.first_commit = 2 * kMiB;
   segment_ = Segment::format_memory(memory_.base(), options).value();
   segment_->control_header().hash_seed = 7;  // the same keys collide in every run
+  soil();
   process_ = attach(segment_);
   session_ = std::make_unique<TestSession>(process_);
   queues_ = std::make_unique<QueueWords>(process_);
   channels_ = std::make_unique<ChannelWords>(process_);
 }
 World::~World() = default;
+
+// Free pages are not zero in a segment that has lived: what counts on it is to fail here. Those that are taken first.
+void World::soil() {
+  constexpr uint64_t kPages = 40;
+  std::memset(memory_.base() + segment_->extents_offset() + shm::kExtentHeadPages * kPageBytes, 0x2e,
+              kPages * kPageBytes);
+}
+
+// Another process runs a blocking command and falls asleep, like blocking::wait() before its futex.
+void World::sleep(const std::string& line) {
+  const std::shared_ptr<Process> process = attach(segment_);
+  sleepers_.push_back(std::make_unique<TestSession>(process));
+  if ((*sleepers_.back())(expanded(line)) != "(pending)") throw std::runtime_error("it does not wait: " + line);
+  process->context().value()->asleep.fetch_add(1);
+}
 
 std::string World::run_command(const std::string& line) { return (*session_)(expanded(line)); }
 
@@ -103,6 +120,10 @@ std::string World::run(const std::string& line) {
     std::string rest;
     std::getline(in, rest);
     channels_->run(rest);
+  } else if (word == "!sleep") {
+    std::string rest;
+    std::getline(in, rest);
+    sleep(rest);
   } else if (word == "!renew") {
     renew_context();
   } else if (word == "!leave") {
@@ -162,6 +183,7 @@ void World::fill(uint64_t wanted) {
 
 Ruin::Ruin(const Segment& of) {
   std::memcpy(base(), of.base(), of.header().fixed_end);
+  std::memcpy(base() + of.extents_offset(), of.base() + of.extents_offset(), of.committed() - of.extents_offset());
   segment_ = Segment::view_memory(base());
 }
 
@@ -190,7 +212,8 @@ void Ruin::copy(const Segment& from, const Dirty& dirty) {
 void Ruin::kill_everybody() {
   for (uint32_t index = 0; index < segment_->header().context_count; ++index) {
     shm::Context& context = segment_->control_context(index);
-    if (context.id.load() == 0) continue;
+    const uint32_t id = context.id.load();
+    if (id == 0 || std::find(spared_.begin(), spared_.end(), id) != spared_.end()) continue;
     auto* note =
         reinterpret_cast<uint32_t*>(reinterpret_cast<std::byte*>(&context.alive) + context.alive_offset.load());
     *note |= kFutexOwnerDied;
@@ -202,6 +225,15 @@ void Dirty::add(uint64_t offset) {
     const auto page = static_cast<uint32_t>(at / kPageBytes);
     if (std::find(pages_.rbegin(), pages_.rend(), page) == pages_.rend()) pages_.push_back(page);
   }
+}
+
+std::vector<uint32_t> sleepers(const Segment& segment) {
+  std::vector<uint32_t> ids;
+  for (uint32_t index = 0; index < segment.header().context_count; ++index) {
+    const shm::Context& context = segment.context(index);
+    if (context.id.load() != 0 && context.asleep.load() % 2 != 0) ids.push_back(context.id.load());
+  }
+  return ids;
 }
 
 // ---- What is seen ---------------------------------------------------------------------------------------------------
@@ -223,29 +255,30 @@ std::string look(const std::shared_ptr<Process>& process) {
       const auto* row = type_row(entry.type());
       std::string line = std::to_string(entry.info().database) + ":" + key + " " + row->name + " v" +
                          std::to_string(entry.version.load()) + " e" + std::to_string(entry.expires_ms()) + " ";
+      std::string value;
       session.session().select(entry.info().database);
       switch (entry.type()) {
         case Type::kString:
-          line += session.run({"GET", key});
+          value = session.run({"GET", key});
           break;
         case Type::kList:
-          line += session.run({"LRANGE", key, "0", "-1"});
+          value = session.run({"LRANGE", key, "0", "-1"});
           break;
         case Type::kHash:
-          line += session.run({"HGETALL", key});
+          value = session.run({"HGETALL", key});
           break;
         case Type::kSet:
-          line += session.run({"SMEMBERS", key});
+          value = session.run({"SMEMBERS", key});
           break;
         case Type::kSortedSet:
-          line += session.run({"ZRANGE", key, "0", "-1", "WITHSCORES"});
+          value = session.run({"ZRANGE", key, "0", "-1", "WITHSCORES"});
           break;
         default:
-          line += "?";
+          value = "?";
           break;
       }
-      if (line.size() > 400) line = line.substr(0, 300) + "... " + std::to_string(std::hash<std::string>()(line));
-      lines.push_back(line);
+      if (value.size() > 400) value = value.substr(0, 300) + "... " + std::to_string(std::hash<std::string>()(value));
+      lines.push_back(line + value);
     });
     for (const std::string& line : look_at_queues(segment, shard)) lines.push_back("~" + line);
     for (const std::string& line : look_at_channels(segment, shard)) lines.push_back("~" + line);
@@ -272,14 +305,33 @@ Picture newcomer(const std::shared_ptr<Segment>& segment, const Around& around) 
   around([&] { recover_all(*process, self); });
   auto later = check_locked(*process, kLockBudgetNs);
   if (later.ok() && !later.value().clean()) picture.problems += "after all were recovered:\n" + text_of(later.value());
+  picture.sleepers = sleepers(*segment).size();
   if (picture.problems.empty()) {
     picture.text = look(process);
     for (uint32_t index = 0; index < segment->header().context_count; ++index) {
       const uint32_t id = segment->context(index).id.load();
-      if (id != 0 && id != self) picture.problems += "a dead context still has its id\n";
+      if (id != 0 && id != self && dead(*segment, id)) picture.problems += "a dead context still has its id\n";
     }
   }
   return picture;
+}
+
+std::string hoard(Ruin& ruin) {
+  const KeepThread keep;
+  const std::shared_ptr<Segment> segment(std::shared_ptr<Segment>(), &ruin.segment());
+  const std::shared_ptr<Process> process = attach(segment);
+  shm::Context& self = *process->context().value();
+  std::vector<uint32_t> pages;
+  while (const uint32_t page = claim_span(*segment, self, 1, shm::PageKind::kClaimed)) pages.push_back(page);
+  const uint32_t id = self.id.load();
+  recover_all(*process, id);
+  std::string problems;
+  for (uint32_t page : pages) {
+    if (segment->page(page).owner.load() != shm::page_owner(shm::PageKind::kClaimed, id))
+      problems = "page " + std::to_string(page) + " was free, and recovery took it from who claimed it\n";
+  }
+  release_claims(*segment, self, id, shm::PageKind::kClaimed);
+  return problems;
 }
 
 Picture newcomer(Ruin& ruin) {

@@ -49,11 +49,14 @@ class World {
 
  private:
   std::string run_command(const std::string& line);
+  void soil();
+  void sleep(const std::string& line);
 
   Memory memory_;
   std::shared_ptr<Segment> segment_;
   std::shared_ptr<Process> process_;
   std::unique_ptr<TestSession> session_;
+  std::vector<std::unique_ptr<TestSession>> sleepers_;  // each of a process of its own
   std::unique_ptr<QueueWords> queues_;
   std::unique_ptr<ChannelWords> channels_;
 };
@@ -70,7 +73,7 @@ class Dirty {
   std::vector<uint32_t> pages_;
 };
 
-// A copy of a world at one moment, in which everybody who was in it is dead.
+// A copy of a world at one moment, in which everybody who was in it is dead, but for those who sleep.
 class Ruin {
  public:
   explicit Ruin(const Segment& of);
@@ -79,16 +82,22 @@ class Ruin {
   void copy(const Segment& from);
   // The same for a ruin that was a copy of it, or of a copy, at the moment that `dirty` begins with.
   void copy(const Segment& from, const Dirty& dirty);
+  void spare(std::vector<uint32_t> ids) { spared_ = std::move(ids); }
 
  private:
   void kill_everybody();
   Memory memory_;
   std::shared_ptr<Segment> segment_;
+  std::vector<uint32_t> spared_;
 };
+
+// The contexts that sleep.
+std::vector<uint32_t> sleepers(const Segment& segment);
 
 struct Picture {
   std::string text;      // keys, values, expiries, versions; or what went wrong
   std::string problems;  // findings of check, at the first lock and after everybody was recovered
+  size_t sleepers = 0;   // who still sleeps then
 };
 
 // What a newcomer finds: he takes the locks of all shards (and so recovers whoever died with one), checks, recovers all
@@ -96,6 +105,9 @@ struct Picture {
 using Around = std::function<void(const std::function<void()>&)>;
 Picture newcomer(const std::shared_ptr<Segment>& segment, const Around& around);
 Picture newcomer(Ruin& ruin);
+// Somebody who lives claims every page that is free before the dead are recovered; what is wrong with his pages
+// afterwards.
+std::string hoard(Ruin& ruin);
 // The picture alone, by a process that is already there.
 std::string look(const std::shared_ptr<Process>& process);
 

@@ -157,6 +157,24 @@ TEST_F(Wake, ALoopsFifoIsReadableAfterAWakeAndQuietAfterDisarm) {
   EXPECT_TRUE(readable(waker.fd()));
 }
 
+// The byte comes first: a waker that dies, or cannot write, before it leaves the loop marked asleep for the next one.
+TEST_F(Wake, ALoopThatCouldNotBeRungStaysMarkedAsleep) {  // D1
+  auto process = attach(), waker = attach();
+  auto loop = LoopWaker::create(*process);
+  ASSERT_TRUE(loop.ok()) << describe(loop.status());
+  loop.value()->arm();
+  const shm::Context& context = *process->context().value();
+  const std::string hidden = name_.runtime_dir() + ".hidden";
+  std::filesystem::rename(name_.runtime_dir(), hidden);
+  wake_context(*waker, loop.value()->context_id());
+  std::filesystem::rename(hidden, name_.runtime_dir());
+  EXPECT_EQ(context.loop_asleep.load() % 2, 1u);
+  EXPECT_FALSE(readable(loop.value()->fd()));
+  wake_context(*waker, loop.value()->context_id());
+  EXPECT_EQ(context.loop_asleep.load() % 2, 0u);
+  EXPECT_TRUE(readable(loop.value()->fd()));
+}
+
 TEST_F(Wake, AThreadsSleepInAnArmedLoopDoesNotDisarmIt) {
   auto process = attach();
   auto loop = LoopWaker::create(*process);

@@ -1,0 +1,524 @@
+# SPDX-License-Identifier: MIT
+"""THE table of seeded faults: one row is one fault and the tests that must notice it. scripts/mutants.py builds and
+runs them (./dev test --part mutants). A fault that survives shows a hole in the tests: close it there, not here.
+
+To add one: a row. `edits` are pairs of texts, the first of which stands exactly once in `file`. A header is compiled
+into all that include it, unless `only` names the files. What is slow to build or to run is left to ./dev test --all."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Mutant(NamedTuple):
+    name: str
+    file: str
+    edits: tuple
+    tests: str  # a filter of GoogleTest
+    program: str = "shoal_sweep"
+    only: tuple = ()
+    slow: bool = False
+
+
+def done_or_not(*cases: str) -> str:
+    """The sweeps of these cases; * stands for anything."""
+    return ":".join(f"*IsDoneOrNotWhoeverDiesWherever/{case.replace(' ', '_')}" for case in cases)
+
+
+def in_a_full_segment(*cases: str) -> str:
+    return ":".join(f"*IsDoneOrNotInAFullSegment/{case.replace(' ', '_')}" for case in cases)
+
+
+# What inlines the journal and the transaction and is enough to show a fault of theirs.
+JOURNALLED = ("transaction/allocator.cc", "transaction/transaction.cc", "keyspace/keyspace.cc", "types/dict.cc")
+
+MUTANTS = [
+    # ---- The journal: a store to reachable memory is preceded by its record, which is complete before it counts ----
+    Mutant(
+        "an edit without its record",
+        "lib/keyspace/keyspace.cc",
+        (
+            (
+                "tx.edit(shard.database_keys[key.database]) += 1;",
+                "const_cast<uint64_t&>(shard.database_keys[key.database]) += 1;",
+            ),
+        ),
+        done_or_not("SET a key into an empty segment"),
+    ),
+    Mutant(
+        "a store before its record",
+        "lib/types/dict.cc",
+        (
+            (
+                "        tx.edit(slot) = value;\n        return;",
+                "        const_cast<Slot&>(slot) = value;\n        tx.edit(slot) = value;\n        return;",
+            ),
+        ),
+        done_or_not("SET that needs an overflow bucket", "SET that splits a bucket"),
+    ),
+    Mutant(
+        "a record that counts before it is complete",
+        "lib/transaction/journal.h",
+        (
+            (
+                "    uint64_t* place = words_ + used_;\n",
+                "    uint64_t* place = words_ + used_;\n    self_.journal_words = first_word_ + used_ + count + 1;\n"
+                "    std::atomic_signal_fence(std::memory_order_seq_cst);\n",
+            ),
+        ),
+        done_or_not("SET in place*", "SETNX of a missing key"),
+        only=JOURNALLED,
+    ),
+    Mutant(
+        "a skipped end of a chunk that counts before it says so",
+        "lib/transaction/journal.cc",
+        (
+            (
+                "    words_[capacity_ - 1] = trailer(Kind::kSkip, capacity_ - used_ - 1, 0);\n"
+                "    std::atomic_signal_fence(std::memory_order_seq_cst);\n"
+                "    self_.journal_words = first_word_ + capacity_;\n",
+                "    self_.journal_words = first_word_ + capacity_;\n"
+                "    std::atomic_signal_fence(std::memory_order_seq_cst);\n"
+                "    words_[capacity_ - 1] = trailer(Kind::kSkip, capacity_ - used_ - 1, 0);\n",
+            ),
+        ),
+        done_or_not("EXEC with a journal of several chunks"),
+    ),
+    Mutant(
+        "a chunk that is linked before its head is written",
+        "lib/transaction/journal.cc",
+        (
+            (
+                "    shm::ChunkHeader& header = chunk_at(segment_, next);\n",
+                "    (chunk_ == 0 ? self_.first_chunk : chunk_at(segment_, chunk_).next) = next;\n"
+                "    std::atomic_signal_fence(std::memory_order_seq_cst);\n"
+                "    shm::ChunkHeader& header = chunk_at(segment_, next);\n",
+            ),
+        ),
+        done_or_not("SET the first thing a thread ever writes", "EXEC with a journal of several chunks"),
+    ),
+    Mutant(
+        "an undo that begins at the first chunk's end",
+        "lib/transaction/journal.cc",
+        (("      chunk = header.previous;\n      continue;", "      return;"),),
+        done_or_not("EXEC with a journal of several chunks"),
+    ),
+    Mutant(
+        "a savepoint that keeps the frees of what it undid",
+        "lib/transaction/journal.cc",
+        (("  last_free_ = last_free;\n}", "}"),),
+        done_or_not("EXEC with a command that fails behind its frees"),
+    ),
+    # ---- The allocator ----
+    Mutant(
+        "the link in a free block is not recorded",
+        "lib/transaction/allocator.cc",
+        (("    edit_hidden(block, 8);\n", ""),),
+        done_or_not("SET that takes a freed block of its class"),
+    ),
+    Mutant(
+        "the link in a foreign free block is not recorded",
+        "lib/transaction/allocator.cc",
+        (("    hidden(*block) = next;  //", "    //"),),
+        done_or_not("SET into a foreign block"),
+    ),
+    Mutant(
+        "a block is handed out again in the transaction that frees it",
+        "lib/transaction/transaction.h",
+        (("    if (!journal_.record_free(block)) fail_journal();", "    free_now(block);"),),
+        done_or_not("EXEC that frees and takes blocks of one class"),
+        only=(*JOURNALLED, "keyspace/string_value.cc"),
+    ),
+    Mutant(
+        "a noted free is carried out twice",
+        "lib/transaction/allocator.cc",
+        (("{ free_now(block); }", "{ free_now(block), free_now(block); }"),),
+        done_or_not("DEL a key"),
+    ),
+    Mutant(
+        "a claimed page becomes owned without a record",
+        "lib/transaction/allocator.cc",
+        (
+            (
+                "  record.use.size_class = static_cast<uint8_t>(c);  // still ours alone\n  hidden(record.owner)",
+                "  record.use.size_class = static_cast<uint8_t>(c);\n  record.owner",
+            ),
+        ),
+        done_or_not("SET that opens a page"),
+    ),
+    Mutant(
+        "a claimed span becomes owned without a record",
+        "lib/transaction/allocator.cc",
+        (
+            (
+                "  const shm::Page& record = segment_.page(page);\n  "
+                "hidden(record.owner).store(shm::page_owner(shm::PageKind::kOwned, home_)",
+                "  shm::Page& record = segment_.control_page(page);\n  "
+                "record.owner.store(shm::page_owner(shm::PageKind::kOwned, home_)",
+            ),
+        ),
+        done_or_not("SET a blob"),
+    ),
+    Mutant(
+        "a span that was given up is free before the commit",
+        "lib/transaction/allocator.cc",
+        (("  given_up_ = page;\n", "  given_up_ = page;\n  release_given_up();\n"),),
+        done_or_not("GETDEL of the last key of a page", "DEL that releases a page"),
+    ),
+    Mutant(
+        "pages that an undo left claimed are not given back",
+        "lib/transaction/transaction.cc",
+        (
+            (
+                "  if (claimed_) release_claims(segment_, self_, id_, shm::PageKind::kClaimed);\n"
+                "  claimed_ = undone_claims_ = journal_full_",
+                "  claimed_ = undone_claims_ = journal_full_",
+            ),
+        ),
+        in_a_full_segment("MSET of blobs in several shards"),
+    ),
+    Mutant(
+        "a page is claimed before the window is wide",
+        "lib/transaction/page_pool.cc",
+        (
+            (
+                "    widen_window(self, extent);\n    const uint32_t first = base + page + 1 - pages;\n"
+                "    if (claim_at(segment, first, pages, owner)) return first;\n",
+                "    const uint32_t first = base + page + 1 - pages;\n"
+                "    if (claim_at(segment, first, pages, owner)) return widen_window(self, extent), first;\n",
+            ),
+        ),
+        done_or_not("SET the first thing a thread ever writes"),
+    ),
+    Mutant(
+        "the head of a span is free before its tails",
+        "lib/transaction/page_pool.cc",
+        (
+            (
+                "  const uint64_t tail = shm::page_owner(PageKind::kTail, first);\n  const uint32_t extent_end",
+                "  const uint64_t tail = shm::page_owner(PageKind::kTail, first);\n"
+                "  head.owner.store(0, std::memory_order_release);\n  const uint32_t extent_end",
+            ),
+        ),
+        done_or_not("SET over a blob"),
+    ),
+    # ---- Commit and undo ----
+    Mutant(
+        "the commit before the frees are done",
+        "lib/transaction/transaction.cc",
+        (
+            (
+                "  if (!failed()) carry_out_frees();\n",
+                "  self_.journal_words = 0;\n  std::atomic_signal_fence(std::memory_order_seq_cst);\n"
+                "  if (!failed()) carry_out_frees();\n",
+            ),
+        ),
+        done_or_not("SET a value that outgrows its block"),
+    ),
+    Mutant(
+        "locks fall before the commit",
+        "lib/transaction/transaction.cc",
+        (
+            (
+                "  self_.journal_words = 0;  // the commit\n",
+                "  release_locks();\n  std::atomic_signal_fence(std::memory_order_seq_cst);\n  "
+                "self_.journal_words = 0;\n",
+            ),
+        ),
+        done_or_not("SET in place"),
+    ),
+    Mutant(
+        "readers are not told of an edit",
+        "lib/transaction/transaction.cc",
+        (("sequence.store(sequence.load(std::memory_order_relaxed) | 1, std::memory_order_relaxed);", ""),),
+        done_or_not("SET in place*", "SETNX of a missing key"),
+    ),
+    Mutant(
+        "a sequence goes back when the transaction ends",
+        "lib/transaction/transaction.cc",
+        (
+            (
+                "sequence.store(sequence.load(std::memory_order_relaxed) + 1,",
+                "sequence.store(sequence.load(std::memory_order_relaxed) - 1,",
+            ),
+        ),
+        done_or_not("SET in place"),
+    ),
+    Mutant(
+        "a transaction that found no memory is committed",
+        "lib/transaction/transaction.cc",
+        (
+            (
+                "  if (!failed()) carry_out_frees();\n  if (failed()) {",
+                "  if (!journal_full_) carry_out_frees();\n  if (journal_full_) {",
+            ),
+        ),
+        in_a_full_segment("MSET of blobs in several shards"),
+    ),
+    Mutant(
+        "a command that fails in an EXEC keeps its edits",
+        "lib/commands/call.cc",
+        (("      if (call.failed() && !tx.failed() && !reply.overflow()) tx.rollback_to(before);\n", ""),),
+        "ExecTest.*",
+        program="shoal_commands_test",
+    ),
+    # ---- Recovery ----
+    Mutant(
+        "nobody undoes",
+        "lib/transaction/recovery.cc",
+        (("  Journal::undo(segment, context, 0);\n", ""),),
+        done_or_not("SET in place*"),
+    ),
+    Mutant(
+        "a sequence goes back in recovery",
+        "lib/transaction/recovery.cc",
+        (
+            (
+                "shard.sequence.store((shard.sequence.load(std::memory_order_relaxed) | 1) + 1,",
+                "shard.sequence.store((shard.sequence.load(std::memory_order_relaxed) | 1) - 1,",
+            ),
+        ),
+        done_or_not("SET in place"),
+    ),
+    Mutant(
+        "recovery leaves the sequence of a shard that saw no edit",
+        "lib/transaction/recovery.cc",
+        (
+            (
+                "    shard.sequence.store((shard.sequence.load(std::memory_order_relaxed) | 1) + 1, "
+                "std::memory_order_release);\n",
+                "",
+            ),
+        ),
+        done_or_not("SET in place"),
+    ),
+    Mutant(
+        "locks fall before the undo",
+        "lib/transaction/recovery.cc",
+        (
+            (
+                "  Journal::undo(segment, context, 0);\n",
+                "  for_each_held_shard(segment, id, [](shm::Shard& shard) {\n"
+                "    shard.sequence.store((shard.sequence.load(std::memory_order_relaxed) | 1) + 1);\n"
+                "    shard.owner.store(0);\n  });\n  Journal::undo(segment, context, 0);\n",
+            ),
+        ),
+        done_or_not("SET in place*", "SETNX of a missing key", "RENAME between shards"),
+    ),
+    Mutant(
+        "a journal is emptied before the undo is done",
+        "lib/transaction/recovery.cc",
+        (
+            (
+                "  Journal::undo(segment, context, 0);\n",
+                "  const uint64_t words = context.journal_words;\n  context.journal_words = 0;\n"
+                "  std::atomic_signal_fence(std::memory_order_seq_cst);\n  shm::Context copy{};\n"
+                "  copy.journal_words = words;\n  copy.first_chunk = context.first_chunk;\n"
+                "  Journal::undo(segment, copy, 0);\n",
+            ),
+        ),
+        done_or_not("SET in place*", "SETNX of a missing key", "RENAME between shards"),
+    ),
+    Mutant(
+        "a context is retired before its undo",
+        "lib/transaction/recovery.cc",
+        (
+            (
+                "    undo_and_unlock(segment, context, dead_id);\n",
+                "    process.retire(context, dead_id);\n    undo_and_unlock(segment, context, dead_id);\n",
+            ),
+        ),
+        done_or_not("SET in place*", "SETNX of a missing key"),
+        slow=True,  # it shows by whoever wants the lock never ending
+    ),
+    Mutant(
+        "a dead owner's lock is taken without recovery",
+        "lib/transaction/owner_lock.cc",
+        (
+            (
+                "    if (dead(process.segment(), holder) && recover(process, self, holder)) continue;\n",
+                "    if (dead(process.segment(), holder)) {\n      word.store(self);\n      return {};\n    }\n",
+            ),
+        ),
+        done_or_not("SET in place"),
+    ),
+    Mutant(
+        "recovery forgets the journal's pages",
+        "lib/transaction/recovery.cc",
+        (("    release_claims(segment, context, dead_id, shm::PageKind::kJournal);\n", ""),),
+        done_or_not("SET in place"),
+    ),
+    Mutant(
+        "recovery forgets the claimed pages",
+        "lib/transaction/recovery.cc",
+        (("    release_claims(segment, context, dead_id, shm::PageKind::kClaimed);\n", ""),),
+        done_or_not("SET a blob"),
+    ),
+    Mutant(
+        "a recoverer does not claim",
+        "lib/transaction/recovery.cc",
+        (("  if (!claim_recovery(segment, context, self)) return false;\n", ""),),
+        "Recovery.*",
+        program="shoal_transaction_test",
+    ),
+    Mutant(
+        "a recoverer does not ask whether it is too late",
+        "lib/transaction/recovery.cc",
+        (("context.id.load(std::memory_order_acquire) == dead_id && (slot_is_dead", "(slot_is_dead"),),
+        "Recovery.*",
+        program="shoal_transaction_test",
+    ),
+    Mutant(
+        "who has an old id of a context is not dead",
+        "lib/process/context.h",
+        (("  if (context.id.load(std::memory_order_acquire) != id) return true;\n", ""),),
+        "Recovery.*",
+        program="shoal_transaction_test",
+        only=("transaction/recovery.cc", "transaction/owner_lock.cc"),
+    ),
+    Mutant(
+        "nobody undoes, met by real kills",
+        "lib/transaction/recovery.cc",
+        (("  Journal::undo(segment, context, 0);\n", ""),),
+        "KilledWorkers.*",
+        program="shoal_multiprocess_commands_test",
+        slow=True,
+    ),
+    # ---- Wakes ----
+    Mutant(
+        "no wake is owed",
+        "lib/keyspace/waiters.cc",
+        (("  if (!wakes.empty()) tx.owe_wakes();\n", ""),),
+        done_or_not("RPUSH wakes a waiter"),
+    ),
+    Mutant(
+        "a wake is settled before it is made",
+        "lib/commands/call.cc",
+        (
+            (
+                "  waiters::ring(session_.process(), session_.wakes_);\n  tx.settle_wakes();\n",
+                "  tx.settle_wakes();\n  waiters::ring(session_.process(), session_.wakes_);\n",
+            ),
+        ),
+        done_or_not("RPUSH wakes a waiter"),
+    ),
+    Mutant(
+        "recovery does not pay what wakes are owed",
+        "lib/transaction/recovery.cc",
+        (("    if (context.wake_debt.load(std::memory_order_acquire) != 0) wake_everybody(process);\n", ""),),
+        done_or_not("RPUSH wakes a waiter"),
+    ),
+    Mutant(
+        "recovery settles a wake before it is made",
+        "lib/transaction/recovery.cc",
+        (
+            (
+                "    if (context.wake_debt.load(std::memory_order_acquire) != 0) wake_everybody(process);\n"
+                "    context.wake_debt.store(0, std::memory_order_relaxed);\n",
+                "    if (context.wake_debt.exchange(0) != 0) wake_everybody(process);\n",
+            ),
+        ),
+        done_or_not("RPUSH wakes a waiter"),
+    ),
+    Mutant(
+        "a loop is marked awake before its byte is written",
+        "lib/process/wake.cc",
+        (
+            (
+                "  if (process.fifos().ring(process.segment(), id)) end_epoch(context.loop_asleep, epoch);\n",
+                "  end_epoch(context.loop_asleep, epoch);\n  process.fifos().ring(process.segment(), id);\n",
+            ),
+        ),
+        "Wake.*",
+        program="shoal_process_test",
+    ),
+    # ---- Channels ----
+    Mutant(
+        "a message is published before its bytes",
+        "lib/channels/ring.cc",
+        (
+            (
+                "  bytes_.store(position, &header, sizeof header);\n",
+                "  ring_.begin[(sequence + 1) % 4].store(position + size, relaxed);\n"
+                "  ring_.next.store(sequence + 1, std::memory_order_release);\n"
+                "  bytes_.store(position, &header, sizeof header);\n",
+            ),
+        ),
+        done_or_not("PUBLISH into a ring"),
+    ),
+    Mutant(
+        "bytes are overwritten before the oldest message moves on",
+        "lib/channels/ring.cc",
+        (
+            ("  ring_.oldest.store(first_kept(size), relaxed);\n", "  const uint64_t kept = first_kept(size);\n"),
+            (
+                "  ring_.begin[(sequence + 1) % 4].store(position + size, relaxed);\n",
+                "  ring_.oldest.store(kept, relaxed);\n"
+                "  ring_.begin[(sequence + 1) % 4].store(position + size, relaxed);\n",
+            ),
+        ),
+        "*ChannelRingDeath*",
+        program="shoal_channels_test",
+    ),
+    Mutant(
+        "what a transaction published is forgotten by its recoverer",
+        "lib/transaction/recovery.cc",
+        (("  return publish_outbox(process, self, context);\n", "  return true;\n"),),
+        "ChannelOutbox.*",
+        program="shoal_channels_test",
+    ),
+    # ---- Keys ----
+    Mutant(
+        "a reader trusts a length that he has not checked",
+        "lib/keyspace/read_string.h",
+        ((" ||\n        meta.value_bytes > string::kInlineEntryMax) {", ") {"),),
+        "ReadString.*",
+        program="shoal_keyspace_test",
+        only=("tests/unit/keyspace/read_string_test.cc",),
+    ),
+    Mutant(
+        "a split that is not recorded",
+        "lib/types/dict.cc",
+        (("  tx.edit(root.buckets) = number + 1;\n", "  const_cast<Cell<uint32_t>&>(root.buckets) = number + 1;\n"),),
+        done_or_not("SET that splits a bucket"),
+    ),
+    Mutant(
+        "a merge that is not recorded",
+        "lib/types/dict.cc",
+        (("  tx.edit(root.buckets) = number;\n", "  const_cast<Cell<uint32_t>&>(root.buckets) = number;\n"),),
+        done_or_not("DEL that merges buckets"),
+    ),
+    Mutant(
+        "a removed key that leaves no version",
+        "lib/keyspace/keyspace.cc",
+        (
+            (
+                "  tx.edit(deleted_version(tx.segment(), key)) = tx.version(key.shard);\n  take_out",
+                "  const_cast<shm::Cell<uint64_t>&>(deleted_version(tx.segment(), key)) = "
+                "tx.version(key.shard);\n  take_out",
+            ),
+        ),
+        done_or_not("DEL a key"),
+    ),
+    Mutant(
+        "a grave that is not recorded",
+        "lib/keyspace/keyspace.cc",
+        (
+            (
+                "  tx.edit(tx.shard(shard).lazy_free) = tx.offset_of(&entry);\n",
+                "  const_cast<uint64_t&>(tx.shard(shard).lazy_free) = tx.offset_of(&entry);\n",
+            ),
+        ),
+        done_or_not("DEL a blob that is freed lazily"),
+    ),
+]
+
+# Faults that no test can notice, and why: they are none.
+EQUIVALENT = {
+    "dict: a new overflow bucket is linked before its first slot is filled": "both stores are of one transaction: its "
+    "undo takes back both, and a reader that saw one of them finds the sequence changed",
+    "dict: a split empties the old bucket before it fills the new one": "the same",
+    "recovery: the sequence is made odd by a store instead of a compare-and-swap": "only the recoverer stores to it",
+    "journal: undo counts journal_words down as it goes": "what was undone need not be undone again",
+    "page pool: the hint maybe_free is not reset": "it is a hint: the second round of a search does not trust it",
+}
