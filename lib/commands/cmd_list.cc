@@ -154,8 +154,9 @@ bool pop_arguments(Call& call, size_t at, PopArguments& arguments) noexcept {
   size_t i = arguments.last_key + 1;
   if (!end_arg(call, i, arguments.end)) return false;
   if (++i == call.argc()) return true;
-  if (i + 2 != call.argc() || !call.arg_is(i, "COUNT")) return call.error(kSyntaxError), false;
-  return range_arg(call, i + 1, 1, INT64_MAX, arguments.count, "ERR count should be greater than 0");
+  if (i + 1 == call.argc() || !call.arg_is(i, "COUNT")) return call.error(kSyntaxError), false;
+  if (!range_arg(call, i + 1, 1, INT64_MAX, arguments.count, "ERR count should be greater than 0")) return false;
+  return i + 2 == call.argc() || (call.error(kSyntaxError), false);
 }
 
 void multi_pop(Call& call, const PopArguments& arguments, int64_t timeout_ms, bool blocks) noexcept {

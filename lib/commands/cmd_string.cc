@@ -177,15 +177,13 @@ void cmd_getdel(Call& call) {
 
 void cmd_getex(Call& call) {
   const Key key = call.key(1);
-  bool wrong, seconds = false, absolute = false, changes = call.argc() > 2;
-  int64_t expires_ms = 0;
-  if (call.argc() == 4 && is_expiry_option(call, 2, seconds, absolute)) {
-    if (!expiry_arg(call, 3, seconds, absolute, expires_ms)) return;
-  } else if (changes && !(call.argc() == 3 && call.arg_is(2, "PERSIST"))) {
-    return call.error(kSyntaxError);
-  }
+  bool wrong, seconds = false, absolute = false;
+  const bool changes = call.argc() > 2, expires = call.argc() == 4 && is_expiry_option(call, 2, seconds, absolute);
+  if (changes && !expires && !(call.argc() == 3 && call.arg_is(2, "PERSIST"))) return call.error(kSyntaxError);
   const Entry* entry = as_string(call, call.write(key), wrong);
   if (wrong) return;
+  int64_t expires_ms = 0;  // a missing key's is not looked at, as in Redis
+  if (entry != nullptr && expires && !expiry_arg(call, 3, seconds, absolute, expires_ms)) return;
   reply_value(call, entry);
   if (entry == nullptr || !changes) return;
   if (expires_ms == 0 && entry->expires_ms() == 0) return;
