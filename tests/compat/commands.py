@@ -122,7 +122,7 @@ class Generator:
 
     def score(self) -> str | int:
         if self.one_score:
-            return 7
+            return 1  # what a plain set's members count as
         return self.pick(
             0, 1, 2, 3, -1, 5, 7, 0.5, 1.5, -2.25, 1e10, "inf", "-inf", "+inf", self.random.randint(-50, 50)
         )
@@ -353,7 +353,8 @@ SORTED_SETS = [
     lambda g: ["ZSCORE", g.key(), g.member()],
     lambda g: ["ZMSCORE", g.key(), *g.some(g.member)],
     lambda g: [g.pick("ZRANK", "ZREVRANK"), g.key(), g.member()],
-    lambda g: ["ZINCRBY", g.key(), g.score() if not g.one_score else 0, g.member()],
+    # A member that ZINCRBY creates has no score but the increment.
+    lambda g: ["ZADD", g.key(), "XX", "INCR", 0, g.member()] if g.one_score else ["ZINCRBY", g.key(), g.score(), g.member()],
     lambda g: [g.pick("ZRANGE", "ZREVRANGE"), g.key(), g.integer(), g.integer(), *g.maybe("WITHSCORES")],
     lambda g: [
         "ZRANGE",
