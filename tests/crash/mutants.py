@@ -405,7 +405,7 @@ MUTANTS = [
     Mutant(
         "recovery does not pay what wakes are owed",
         "lib/transaction/recovery.cc",
-        (("    if (context.wake_debt.load(std::memory_order_acquire) != 0) wake_everybody(process);\n", ""),),
+        (("context.wake_debt.load(std::memory_order_acquire) != 0 || relay", "relay"),),
         done_or_not("RPUSH wakes a waiter"),
     ),
     Mutant(
@@ -413,9 +413,8 @@ MUTANTS = [
         "lib/transaction/recovery.cc",
         (
             (
-                "    if (context.wake_debt.load(std::memory_order_acquire) != 0) wake_everybody(process);\n"
-                "    context.wake_debt.store(0, std::memory_order_relaxed);\n",
-                "    if (context.wake_debt.exchange(0) != 0) wake_everybody(process);\n",
+                "context.wake_debt.load(std::memory_order_acquire) != 0 || relay",
+                "context.wake_debt.exchange(0) != 0 || relay",
             ),
         ),
         done_or_not("RPUSH wakes a waiter"),
@@ -425,8 +424,8 @@ MUTANTS = [
         "lib/process/wake.cc",
         (
             (
-                "  if (process.fifos().ring(process.segment(), id)) end_epoch(context.loop_asleep, epoch);\n",
-                "  end_epoch(context.loop_asleep, epoch);\n  process.fifos().ring(process.segment(), id);\n",
+                "  return process.fifos().ring(process.segment(), id) && end_epoch(context.loop_asleep, epoch);\n",
+                "  return end_epoch(context.loop_asleep, epoch) && process.fifos().ring(process.segment(), id);\n",
             ),
         ),
         "Wake.*",
@@ -471,7 +470,7 @@ MUTANTS = [
     Mutant(
         "a reader trusts a length that he has not checked",
         "lib/keyspace/read_string.h",
-        ((" ||\n        meta.value_bytes > string::kInlineEntryMax) {", ") {"),),
+        ((" || meta.value_bytes > string::kInlineEntryMax) {", ") {"),),
         "ReadString.*",
         program="shoal_keyspace_test",
         only=("tests/unit/keyspace/read_string_test.cc",),
@@ -489,16 +488,16 @@ MUTANTS = [
         done_or_not("DEL that merges buckets"),
     ),
     Mutant(
-        "a removed key that leaves no version",
+        "a new key whose version is not recorded",
         "lib/keyspace/keyspace.cc",
         (
             (
-                "  tx.edit(deleted_version(tx.segment(), key)) = tx.version(key.shard);\n  take_out",
-                "  const_cast<shm::Cell<uint64_t>&>(deleted_version(tx.segment(), key)) = "
-                "tx.version(key.shard);\n  take_out",
+                "  tx.edit(created_version(tx.segment(), key)) = tx.version(key.shard);\n  Dict::insert",
+                "  const_cast<shm::Cell<uint64_t>&>(created_version(tx.segment(), key)) = tx.version(key.shard);\n"
+                "  Dict::insert",
             ),
         ),
-        done_or_not("DEL a key"),
+        done_or_not("SET a key into an empty segment", "SETNX of a missing key"),
     ),
     Mutant(
         "a grave that is not recorded",

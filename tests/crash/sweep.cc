@@ -77,6 +77,7 @@ class Sweep {
     std::string out;
     for (std::string line; std::getline(in, line);) {
       if (line.starts_with("~shard ") || line.starts_with("0:ballast ")) continue;
+      if (line.starts_with("~channel ") || line.starts_with("~pattern ")) continue;  // a ring without room keeps less
       out += std::regex_replace(line, std::regex(" v[0-9]+ e[0-9]+ "), " ") + "\n";
     }
     return out;

@@ -63,7 +63,7 @@ class Worker {
 
   void do_task() {
     const uint64_t due = below(5) == 0 ? static_cast<uint64_t>(wall_clock_ms()) + below(3) : 0;
-    (void)queues_.push("tasks", bytes(), static_cast<uint32_t>(below(4)), due);
+    (void)queues_.push("tasks", {bytes(), static_cast<uint32_t>(below(4)), due});
     auto taken = consumer_.take();
     if (!taken.ok() || !taken.value()) return;
     const auto tag = *queues::LeaseTag::parse(taken.value()->tag);

@@ -65,7 +65,9 @@ TEST_F(ReadString, NeverMakesRoomForALengthThatItDoesNotTrust) {  // C2
   keyspace::ReadString result;
   for (int i = 0; i < 20'000; ++i) {
     const uint64_t bits = random() & random();  // also where only a few bits are wrong
-    entry_->meta = i % 2 == 0 ? meta ^ bits : bits;
+    EntryMeta longer = EntryMeta::unpack(meta);
+    longer.value_bytes = static_cast<uint32_t>(bits >> (i % 32));
+    entry_->meta = i % 3 == 0 ? meta ^ bits : i % 3 == 1 ? bits : longer.pack();
     EXPECT_LE(read(result), string::kInlineEntryMax);
   }
   entry_->meta = meta;
