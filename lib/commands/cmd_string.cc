@@ -39,31 +39,31 @@ Bytes short_text(const Entry& entry) noexcept {
 }
 
 struct SetOptions {
-  bool only_new = false, only_existing = false, get = false, keep_ttl = false, has_expiry = false;
+  bool only_new = false, only_existing = false, get = false, keep_ttl = false;
   int64_t expires_ms = 0;
 };
 
+// Syntax first, then the time, as in Redis.
 bool parse_set_options(Call& call, SetOptions& options) noexcept {
+  bool seconds = false, absolute = false;
+  size_t time = 0;  // the argument that tells it
   for (size_t i = 3; i < call.argc(); ++i) {
-    bool seconds = false, absolute = false;
     if (call.arg_is(i, "NX") && !options.only_existing) {
       options.only_new = true;
     } else if (call.arg_is(i, "XX") && !options.only_new) {
       options.only_existing = true;
     } else if (call.arg_is(i, "GET")) {
       options.get = true;
-    } else if (call.arg_is(i, "KEEPTTL") && !options.has_expiry) {
+    } else if (call.arg_is(i, "KEEPTTL") && time == 0) {
       options.keep_ttl = true;
-    } else if (is_expiry_option(call, i, seconds, absolute) && !options.keep_ttl && !options.has_expiry &&
-               i + 1 < call.argc()) {
-      options.has_expiry = true;
-      if (!expiry_arg(call, ++i, seconds, absolute, options.expires_ms)) return false;
+    } else if (is_expiry_option(call, i, seconds, absolute) && !options.keep_ttl && time == 0 && i + 1 < call.argc()) {
+      time = ++i;
     } else {
       call.error(kSyntaxError);
       return false;
     }
   }
-  return true;
+  return time == 0 || expiry_arg(call, time, seconds, absolute, options.expires_ms);
 }
 
 void set_with_expiry(Call& call, bool seconds) noexcept {
