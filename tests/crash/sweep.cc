@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <optional>
-#include <regex>
 #include <sstream>
 
 #include "base/clock.h"
@@ -72,13 +71,24 @@ class Sweep {
     return reply.starts_with("(error)") || reply.starts_with("(failed)") || reply.starts_with("(busy)");
   }
 
+  // "... v12 e34 ..." without the two: a version and what stands behind it.
+  static std::string without_version(std::string line) {
+    const auto digits = [&line](size_t at) { return std::min(line.find_first_not_of("0123456789", at), line.size()); };
+    for (size_t at = line.find(" v"); at != std::string::npos; at = line.find(" v", at + 1)) {
+      const size_t version = digits(at + 2);
+      if (version == at + 2 || line.compare(version, 2, " e") != 0) continue;
+      const size_t end = digits(version + 2);
+      if (end != version + 2 && line.compare(end, 1, " ") == 0) line.erase(at, end - at);
+    }
+    return line;
+  }
   static std::string without_versions(const std::string& text) {
     std::istringstream in(text);
     std::string out;
     for (std::string line; std::getline(in, line);) {
       if (line.starts_with("~shard ") || line.starts_with("0:ballast ")) continue;
       if (line.starts_with("~channel ") || line.starts_with("~pattern ")) continue;  // a ring without room keeps less
-      out += std::regex_replace(line, std::regex(" v[0-9]+ e[0-9]+ "), " ") + "\n";
+      out += without_version(line) + "\n";
     }
     return out;
   }
