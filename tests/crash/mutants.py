@@ -470,7 +470,7 @@ MUTANTS = [
     Mutant(
         "a reader trusts a length that he has not checked",
         "lib/keyspace/read_string.h",
-        ((" || meta.value_bytes > string::kInlineEntryMax) {", ") {"),),
+        ((" || meta.value_bytes > string::kInlineEntryMax", ""),),
         "ReadString.*",
         program="shoal_keyspace_test",
         only=("tests/unit/keyspace/read_string_test.cc",),
