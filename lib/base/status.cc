@@ -8,12 +8,17 @@ namespace shoal {
 
 Status system_error(const char* what, int errnum) noexcept {
   switch (errnum) {
-    case ENOSPC: return {Code::kFull, what, errnum};
+    case ENOSPC:
+      return {Code::kFull, what, errnum};
     case EACCES:
-    case EPERM: return {Code::kPermission, what, errnum};
-    case ENOENT: return {Code::kNotFound, what, errnum};
-    case EEXIST: return {Code::kExists, what, errnum};
-    default: return {Code::kSystem, what, errnum};
+    case EPERM:
+      return {Code::kPermission, what, errnum};
+    case ENOENT:
+      return {Code::kNotFound, what, errnum};
+    case EEXIST:
+      return {Code::kExists, what, errnum};
+    default:
+      return {Code::kSystem, what, errnum};
   }
 }
 

@@ -16,8 +16,8 @@ namespace shoal {
 
 enum class Code : uint8_t {
   kOk,
-  kInvalidArgument,   // bad name, bad option: the text says which
-  kNotFound,          // no such segment
+  kInvalidArgument,  // bad name, bad option: the text says which
+  kNotFound,         // no such segment
   kExists,
   kPermission,        // wrong owner or mode
   kMismatch,          // foreign file, newer or older layout, other machine
@@ -59,8 +59,8 @@ std::string describe(const Status& status);
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : value_(std::move(value)) {}           // NOLINT: implicit by intent
-  Result(Status status) noexcept : status_(status) {}     // NOLINT: implicit by intent
+  Result(T value) : value_(std::move(value)) {}        // NOLINT: implicit by intent
+  Result(Status status) noexcept : status_(status) {}  // NOLINT: implicit by intent
 
   bool ok() const noexcept { return value_.has_value(); }
   const Status& status() const noexcept { return status_; }
@@ -76,10 +76,10 @@ class [[nodiscard]] Result {
 }  // namespace shoal
 
 // A broken invariant. Never used for bad input, a full segment or a dead peer.
-#define SHOAL_ASSERT(condition)                                                                    \
-  do {                                                                                             \
-    if (__builtin_expect(!(condition), 0)) {                                                       \
+#define SHOAL_ASSERT(condition)                                                                      \
+  do {                                                                                               \
+    if (__builtin_expect(!(condition), 0)) {                                                         \
       std::fprintf(stderr, "shoal: broken invariant %s at %s:%d\n", #condition, __FILE__, __LINE__); \
-      std::abort();                                                                                \
-    }                                                                                              \
+      std::abort();                                                                                  \
+    }                                                                                                \
   } while (false)

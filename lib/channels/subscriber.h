@@ -42,9 +42,9 @@ struct History {
 
 struct Delivery {
   enum class Kind { kMessage, kGap } kind = Kind::kMessage;
-  bool pattern = false;          // it came by a pattern
-  Bytes source;                  // the channel or pattern that was subscribed to
-  Bytes channel;                 // where it was published; of a gap in a pattern: empty
+  bool pattern = false;  // it came by a pattern
+  Bytes source;          // the channel or pattern that was subscribed to
+  Bytes channel;         // where it was published; of a gap in a pattern: empty
   Bytes data;
   Position position;             // in the ring it came from
   std::optional<uint64_t> lost;  // of a gap; nothing = nobody knows, the channel is another one than the position's
@@ -93,15 +93,15 @@ class Subscriber {
 
   std::shared_ptr<Process> process_;
   mutable ForkLock lock_;
-  std::shared_ptr<Inbox> inbox_;     // of the context that the subscriptions belong to
-  uint64_t nonce_ = 0;               // of the process that made them
-  Sources sources_[2];               // by ChannelKind
+  std::shared_ptr<Inbox> inbox_;  // of the context that the subscriptions belong to
+  uint64_t nonce_ = 0;            // of the process that made them
+  Sources sources_[2];            // by ChannelKind
   size_t counts_[2] = {0, 0};
   bool closed_ = false;
-  std::vector<Listener*> queue_;     // hinted, filled by the inbox
+  std::vector<Listener*> queue_;  // hinted, filled by the inbox
   std::vector<Listener*> taken_;
-  std::vector<Source*> active_;      // may have something to read
-  std::string data_, channel_;       // where messages are copied to
+  std::vector<Source*> active_;  // may have something to read
+  std::string data_, channel_;   // where messages are copied to
 };
 
 // Makes the channel keep a history, from now on and without subscribers, or (keep = 0) no longer. kRedisError when

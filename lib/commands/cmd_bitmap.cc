@@ -38,8 +38,8 @@ void copy_out(Call& call, const Entry* entry, uint64_t from, uint64_t bytes, cha
   });
 }
 
-// Overwrites up to 9 bytes of a string, which becomes as long as is needed; it may be missing. What stands there already is
-// no change: no WATCH sees it. nullptr: no memory.
+// Overwrites up to 9 bytes of a string, which becomes as long as is needed; it may be missing. What stands there
+// already is no change: no WATCH sees it. nullptr: no memory.
 const Entry* write_bytes(Call& call, const Key& key, const Entry* entry, uint64_t offset, Bytes bytes) noexcept {
   if (entry != nullptr && offset + bytes.size() <= string::length(*entry)) {
     char there[9];

@@ -61,9 +61,7 @@ const Names& names = *new Names();
 
 }  // namespace
 
-const Command* find_command(Bytes name) noexcept {
-  return name.size() > 64 ? nullptr : names.find(name);
-}
+const Command* find_command(Bytes name) noexcept { return name.size() > 64 ? nullptr : names.find(name); }
 
 Call::Call(Session& session, const Command& command, std::span<const Bytes> arguments, Transaction* tx,
            Reply& reply) noexcept

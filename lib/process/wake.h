@@ -59,7 +59,7 @@ class LoopWaker {
   LoopWaker& operator=(const LoopWaker&) = delete;
 
   int fd() const noexcept { return fifo_.fd; }
-  void arm() noexcept;     // odd + fence: the caller must look at its sources again before it waits
+  void arm() noexcept;  // odd + fence: the caller must look at its sources again before it waits
   // Even, and the FIFO is drained: the caller must look at its sources.
   void disarm(Process& process) noexcept;
   uint32_t context_id() const noexcept { return context_id_; }

@@ -20,7 +20,7 @@ class SegmentName {
   static Result<SegmentName> parse(const std::string& name);
 
   const std::string& name() const noexcept { return name_; }
-  std::string shm_name() const { return "shoal." + name_; }           // for shm_open
+  std::string shm_name() const { return "shoal." + name_; }  // for shm_open
   std::string shm_path() const { return "/dev/shm/" + shm_name(); }
   const std::string& runtime_dir() const noexcept { return runtime_dir_; }
   std::string life_path() const { return runtime_dir_ + "/life"; }

@@ -15,7 +15,9 @@ struct Offset {
   constexpr auto operator<=>(const Offset&) const noexcept = default;
 
   template <typename U>
-  constexpr Offset<U> as() const noexcept { return Offset<U>{value}; }
+  constexpr Offset<U> as() const noexcept {
+    return Offset<U>{value};
+  }
 };
 
 }  // namespace shoal

@@ -43,6 +43,6 @@ class Cell {
 }  // namespace shm
 }  // namespace shoal
 
-#define SHOAL_SHM_RECORD(Type, bytes)                         \
+#define SHOAL_SHM_RECORD(Type, bytes)                             \
   static_assert(::shoal::ShmSafe<Type>, #Type " in the segment"); \
   static_assert(sizeof(Type) == (bytes), #Type ": size")

@@ -15,20 +15,20 @@ namespace shoal {
 
 namespace shm {
 struct BlobRoot {
-  uint64_t first, last;   // pieces
-  uint64_t bytes;         // of the whole value
+  uint64_t first, last;  // pieces
+  uint64_t bytes;        // of the whole value
 };
 SHOAL_SHM_RECORD(BlobRoot, 24);
 struct BlobPiece {
-  uint64_t next;          // 0 = last
-  uint64_t bytes;         // used of what follows
+  uint64_t next;   // 0 = last
+  uint64_t bytes;  // used of what follows
 };
 SHOAL_SHM_RECORD(BlobPiece, 16);
 }  // namespace shm
 
 namespace string {
 
-inline constexpr uint64_t kInlineEntryMax = 2048;                          // a whole entry with its value
+inline constexpr uint64_t kInlineEntryMax = 2048;  // a whole entry with its value
 inline constexpr uint64_t kPieceBytes = 64 * kKiB - sizeof(shm::BlobPiece);
 
 uint64_t length(const shm::Entry& entry) noexcept;

@@ -16,8 +16,8 @@ using VisitBlock = bool (*)(void* context, uint64_t block) noexcept;
 
 struct TypeRow {
   Type type;
-  const char* name;                // what TYPE answers
-  uint32_t root_bytes;             // of the root record in the entry; 0 for strings
+  const char* name;     // what TYPE answers
+  uint32_t root_bytes;  // of the root record in the entry; 0 for strings
   // Roughly how many blocks destroy would free: few are freed at once, many are left to lazy freeing.
   uint64_t (*blocks)(const Segment& segment, const shm::Entry& entry) noexcept;
   // Frees up to `budget` blocks of the value, not the entry's own. True when nothing is left. May be called again

@@ -14,8 +14,7 @@ namespace {
 [[noreturn]] void refuse(nb::handle value) {
   const std::string type = Py_TYPE(value.ptr())->tp_name;
   const std::string name = type.substr(type.rfind('.') + 1);
-  const std::string text =
-      "Invalid input of type: '" + name + "'. Convert to a bytes, string, int or float first.";
+  const std::string text = "Invalid input of type: '" + name + "'. Convert to a bytes, string, int or float first.";
   raise_object(nb::module_::import_("redis.exceptions").attr("DataError")(text.c_str()));
 }
 
@@ -110,16 +109,24 @@ void Arguments::add_name(Bytes name) {
 nb::object to_python(ReplyReader& reader, Shape shape) {
   switch (reader.tag()) {
     case Reply::Tag::kNull:
-    case Reply::Tag::kNullArray: return nb::none();
-    case Reply::Tag::kInteger: return nb::steal(PyLong_FromLongLong(reader.integer()));
-    case Reply::Tag::kDouble: return number_object(reader.number(), shape);
-    case Reply::Tag::kTrue: return shape.resp3 ? nb::bool_(true) : nb::object(nb::int_(1));
-    case Reply::Tag::kFalse: return shape.resp3 ? nb::bool_(false) : nb::object(nb::int_(0));
+    case Reply::Tag::kNullArray:
+      return nb::none();
+    case Reply::Tag::kInteger:
+      return nb::steal(PyLong_FromLongLong(reader.integer()));
+    case Reply::Tag::kDouble:
+      return number_object(reader.number(), shape);
+    case Reply::Tag::kTrue:
+      return shape.resp3 ? nb::bool_(true) : nb::object(nb::int_(1));
+    case Reply::Tag::kFalse:
+      return shape.resp3 ? nb::bool_(false) : nb::object(nb::int_(0));
     case Reply::Tag::kBulk:
-    case Reply::Tag::kSimple: return text_object(reader.text(), shape.decode);
-    case Reply::Tag::kError: return command_error(reader.text());
+    case Reply::Tag::kSimple:
+      return text_object(reader.text(), shape.decode);
+    case Reply::Tag::kError:
+      return command_error(reader.text());
     case Reply::Tag::kArray:
-    case Reply::Tag::kSet: return list_of(reader, reader.count(), shape);  // redis-py makes lists of both
+    case Reply::Tag::kSet:
+      return list_of(reader, reader.count(), shape);  // redis-py makes lists of both
     case Reply::Tag::kMap: {
       const size_t pairs = reader.count();
       return shape.resp3 ? dict_of(reader, pairs, shape) : list_of(reader, 2 * pairs, shape);

@@ -12,22 +12,31 @@ nb::object exceptions() { return nb::module_::import_("shoal._exceptions"); }
 // The class in shoal/_exceptions.py; nullptr: OSError with errno.
 const char* class_of(Code code) {
   switch (code) {
-    case Code::kInvalidArgument: return "AddressError";
-    case Code::kNotFound: return "SegmentNotFound";
+    case Code::kInvalidArgument:
+      return "AddressError";
+    case Code::kNotFound:
+      return "SegmentNotFound";
     case Code::kExists:
     case Code::kPermission:
-    case Code::kMismatch: return "SegmentMismatch";
-    case Code::kRemoved: return "SegmentRemoved";
-    case Code::kFull: return "SegmentFull";
+    case Code::kMismatch:
+      return "SegmentMismatch";
+    case Code::kRemoved:
+      return "SegmentRemoved";
+    case Code::kFull:
+      return "SegmentFull";
     case Code::kTooManyProcesses:
-    case Code::kTooManyThreads: return "SegmentBusy";
+    case Code::kTooManyThreads:
+      return "SegmentBusy";
     case Code::kBusy:
-    case Code::kHolderStopped: return "HolderStopped";
-    case Code::kCorrupt: return "SegmentCorrupt";
+    case Code::kHolderStopped:
+      return "HolderStopped";
+    case Code::kCorrupt:
+      return "SegmentCorrupt";
     case Code::kOk:
     case Code::kSystem:
     case Code::kRedisError:
-    case Code::kUnsupported: return "SegmentError";
+    case Code::kUnsupported:
+      return "SegmentError";
   }
   return "SegmentError";
 }

@@ -354,7 +354,9 @@ SORTED_SETS = [
     lambda g: ["ZMSCORE", g.key(), *g.some(g.member)],
     lambda g: [g.pick("ZRANK", "ZREVRANK"), g.key(), g.member()],
     # A member that ZINCRBY creates has no score but the increment.
-    lambda g: ["ZADD", g.key(), "XX", "INCR", 0, g.member()] if g.one_score else ["ZINCRBY", g.key(), g.score(), g.member()],
+    lambda g: (
+        ["ZADD", g.key(), "XX", "INCR", 0, g.member()] if g.one_score else ["ZINCRBY", g.key(), g.score(), g.member()]
+    ),
     lambda g: [g.pick("ZRANGE", "ZREVRANGE"), g.key(), g.integer(), g.integer(), *g.maybe("WITHSCORES")],
     lambda g: [
         "ZRANGE",

@@ -17,8 +17,8 @@ namespace shoal::crash {
 namespace {
 
 constexpr greg_t kTrapFlag = 0x100;
-std::vector<StoreTrap*> traps;        // running, outermost first
-std::vector<StoreTrap*> stepping;     // between the fault and the trap of its instruction
+std::vector<StoreTrap*> traps;     // running, outermost first
+std::vector<StoreTrap*> stepping;  // between the fault and the trap of its instruction
 struct sigaction former_fault;
 
 greg_t& reg(void* context, int number) { return static_cast<ucontext_t*>(context)->uc_mcontext.gregs[number]; }

@@ -27,7 +27,7 @@ class StoreTrap {
   std::function<void(uint64_t step)> about_to_store;
 
   uintptr_t instruction() const noexcept { return instruction_; }  // of the last store
-  uint64_t offset() const noexcept { return offset_; }              // in the region, of its first byte that faulted
+  uint64_t offset() const noexcept { return offset_; }             // in the region, of its first byte that faulted
   bool covers(uintptr_t address) const noexcept {
     const auto base = reinterpret_cast<uintptr_t>(base_);
     return armed_ && address >= base && address < base + bytes_;

@@ -27,7 +27,8 @@ class SingleStep {
   template <typename F>
   const std::vector<Image>& run(F&& f) {
     active_ = this;
-    struct sigaction action {}, before {};
+    struct sigaction action {
+    }, before{};
     action.sa_sigaction = [](int, siginfo_t*, void*) { active_->look(); };
     action.sa_flags = SA_SIGINFO | SA_NODEFER;
     sigaction(SIGTRAP, &action, &before);

@@ -20,10 +20,10 @@ namespace shoal {
 struct Value {
   enum class Kind : uint8_t { kNull, kInteger, kDouble, kBoolean, kText, kError, kArray, kMap, kSet };
   Kind kind = Kind::kNull;
-  int64_t integer = 0;         // kInteger, kBoolean
-  double number = 0;           // kDouble
-  std::string text;            // kText: bytes; kError: Redis's text
-  std::vector<Value> items;    // kArray, kSet; kMap: key, value, key, value ...
+  int64_t integer = 0;       // kInteger, kBoolean
+  double number = 0;         // kDouble
+  std::string text;          // kText: bytes; kError: Redis's text
+  std::vector<Value> items;  // kArray, kSet; kMap: key, value, key, value ...
 };
 
 class Client {

@@ -101,8 +101,7 @@ TEST_F(StringCommands, ScanVisitsEveryKeyOnce) {
 }
 
 TEST_F(StringCommands, ErrorThatQuotesALineBreakIsOneLine) {
-  EXPECT_EQ(r.run({"NO\r\nSUCH", "a\nb"}),
-            "(error) ERR unknown command 'NO  SUCH', with args beginning with: 'a b' ");
+  EXPECT_EQ(r.run({"NO\r\nSUCH", "a\nb"}), "(error) ERR unknown command 'NO  SUCH', with args beginning with: 'a b' ");
 }
 
 TEST_F(StringCommands, ExecWithArgumentsEndsItsTransaction) {
