@@ -77,7 +77,7 @@ const shm::Channel* find_or_create(Transaction& tx, const Name& name) noexcept {
   channel->incarnation = new_incarnation(tx, tx.segment(), name);
   channel->kind = static_cast<uint32_t>(name.kind);
   channel->name_bytes = static_cast<uint32_t>(name.text.size());
-  std::memcpy(static_cast<void*>(channel + 1), name.text.data(), name.text.size());
+  copy_bytes(static_cast<void*>(channel + 1), name.text);
   Dict::insert(tx, tx.shard(name.shard).channels, name.hash, tx.offset_of(channel), item_hash);
   if (name.kind == ChannelKind::kPattern) link_pattern(tx, *channel);
   return tx.failed() ? nullptr : channel;

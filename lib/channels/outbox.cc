@@ -27,7 +27,7 @@ uint32_t outbox_shard(const Segment& segment, const shm::Context& owner) noexcep
 }
 
 void append(char*& place, Bytes bytes) noexcept {
-  if (!bytes.empty()) std::memcpy(place, bytes.data(), bytes.size());
+  copy_bytes(place, bytes);
   place += round_up(bytes.size(), 8);
 }
 

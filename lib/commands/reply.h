@@ -122,7 +122,7 @@ class Reply {
       overflow_ = true;
       return;
     }
-    std::memcpy(bytes_.get() + used_, bytes, count);
+    copy_bytes(bytes_.get() + used_, {static_cast<const char*>(bytes), count});
     used_ += count;
   }
   void tag(Tag value) noexcept { put(&value, 1); }

@@ -40,7 +40,7 @@ void write_key(Entry& entry, const EntryMeta& meta, Bytes name) noexcept {
     std::memcpy(place, &bytes, sizeof bytes);
     place += sizeof bytes;
   }
-  std::memcpy(place, name.data(), name.size());
+  copy_bytes(place, name);
 }
 
 // A block for an entry of this meta, with key and version written; not yet in the dict.

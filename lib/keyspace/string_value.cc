@@ -19,7 +19,7 @@ const Entry* replace(Transaction& tx, const Key& key, const Entry* existing, Enc
   if (existing != nullptr) remove(tx, key, *existing);
   const Entry* entry = create(tx, key, Type::kString, encoding, static_cast<uint32_t>(value.size()), expires_ms != 0);
   if (entry == nullptr) return nullptr;
-  std::memcpy(fresh_value(tx, *entry), value.data(), value.size());
+  copy_bytes(fresh_value(tx, *entry), value);
   return expires_ms == 0 ? entry : set_expiry(tx, key, *entry, expires_ms);
 }
 
@@ -37,7 +37,7 @@ void overwrite(Transaction& tx, const Key& key, const Entry& entry, Bytes value,
     meta.value_bytes = static_cast<uint32_t>(value.size());
     tx.edit(entry.meta) = meta.pack();
   }
-  if (!value.empty()) std::memcpy(tx.edit_bytes(entry.value(), value.size()), value.data(), value.size());
+  if (!value.empty()) copy_bytes(tx.edit_bytes(entry.value(), value.size()), value);
   if (meta.has_expiry) set_expiry(tx, key, entry, expires_ms);
   touch(tx, key, entry);
 }
@@ -90,7 +90,7 @@ const Entry* write_range(Transaction& tx, const Key& key, const Entry& entry, ui
       tx.edit(entry.meta) = longer.pack();
     }
     if (offset > length) std::memset(tx.edit_bytes(target->value() + length, offset - length), 0, offset - length);
-    std::memcpy(tx.edit_bytes(target->value() + offset, value.size()), value.data(), value.size());
+    copy_bytes(tx.edit_bytes(target->value() + offset, value.size()), value);
     touch(tx, key, *target);
     return target;
   }
@@ -99,7 +99,7 @@ const Entry* write_range(Transaction& tx, const Key& key, const Entry& entry, ui
     const uint64_t kept = from < length ? std::min(bytes, length - from) : 0;
     char* next = place;
     string::for_each_piece(tx.segment(), entry, from, kept, [&](Bytes piece) {
-      std::memcpy(next, piece.data(), piece.size());
+      copy_bytes(next, piece);
       next += piece.size();
     });
     std::memset(place + kept, 0, bytes - kept);

@@ -88,7 +88,7 @@ uint64_t add(Transaction& tx, const Key& key, Type kind, const Who& who) noexcep
     if (queue == nullptr) return 0;
     *queue = {queue_hash(key, kind),      0, 0, 0, static_cast<uint32_t>(key.name.size()), key.database,
               static_cast<uint8_t>(kind), {}};
-    std::memcpy(queue + 1, key.name.data(), key.name.size());
+    copy_bytes(queue + 1, key.name);
     queue_offset = tx.offset_of(queue);
     Dict::insert(tx, tx.shard(key.shard).waiters, queue->hash, queue_offset, stored_hash);
     if (tx.failed()) return 0;

@@ -38,7 +38,7 @@ std::byte* create_named(Transaction& tx, const Name& name, uint64_t record_bytes
   head.name_bytes = static_cast<uint32_t>(name.text.size());
   head.kind = name.kind;
   head.database = name.database;
-  std::memcpy(record + record_bytes, name.text.data(), name.text.size());
+  copy_bytes(record + record_bytes, name.text);
   Dict::insert(tx, tx.shard(name.shard).queues, name.hash, tx.offset_of(record), item_hash);
   return tx.failed() ? nullptr : record;
 }

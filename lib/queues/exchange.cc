@@ -76,9 +76,9 @@ Status TaskQueues::bind(Bytes exchange_text, Bytes key, Bytes pattern, Bytes que
                 static_cast<uint32_t>(queue_text.size()),
                 0};
     auto* bytes = reinterpret_cast<char*>(binding + 1);
-    std::memcpy(bytes, key.data(), key.size());
-    std::memcpy(bytes + key.size(), pattern.data(), pattern.size());
-    std::memcpy(bytes + key.size() + pattern.size(), queue_text.data(), queue_text.size());
+    copy_bytes(bytes, key);
+    copy_bytes(bytes + key.size(), pattern);
+    copy_bytes(bytes + key.size() + pattern.size(), queue_text);
     tx.edit(exchange->bindings) = tx.offset_of(binding);
     tx.edit(exchange->count) += 1;
     return Step::kCommit;

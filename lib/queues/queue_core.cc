@@ -49,7 +49,7 @@ uint64_t Core::create_pieces(Bytes data) noexcept {
     if (piece == nullptr) return 0;
     piece->next = first;
     piece->bytes = part.size();
-    std::memcpy(piece + 1, part.data(), part.size());
+    copy_bytes(piece + 1, part);
     first = tx.offset_of(piece);
     data.remove_suffix(part.size());
   }
@@ -84,7 +84,7 @@ uint64_t Core::create_task(Bytes data, uint32_t priority) noexcept {
   std::memset(task, 0, sizeof(Task));
   task->bytes = data.size();
   task->priority = static_cast<uint8_t>(std::min(priority, shm::kPriorityCount - 1));
-  std::memcpy(task + 1, here.data(), here.size());
+  copy_bytes(task + 1, here);
   task->more = create_pieces(data.substr(here.size()));
   return tx.failed() ? 0 : tx.offset_of(task);
 }

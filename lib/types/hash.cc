@@ -30,11 +30,11 @@ uint64_t create_field(Transaction& tx, Bytes field, const StoredBytes& stored) n
   if (block == nullptr) return 0;
   *block = {static_cast<uint32_t>(field.size()), blob ? kBlobValue : static_cast<uint32_t>(value.size())};
   auto* bytes = reinterpret_cast<char*>(block + 1);
-  std::memcpy(bytes, field.data(), field.size());
+  copy_bytes(bytes, field);
   if (blob) {
     std::memcpy(bytes + field.size(), &stored.blob, sizeof stored.blob);
   } else {
-    std::memcpy(bytes + field.size(), value.data(), value.size());
+    copy_bytes(bytes + field.size(), value);
   }
   return tx.offset_of(block);
 }
@@ -46,7 +46,7 @@ bool overwrite(Transaction& tx, uint64_t item, Bytes value) noexcept {
   const uint64_t bytes = sizeof(HashField) + block.field_bytes + value.size(), capacity = tx.capacity(item);
   if (bytes > capacity || (bytes < capacity / 2 && value.size() < block.value_bytes)) return false;
   const char* place = reinterpret_cast<const char*>(&block + 1) + block.field_bytes;
-  if (!value.empty()) std::memcpy(tx.edit_bytes(place, value.size()), value.data(), value.size());
+  if (!value.empty()) copy_bytes(tx.edit_bytes(place, value.size()), value);
   if (block.value_bytes != value.size()) tx.edit(block.value_bytes) = static_cast<uint32_t>(value.size());
   return true;
 }

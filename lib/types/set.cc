@@ -34,7 +34,7 @@ Added add(Transaction& tx, const SetRoot& root, Bytes member) noexcept {
   auto* block = tx.create<SetMember>(sizeof(SetMember) + member.size());
   if (block == nullptr) return Added::kNoMemory;
   block->bytes = static_cast<uint32_t>(member.size());
-  std::memcpy(block + 1, member.data(), member.size());
+  copy_bytes(block + 1, member);
   Dict::insert(tx, root.members, hash, tx.offset_of(block), member_hash);
   return tx.failed() ? Added::kNoMemory : Added::kYes;
 }

@@ -154,7 +154,7 @@ bool add(Transaction& tx, const SortedSetRoot& root, Bytes member, double score)
   *node = {score, 0, static_cast<uint32_t>(member.size()), levels};
   auto* links = reinterpret_cast<SkipLink*>(node + 1);
   std::memset(links, 0, levels * sizeof(SkipLink));
-  std::memcpy(links + levels, member.data(), member.size());
+  copy_bytes(links + levels, member);
   const uint64_t offset = tx.offset_of(node);
   link(tx, root, offset, total, true);
   if (tx.failed()) return false;
