@@ -32,7 +32,7 @@ bool parse_expire_flags(Call& call, ExpireFlags& flags) noexcept {
     } else if (call.arg_is(i, "LT")) {
       flags.lt = true;
     } else {
-      call.error("ERR Unsupported option " + std::string(call.arg(i).substr(0, 64)));
+      call.error("ERR Unsupported option " + std::string(call.arg(i).substr(0, call.arg(i).find('\0'))));
       return false;
     }
   }
