@@ -4,15 +4,15 @@
 //   for (int i = 0; i < kReadTriesMax; ++i) {
 //     Snapshot snapshot(segment, shard);
 //     if (!snapshot.open()) continue;                     // a writer is at work
-//     ... load(), record(), copy(): private copies, checked; false = the memory cannot be what it was
+//     ... word(), copy(), equals(): private copies of what contains() let pass; false = it cannot be what it was
 //     if (snapshot.valid()) return what was copied;
 //   }
 //   take the lock
 //
 // A reader never holds a `const T&` into the segment: a compiler may load a length twice, once to check it and once to
 // use it. Everything comes as a private copy by relaxed atomic words, bounds- and alignment-checked against
-// `committed`; a traversal counts its steps. Nothing that was loaded is true before valid() says so; a length above
-// kTrustedBytes is revalidated before anything is allocated for it.
+// `committed`; a traversal counts its steps. Nothing that was loaded is true before valid() says so: a caller bounds a
+// length (read_string: kInlineEntryMax) before anything is allocated for it.
 // The writer's side: Transaction::become_visible() (odd, release fence) and release_locks() (even, release).
 #pragma once
 
@@ -30,8 +30,6 @@ static_assert(std::endian::native == std::endian::little);  // equals(): the fir
 
 class Snapshot {
  public:
-  static constexpr uint64_t kTrustedBytes = 4096;
-
   Snapshot(const Segment& segment, const shm::Shard& shard) noexcept
       : base_(segment.base()),
         shard_(shard),
@@ -46,10 +44,6 @@ class Snapshot {
     return shard_.sequence.load(std::memory_order_relaxed) == sequence_;
   }
 
-  template <typename T>
-  T load(const shm::Cell<T>& cell) const noexcept {
-    return cell.load();
-  }
   // Whether [offset, offset + bytes) lies in the extents that were physical when this attempt began: the only memory
   // that a reader without the lock may touch.
   bool contains(uint64_t offset, uint64_t bytes) const noexcept {
