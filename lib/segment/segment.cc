@@ -129,12 +129,17 @@ void prefer_huge_pages(int fd, std::byte* base, uint64_t from, uint64_t to) noex
   ::madvise(base + from, to - from, kMadvCollapse);
 }
 
-// An address at which `size` bytes are free and whose huge pages would be the file's: only a hint to the kernel.
-void* aligned_hint(uint64_t size) noexcept {
-  void* probe = ::mmap(nullptr, size + kHugePageBytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (probe == MAP_FAILED) return nullptr;
-  ::munmap(probe, size + kHugePageBytes);
-  return reinterpret_cast<void*>(round_up(reinterpret_cast<uint64_t>(probe), kHugePageBytes));
+// Takes `size` bytes of addresses, whole pages, at which a file's huge pages can be mapped as such, for a MAP_FIXED on
+// top of them; null if there are none. They stay taken, so no other thread's mmap comes between.
+std::byte* reserve_addresses(uint64_t size) noexcept {
+  const uint64_t whole = size + kHugePageBytes;
+  void* const got = ::mmap(nullptr, whole, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (got == MAP_FAILED) return nullptr;
+  std::byte* const first = static_cast<std::byte*>(got);
+  const uint64_t head = round_up(reinterpret_cast<uint64_t>(got), kHugePageBytes) - reinterpret_cast<uint64_t>(got);
+  if (head != 0) ::munmap(first, head);
+  if (head != kHugePageBytes) ::munmap(first + head + size, kHugePageBytes - head);
+  return first + head;
 }
 
 struct Plan {  // where the regions of a new segment lie
@@ -154,9 +159,13 @@ struct Plan {  // where the regions of a new segment lie
 }  // namespace
 
 Status Segment::map(uint64_t size) {
+  const uint64_t whole_pages = round_up(size, kPageBytes);
+  std::byte* const place = reserve_addresses(whole_pages);
+  const int fixed = place != nullptr ? MAP_FIXED : 0;
   try {
-    region_ = bip::mapped_region(object_, bip::read_write, 0, size, aligned_hint(size), MAP_SHARED | MAP_NORESERVE);
+    region_ = bip::mapped_region(object_, bip::read_write, 0, size, place, MAP_SHARED | MAP_NORESERVE | fixed);
   } catch (const bip::interprocess_exception& error) {
+    if (place != nullptr) ::munmap(place, whole_pages);
     return system_error("map the segment", error.get_native_error());
   }
   base_ = static_cast<std::byte*>(region_.get_address());

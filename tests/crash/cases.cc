@@ -60,9 +60,9 @@ const std::vector<Case> kCases = {
     {"MSETNX in several shards", "", "MSETNX a 1 b 2 c 3 d 4"},
     {"MSETNX that does nothing", "SET c 3", "MSETNX a 1 b 2 c 3 d 4"},
 
-    {"SETBIT in place", "SET a xyz", "SETBIT a 3 1"},
+    {"SETBIT in place", "SET a xyz", "SETBIT a 0 1"},
     {"SETBIT behind the end", "SET a 1", "SETBIT a 100 1"},
-    {"SETBIT in a blob", "SET a ~9000", "SETBIT a 100 1"},
+    {"SETBIT in a blob", "SET a ~9000", "SETBIT a 96 1"},
     {"BITFIELD", "SET a 1", "BITFIELD a SET u8 0 255 INCRBY u16 #3 5"},
     {"BITOP of a blob into itself", "SET a ~9000; SET b xyz", "BITOP XOR a a b"},
     {"BITOP that removes its target", "SET c 1", "BITOP AND c a b"},

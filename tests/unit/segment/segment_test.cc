@@ -6,6 +6,8 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <thread>
+#include <vector>
 
 namespace shoal {
 namespace {
@@ -43,6 +45,22 @@ TEST_F(SegmentTest, SecondOpenSeesTheFirstOnesShape) {
   ASSERT_TRUE(second.ok()) << describe(second.status());
   EXPECT_EQ(second.value()->shard_count(), 4u);
   EXPECT_EQ(second.value()->header().hash_seed, first.value()->header().hash_seed);
+}
+
+TEST_F(SegmentTest, ThreadsThatMapAtOnceTakeNoAddressesFromEachOther) {
+  auto first = Segment::open(name_, OpenMode::kAttachOrCreate, tiny_);
+  ASSERT_TRUE(first.ok());
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] {
+      for (int round = 0; round < 500; ++round) {
+        auto opened = Segment::open(name_, OpenMode::kAttach, tiny_);
+        ASSERT_TRUE(opened.ok()) << describe(opened.status());
+        ASSERT_TRUE(opened.value()->header().magic == shm::kMagic);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
 }
 
 TEST_F(SegmentTest, GrowthPublishesPhysicalMemoryUpToItsMaximum) {
