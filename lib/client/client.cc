@@ -138,11 +138,10 @@ Result<bool> Client::get(std::string_view key, std::string& value) {
 #ifndef SHOAL_LOCKED_READS
   if (key.size() <= kShortKeyBytesMax) {
     const Segment& segment = session.process().segment();
-    const auto read =
-        keyspace::read_string(segment, keyspace::make_key(segment, session.database(), key), [&](uint32_t bytes) {
-          value.resize(bytes);
-          return value.data();
-        });
+    const auto read = keyspace::read_string(segment, session.database(), key, [&value](uint32_t bytes) {
+      if (value.size() != bytes) value.resize(bytes);
+      return value.data();
+    });
     if (read != ReadString::kUseLock) return read == ReadString::kValue;
   }
 #endif

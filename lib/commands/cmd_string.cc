@@ -9,6 +9,7 @@
 #include "commands/expiry_args.h"
 #include "commands/string_family.h"
 #include "keyspace/read_string.h"
+#include "commands/session.h"
 
 namespace shoal {
 
@@ -109,7 +110,7 @@ bool get_optimistic(Call& call) {
   using keyspace::ReadString;
   if (call.arg(1).size() > kShortKeyBytesMax) return false;
   const size_t mark = call.reply().used();
-  const auto read = keyspace::read_string(call.segment(), call.key(1), [&](uint32_t bytes) {
+  const auto read = keyspace::read_string(call.segment(), call.session().database(), call.arg(1), [&](uint32_t bytes) {
     call.reply().clear_overflow();
     call.reply().rewind(mark);
     return call.reply().reserve_bulk(bytes);

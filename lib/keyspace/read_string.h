@@ -18,26 +18,23 @@ enum class ReadString {
   kAgain,    // a writer came in between, or a longer chain (never from read_string)
 };
 
-// One attempt. Inlined, like all that it calls in the usual case, into one straight line: a cold look-up is two misses
-// of the cache one after the other, and while it waits the processor begins the caller's next one, as far as it sees
-// ahead.
-template <Dict::Reach kReach, typename Reserve>
-[[gnu::always_inline]] inline ReadString read_string_once(const Segment& segment, const Key& key,
-                                                          Reserve reserve) noexcept {
+// One attempt that any short string is read by.
+template <typename Reserve>
+ReadString read_string_once(const Segment& segment, const Key& key, Reserve reserve) noexcept {
   const shm::Shard& shard = segment.shard(key.shard);
   const Snapshot snapshot(segment, shard);
   if (!snapshot.open()) return ReadString::kAgain;
   const uint64_t wanted = EntryMeta::identity(key.database, key.name.size());
-  const auto is_wanted = [ snapshot, wanted, name = key.name ](uint64_t entry) noexcept __attribute__((always_inline)) {
+  const auto is_wanted = [&](uint64_t entry) noexcept {
     uint64_t word;
     if (!snapshot.word(entry + offsetof(shm::Entry, meta), word)) return false;
     if ((word & EntryMeta::kIdentityMask) != wanted) return false;
     const EntryMeta meta = EntryMeta::unpack(word);
     return snapshot.contains(entry, meta.value_at()) &&
-           snapshot.equals(entry + meta.key_at(), name.data(), name.size());
+           snapshot.equals(entry + meta.key_at(), key.name.data(), key.name.size());
   };
-  const auto [found, entry] = Dict::find<kReach>(snapshot, shard.keys, key.hash, is_wanted);
-  if (__builtin_expect(found != Dict::Found::kYes, 0)) {
+  const auto [found, entry] = Dict::find(snapshot, shard.keys, key.hash, is_wanted);
+  if (found != Dict::Found::kYes) {
     return found == Dict::Found::kNo && snapshot.valid() ? ReadString::kMissing : ReadString::kAgain;
   }
   const uint64_t word = snapshot.known_word(entry + offsetof(shm::Entry, meta));
@@ -56,20 +53,59 @@ template <Dict::Reach kReach, typename Reserve>
 }
 
 template <typename Reserve>
-[[gnu::noinline]] ReadString read_string_again(const Segment& segment, Key key, Reserve reserve) noexcept {
+[[gnu::noinline]] ReadString read_string_again(const Segment& segment, uint32_t database, Bytes name,
+                                               Reserve reserve) noexcept {
+  const Key key = make_key(segment, database, name);
   for (uint32_t tries = 0; tries < kReadTriesMax; ++tries) {
-    const ReadString read = read_string_once<Dict::Reach::kChain>(segment, key, reserve);
+    const ReadString read = read_string_once(segment, key, reserve);
     if (read != ReadString::kAgain) return read;
   }
   return ReadString::kUseLock;
 }
 
-// Copies the short string under `key` to the memory that `reserve(bytes)` gives; a nullptr from it ends the read as
-// kValue (the caller knows that there was no room). `reserve` may be called several times; the last call counts.
+inline constexpr uint64_t kPlainNameBytesMax = 256;
+
+// The usual case in one straight line, inlined with all that it calls: a name of at most kPlainNameBytesMax bytes, an
+// item of its tag in the first bucket, a string in its entry that never expires. Everything else is kAgain. A cold
+// look-up is two misses of the cache, one after the other; while it waits the processor begins the caller's next one,
+// as far as it sees ahead, so what counts is the number of instructions. That is why the places of name and value are
+// worked out from the name that is sought, not from what has been loaded.
 template <typename Reserve>
-[[gnu::always_inline]] inline ReadString read_string(const Segment& segment, const Key& key, Reserve reserve) noexcept {
-  const ReadString read = read_string_once<Dict::Reach::kFirstBucket>(segment, key, reserve);
-  return __builtin_expect(read != ReadString::kAgain, 1) ? read : read_string_again(segment, key, reserve);
+[[gnu::always_inline]] inline ReadString read_plain_string(const Segment& segment, const Key& key,
+                                                           Reserve reserve) noexcept {
+  constexpr uint64_t kNameAt = sizeof(shm::Entry);
+  const uint64_t value_at = round_up(kNameAt + key.name.size(), 8);
+  const shm::Shard& shard = segment.shard(key.shard);
+  const Snapshot snapshot(segment, shard);
+  if (!snapshot.open()) return ReadString::kAgain;
+  const auto [found, entry] = Dict::find_by_tag(snapshot, shard.keys, key.hash);
+  if (__builtin_expect(found != Dict::Found::kYes, 0)) {
+    return found == Dict::Found::kNo && snapshot.valid() ? ReadString::kMissing : ReadString::kAgain;
+  }
+  if (!snapshot.contains_all_of<string::kInlineEntryMax>(entry)) return ReadString::kAgain;
+  const uint64_t word = snapshot.known_word(entry + offsetof(shm::Entry, meta));
+  const uint64_t bytes = word >> 32;
+  if (static_cast<uint32_t>(word) != EntryMeta::plain_string(key.database, key.name.size()) ||
+      bytes > string::kInlineEntryMax - value_at ||
+      !snapshot.equals(entry + kNameAt, key.name.data(), key.name.size())) {
+    return ReadString::kAgain;
+  }
+  char* target = reserve(static_cast<uint32_t>(bytes));
+  if (target != nullptr) snapshot.copy(entry + value_at, bytes, target);
+  return snapshot.valid() ? ReadString::kValue : ReadString::kAgain;
+}
+
+// Copies the short string under `name`, of at most kShortKeyBytesMax bytes, to the memory that `reserve(bytes)` gives;
+// a nullptr from it ends the read as kValue (the caller knows that there was no room). `reserve` may be called several
+// times; the last call counts.
+template <typename Reserve>
+[[gnu::always_inline]] inline ReadString read_string(const Segment& segment, uint32_t database, Bytes name,
+                                                     Reserve reserve) noexcept {
+  if (__builtin_expect(name.size() <= kPlainNameBytesMax, 1)) {
+    const ReadString read = read_plain_string(segment, make_key(segment, database, name), reserve);
+    if (__builtin_expect(read != ReadString::kAgain, 1)) return read;
+  }
+  return read_string_again(segment, database, name, reserve);
 }
 
 }  // namespace shoal::keyspace

@@ -16,6 +16,10 @@
 // The writer's side: Transaction::become_visible() (odd, release fence) and release_locks() (even, release).
 #pragma once
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 #include <atomic>
 #include <bit>
 #include <cstdint>
@@ -49,6 +53,12 @@ class Snapshot {
   bool contains(uint64_t offset, uint64_t bytes) const noexcept {
     return bytes <= size_ && offset - begin_ <= size_ - bytes;
   }
+  // The same for a constant size and an offset that is a multiple of 8. There is always an extent.
+  template <uint64_t kBytes>
+  bool contains_all_of(uint64_t offset) const noexcept {
+    static_assert(kBytes <= kExtentBytes);
+    return offset - begin_ <= size_ - kBytes;
+  }
   // The same for a word or a bucket: something whose alignment is its size, which no end of an extent cuts in two.
   bool contains_aligned(uint64_t offset, uint64_t size) const noexcept {
     return offset % size == 0 && offset - begin_ < size_;
@@ -68,21 +78,20 @@ class Snapshot {
   uint64_t known_word(uint64_t offset) const noexcept { return load_word(offset); }
   // Copies bytes from a multiple of 8 that lies, with them, in what contains() has let pass.
   void copy(uint64_t offset, uint64_t bytes, char* target) const noexcept {
-    for (; bytes >= 16; bytes -= 16, offset += 16, target += 16) {
-      const uint64_t words[2] = {load_word(offset), load_word(offset + 8)};
-      std::memcpy(target, words, 16);
-    }
-    if (bytes > 0) copy_rest(base_ + offset, bytes, target);
+    const std::byte* from = base_ + offset;
+    for (; bytes >= 16; bytes -= 16, from += 16, target += 16) copy_two_words(from, target);
+    if (bytes > 0) copy_rest(from, bytes, target);
   }
   // Whether the bytes there equal `expected`.
   bool equals(uint64_t offset, const char* expected, uint64_t bytes) const noexcept {
+    const std::byte* from = base_ + offset;
     uint64_t difference = 0;
-    for (; bytes >= 16; bytes -= 16, offset += 16, expected += 16) {
-      uint64_t words[2];
-      std::memcpy(words, expected, 16);
-      difference |= (words[0] ^ load_word(offset)) | (words[1] ^ load_word(offset + 8));
+    for (; bytes >= 8; bytes -= 8, from += 8, expected += 8) {
+      uint64_t word;
+      std::memcpy(&word, expected, sizeof word);
+      difference |= word ^ load_word(from);
     }
-    if (bytes > 0) difference |= difference_of_rest(base_ + offset, expected, bytes);
+    if (bytes > 0) difference |= difference_of_rest(from, expected, bytes);
     return difference == 0;
   }
 
@@ -93,7 +102,17 @@ class Snapshot {
   }
   uint64_t load_word(uint64_t offset) const noexcept { return load_word(base_ + offset); }
 
-  // Fewer than 16 bytes: functions of their own that know nothing of the snapshot, which so stays in registers.
+  static void copy_two_words(const std::byte* from, char* target) noexcept {
+#ifdef __SSE2__
+    // One load, each half of which is as whole as a load of its own; what is torn between them, valid() finds.
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(target), _mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+#else
+    const uint64_t words[2] = {load_word(from), load_word(from + 8)};
+    std::memcpy(target, words, sizeof words);
+#endif
+  }
+
+  // What is left over: functions of their own that know nothing of the snapshot, which so stays in registers.
   [[gnu::noinline]] static void copy_rest(const std::byte* from, uint64_t bytes, char* target) noexcept {
     for (; bytes > 0; from += 8, target += 8) {
       const uint64_t word = load_word(from), part = bytes < 8 ? bytes : 8;
@@ -102,16 +121,10 @@ class Snapshot {
     }
   }
   [[gnu::noinline]] static uint64_t difference_of_rest(const std::byte* from, const char* expected,
-                                                       uint64_t bytes) noexcept {
-    uint64_t difference = 0;
-    for (; bytes > 0; from += 8, expected += 8) {
-      const uint64_t part = bytes < 8 ? bytes : 8;
-      uint64_t word = 0;
-      std::memcpy(&word, expected, part);
-      difference |= (word ^ load_word(from)) << (64 - 8 * part);
-      bytes -= part;
-    }
-    return difference;
+                                                       uint64_t bytes) noexcept {  // fewer than 8
+    uint64_t word = 0;
+    std::memcpy(&word, expected, bytes);
+    return (word ^ load_word(from)) << (64 - 8 * bytes);
   }
 
   const std::byte* base_;

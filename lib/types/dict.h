@@ -129,16 +129,17 @@ class Dict {
     Found found;
     uint64_t item;  // of kYes
   };
-  // kFirstBucket follows no chain and says kTorn where there is one: a loop less in what is inlined on the hot path.
-  enum class Reach { kFirstBucket, kChain };
   // Like find(), on private copies; `match(offset)` must only use the snapshot. kTorn: try again.
-  template <Reach kReach = Reach::kChain, typename Match>
+  template <typename Match>
   static Sought find(const Snapshot& snapshot, const shm::DictRoot& root, uint64_t hash, const Match& match) noexcept;
+  // The first item of this tag in the first bucket: nearly always the one that is sought, but the caller must look.
+  // kTorn also where a chain goes on, which find() would follow. A multiple of 8, in the extents or not.
+  static Sought find_by_tag(const Snapshot& snapshot, const shm::DictRoot& root, uint64_t hash) noexcept;
 
   static uint32_t bucket_of(uint64_t hash, uint32_t buckets) noexcept {
-    const uint32_t low = std::bit_floor(buckets);
-    const uint32_t number = static_cast<uint32_t>(hash) & (2 * low - 1);
-    return number < buckets ? number : number & (low - 1);
+    const uint32_t mask = ~0u >> std::countl_zero(buckets);
+    const uint32_t number = static_cast<uint32_t>(hash) & mask;
+    return number < buckets ? number : number & mask >> 1;
   }
 
  private:
@@ -172,8 +173,14 @@ class Dict {
     }
   }
 
+  // The offset of the bucket that the hash belongs to. False if it cannot be what it was.
+  static bool first_bucket(const Snapshot& snapshot, const shm::DictRoot& root, uint64_t hash, uint32_t buckets,
+                           uint64_t& place) noexcept;
   template <typename Match>
   static Sought find_in_bucket(const Snapshot& snapshot, uint64_t place, uint64_t hash, const Match& match) noexcept;
+  static uint64_t item_in(const shm::Bucket& bucket, uint32_t mask) noexcept {  // of the lowest bit
+    return item_of(bucket.slots[static_cast<uint32_t>(std::countr_zero(mask))]) & ~uint64_t{7};
+  }
 
   static void grow(Transaction& tx, const shm::DictRoot& root, ItemHash item_hash) noexcept;
   static bool shrink(Transaction& tx, const shm::DictRoot& root) noexcept;
@@ -184,23 +191,40 @@ class Dict {
   friend class DictCheck;
 };
 
-template <Dict::Reach kReach, typename Match>
-[[gnu::always_inline]] inline Dict::Sought Dict::find(const Snapshot& snapshot, const shm::DictRoot& root,
-                                                      uint64_t hash, const Match& match) noexcept {
-  const uint32_t buckets = root.buckets, depth = root.depth;
+[[gnu::always_inline]] inline bool Dict::first_bucket(const Snapshot& snapshot, const shm::DictRoot& root,
+                                                      uint64_t hash, uint32_t buckets, uint64_t& place) noexcept {
+  const uint32_t depth = root.depth;
+  const uint32_t number = bucket_of(hash, buckets);
+  place = root.table;
+  if (depth == 2 && !snapshot.word(place + uint64_t{number / (kBucketsPerSegment * kFanout)} * 8, place)) return false;
+  if (depth >= 1 && !snapshot.word(place + uint64_t{number / kBucketsPerSegment % kFanout} * 8, place)) return false;
+  place += uint64_t{depth == 0 ? number : number % kBucketsPerSegment} * sizeof(shm::Bucket);
+  return snapshot.contains_aligned(place, sizeof(shm::Bucket));
+}
+
+[[gnu::always_inline]] inline Dict::Sought Dict::find_by_tag(const Snapshot& snapshot, const shm::DictRoot& root,
+                                                             uint64_t hash) noexcept {
+  const uint32_t buckets = root.buckets;
+  if (buckets == 0) return {Found::kNo, 0};
+  uint64_t place;
+  if (!first_bucket(snapshot, root, hash, buckets, place)) return {Found::kTorn, 0};
+  const auto& bucket = snapshot.cells<shm::Bucket>(place);
+  const uint32_t mask = matching_slots(bucket, hash);
+  if (__builtin_expect(mask != 0, 1)) return {Found::kYes, item_in(bucket, mask)};
+  return {bucket.overflow.load() == 0 ? Found::kNo : Found::kTorn, 0};
+}
+
+template <typename Match>
+Dict::Sought Dict::find(const Snapshot& snapshot, const shm::DictRoot& root, uint64_t hash,
+                        const Match& match) noexcept {
+  const uint32_t buckets = root.buckets;
   if (buckets == 0) return {Found::kNo, 0};
   if (buckets > kBucketsMax) return {Found::kTorn, 0};
-  const uint32_t number = bucket_of(hash, buckets);
-  uint64_t place = root.table;
-  if (depth == 2 && !snapshot.word(place + uint64_t{number / (kBucketsPerSegment * kFanout)} * 8, place))
-    return {Found::kTorn, 0};
-  if (depth >= 1 && !snapshot.word(place + uint64_t{number / kBucketsPerSegment % kFanout} * 8, place))
-    return {Found::kTorn, 0};
-  place += uint64_t{depth == 0 ? number : number % kBucketsPerSegment} * sizeof(shm::Bucket);
+  uint64_t place;
+  if (!first_bucket(snapshot, root, hash, buckets, place)) return {Found::kTorn, 0};
   for (uint32_t steps = 0; steps < kTraversalStepsMax; ++steps) {
     const Sought sought = find_in_bucket(snapshot, place, hash, match);
     if (sought.found != Found::kNo || sought.item == 0) return sought;
-    if constexpr (kReach == Reach::kFirstBucket) break;
     place = sought.item;
   }
   return {Found::kTorn, 0};
@@ -208,12 +232,12 @@ template <Dict::Reach kReach, typename Match>
 
 // kNo comes with the next bucket of the chain in place of an item.
 template <typename Match>
-[[gnu::always_inline]] inline Dict::Sought Dict::find_in_bucket(const Snapshot& snapshot, uint64_t place, uint64_t hash,
-                                                                const Match& match) noexcept {
+Dict::Sought Dict::find_in_bucket(const Snapshot& snapshot, uint64_t place, uint64_t hash,
+                                  const Match& match) noexcept {
   if (!snapshot.contains_aligned(place, sizeof(shm::Bucket))) return {Found::kTorn, 0};
   const auto& bucket = snapshot.cells<shm::Bucket>(place);
   for (uint32_t mask = matching_slots(bucket, hash); mask != 0; mask &= mask - 1) {
-    const uint64_t item = item_of(bucket.slots[std::countr_zero(mask)]) & ~uint64_t{7};
+    const uint64_t item = item_in(bucket, mask);
     if (item != 0 && match(item)) return {Found::kYes, item};
   }
   return {Found::kNo, bucket.overflow.load()};

@@ -54,6 +54,11 @@ struct EntryMeta {
   static constexpr uint64_t identity(uint8_t database, uint64_t name_bytes) noexcept {
     return uint64_t{database} << 8 | (name_bytes < kLongKey ? name_bytes : kLongKey) << 16;
   }
+  // The lower half of the word of a string that lies in its entry and has no word for an expiry.
+  static constexpr uint32_t plain_string(uint8_t database, uint64_t name_bytes) noexcept {
+    return static_cast<uint32_t>(static_cast<uint64_t>(Type::kString) | static_cast<uint64_t>(Encoding::kInline) << 4 |
+                                 identity(database, name_bytes));
+  }
   static constexpr bool is_inline_string(uint64_t word) noexcept {
     return (word & 0xff) == (static_cast<uint64_t>(Type::kString) | static_cast<uint64_t>(Encoding::kInline) << 4);
   }
