@@ -16,6 +16,19 @@ inline void copy_bytes(void* to, Bytes from) noexcept {
   if (!from.empty()) std::memcpy(to, from.data(), from.size());
 }
 
+// memcmp without the call, for names, which are short.
+inline bool same_bytes(const char* a, const char* b, size_t count) noexcept {
+  const auto word = [](const char* place) {
+    uint64_t value;
+    std::memcpy(&value, place, sizeof value);
+    return value;
+  };
+  if (count < sizeof(uint64_t)) return std::memcmp(a, b, count) == 0;
+  uint64_t difference = word(a + count - 8) ^ word(b + count - 8);  // the last eight, which may overlap
+  for (size_t i = 0; i + 8 < count; i += 8) difference |= word(a + i) ^ word(b + i);
+  return difference == 0;
+}
+
 constexpr uint64_t round_up(uint64_t value, uint64_t multiple) noexcept {
   return (value + multiple - 1) / multiple * multiple;
 }

@@ -162,7 +162,7 @@ Result<std::optional<std::string>> Client::get(std::string_view key) {
 }
 
 Status Client::set(std::string_view key, std::string_view value) {
-  return state_->answer(state_->session.set(key, value), [](Reply::Tag, ReplyReader&) {});
+  return state_->answer(CallRunner(state_->session).set(key, value, kLockBudgetNs), [](Reply::Tag, ReplyReader&) {});
 }
 
 Status Client::set_for(std::string_view key, std::string_view value, int64_t ttl_ms) {

@@ -7,9 +7,9 @@
 #include "commands/cmd_string.h"
 #include "commands/command.h"
 #include "commands/expiry_args.h"
+#include "commands/session.h"
 #include "commands/string_family.h"
 #include "keyspace/read_string.h"
-#include "commands/session.h"
 
 namespace shoal {
 
@@ -133,6 +133,7 @@ void cmd_set(Call& call) {
   SetOptions options;
   if (call.argc() > 3 && !parse_set_options(call, options)) return;
   const Key key = call.key(1);
+  if (call.argc() == 3 && keyspace::overwrite_plain(call.tx(), key, call.arg(2))) return call.reply().ok();
   const Entry* existing = call.write(key);
   if (options.get) {
     bool wrong;

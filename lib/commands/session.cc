@@ -8,8 +8,6 @@
 namespace shoal {
 
 namespace {
-constexpr size_t kArenaKeptBytes = 1 * kMiB;
-
 uint64_t next_session_id() {
   static constinit std::atomic<uint64_t> next{1};
   return next.fetch_add(1, std::memory_order_relaxed);
@@ -20,12 +18,6 @@ Session::Session(std::shared_ptr<Process> process, uint32_t database, int protoc
     : process_(std::move(process)), database_(database), protocol_(protocol), id_(next_session_id()) {}
 
 Session::~Session() { blocking::cancel(*this); }
-
-void Session::begin_call() {
-  if (__builtin_expect(blocked_.registered, 0)) blocking::cancel(*this);
-  reply_.shrink_to(kArenaKeptBytes);
-  reply_.clear();
-}
 
 Outcome Session::execute(std::span<const Bytes> arguments, int64_t budget_ns) {
   begin_call();
@@ -54,15 +46,6 @@ Outcome Session::execute(std::span<const Bytes> arguments, int64_t budget_ns) {
     return queue(*command, arguments);
   if (name == "EXEC" && in_multi_) return execute_queued(budget_ns);
   return CallRunner(*this).run(*command, arguments, budget_ns);
-}
-
-Outcome Session::set(Bytes key, Bytes value, int64_t budget_ns) {
-  if (in_multi_ || key.size() > kNameBytesMax || value.size() > kValueBytesMax) {
-    const Bytes words[] = {"SET", key, value};
-    return execute(words, budget_ns);
-  }
-  begin_call();
-  return CallRunner(*this).set(keyspace::make_key(process_->segment(), database_, key), value, budget_ns);
 }
 
 Outcome Session::run_again(int64_t budget_ns) {

@@ -40,9 +40,6 @@ class Session {
   // EXEC's: an array, null if a watch fired, EXECABORT if a command is not even well-formed.
   Outcome execute_atomically(std::span<const std::vector<Bytes>> commands, int64_t budget_ns = kLockBudgetNs);
 
-  // SET without words: what a typed client calls. An empty reply is OK.
-  Outcome set(Bytes key, Bytes value, int64_t budget_ns = kLockBudgetNs);
-
   // Runs the blocking command that waits again: blocking::resume() is what to call.
   Outcome run_again(int64_t budget_ns);
 
@@ -83,7 +80,12 @@ class Session {
 
  private:
   friend class CallRunner;
-  void begin_call();
+  static constexpr size_t kArenaKeptBytes = 1 * kMiB;
+  void begin_call() {
+    if (__builtin_expect(blocked_.registered, 0)) blocking::cancel(*this);
+    reply_.shrink_to(kArenaKeptBytes);
+    reply_.clear();
+  }
   Outcome queue(const Command& command, std::span<const Bytes> arguments);
   Outcome execute_queued(int64_t budget_ns);
 

@@ -27,6 +27,9 @@ struct Key {
 
 namespace keyspace {
 
+// Longer names are left to the general paths by those for the usual case.
+inline constexpr uint64_t kPlainNameBytesMax = 256;
+
 inline Key make_key(const Segment& segment, uint32_t database, Bytes name) noexcept {  // name: at most kNameBytesMax
   const uint64_t hash = hash_bytes(name, segment.header().hash_seed + database * 0x9e3779b97f4a7c15u);
   return {name, hash, segment.shard_of(hash), static_cast<uint8_t>(database)};

@@ -63,8 +63,6 @@ template <typename Reserve>
   return ReadString::kUseLock;
 }
 
-inline constexpr uint64_t kPlainNameBytesMax = 256;
-
 // The usual case in one straight line, inlined with all that it calls: a name of at most kPlainNameBytesMax bytes, an
 // item of its tag in the first bucket, a string in its entry that never expires. Everything else is kAgain. A cold
 // look-up is two misses of the cache, one after the other; while it waits the processor begins the caller's next one,

@@ -41,12 +41,12 @@ std::byte* Transaction::allocate(uint64_t bytes) noexcept {
     hidden(*block) = next;  // the link lies in the payload: journalled before the block is written
     hidden(shard.foreign_free[c]) = next;
     hidden(shard.bytes_used) += kClassBytes[c];
-    return journal_full_ ? nullptr : reinterpret_cast<std::byte*>(block);
+    return (state_ & kJournalFull) != 0 ? nullptr : reinterpret_cast<std::byte*>(block);
   }
   uint32_t page = shard.class_pages[c];
   if (__builtin_expect(page == 0, 0) && (page = open_page(c)) == 0) return nullptr;
   std::byte* block = take_block(page, c);
-  return journal_full_ ? nullptr : block;  // not all of the taking was recorded: nobody may write to it
+  return (state_ & kJournalFull) != 0 ? nullptr : block;  // not all of the taking was recorded: nobody may write to it
 }
 
 std::byte* Transaction::take_block(uint32_t page, uint32_t c) noexcept {
@@ -73,11 +73,11 @@ std::byte* Transaction::take_block(uint32_t page, uint32_t c) noexcept {
 uint32_t Transaction::open_page(uint32_t c) noexcept {
   const uint32_t page = claim_span(segment_, self_, class_pages(c), shm::PageKind::kClaimed);
   if (page == 0) {
-    memory_full_ = true;
+    state_ |= kMemoryFull;
     bytes_wanted_ = class_pages(c) * kPageBytes;
     return 0;
   }
-  claimed_ = true;
+  state_ |= kClaimed;
   shm::Page& record = segment_.control_page(page);
   record.use.size_class = static_cast<uint8_t>(c);  // still ours alone
   hidden(record.owner).store(shm::page_owner(shm::PageKind::kOwned, home_), std::memory_order_release);
@@ -89,15 +89,15 @@ std::byte* Transaction::allocate_span(uint64_t bytes) noexcept {
   const auto pages = static_cast<uint32_t>((bytes + kPageBytes - 1) / kPageBytes);
   const uint32_t page = bytes > kBlockMax ? 0 : claim_span(segment_, self_, pages, shm::PageKind::kClaimed);
   if (page == 0) {
-    memory_full_ = true;
+    state_ |= kMemoryFull;
     bytes_wanted_ = bytes;
     return nullptr;
   }
-  claimed_ = true;
+  state_ |= kClaimed;
   const shm::Page& record = segment_.page(page);
   hidden(record.owner).store(shm::page_owner(shm::PageKind::kOwned, home_), std::memory_order_release);
   hidden(segment_.shard(home_).bytes_used) += pages * kPageBytes;
-  return journal_full_ ? nullptr : segment_.control_base() + page_offset(page);
+  return (state_ & kJournalFull) != 0 ? nullptr : segment_.control_base() + page_offset(page);
 }
 
 uint64_t Transaction::capacity(uint64_t block) const noexcept {
@@ -175,8 +175,9 @@ void Transaction::give_up_span(uint32_t page) noexcept {
   self_.claim_high = std::max(self_.claim_high, extent + 1);
   const shm::Page& record = segment_.page(page);
   hidden(record.owner).store(shm::page_owner(shm::PageKind::kClaimed, id_), std::memory_order_relaxed);
-  hidden(record.next) = given_up_;
+  hidden(record.next) = (state_ & kGivenUp) != 0 ? given_up_ : 0;
   given_up_ = page;
+  state_ |= kGivenUp;
 }
 
 void Transaction::release_given_up() noexcept {
@@ -185,7 +186,6 @@ void Transaction::release_given_up() noexcept {
     release_span(segment_, page);
     page = next;
   }
-  given_up_ = 0;
 }
 
 }  // namespace shoal

@@ -11,8 +11,8 @@ shm::ChunkHeader& chunk_at(Segment& segment, uint64_t offset) noexcept {
   return *reinterpret_cast<shm::ChunkHeader*>(segment.control_base() + offset);
 }
 
-uint64_t* chunk_words(Segment& segment, uint64_t offset) noexcept {
-  return reinterpret_cast<uint64_t*>(segment.control_base() + offset + sizeof(shm::ChunkHeader));
+const uint64_t* chunk_words(Segment& segment, uint64_t offset) noexcept {
+  return segment.pointer<uint64_t>(offset + sizeof(shm::ChunkHeader));
 }
 
 // The chunk that holds word `place`.
@@ -26,22 +26,6 @@ uint64_t chunk_of(Segment& segment, const shm::Context& context, uint64_t place)
 }
 
 }  // namespace
-
-void Journal::enter(uint64_t chunk, uint64_t used) noexcept {
-  chunk_ = chunk;
-  const shm::ChunkHeader& header = chunk_at(segment_, chunk);
-  words_ = chunk_words(segment_, chunk);
-  capacity_ = header.words;
-  first_word_ = header.first_word;
-  used_ = used;
-}
-
-void Journal::rewind() noexcept {
-  last_free_ = 0;
-  chunk_ = 0;
-  used_ = capacity_ = first_word_ = 0;
-  if (self_.first_chunk != 0) enter(self_.first_chunk, 0);
-}
 
 bool Journal::next_chunk(uint64_t words_needed) noexcept {
   uint64_t next = chunk_ == 0 ? 0 : chunk_at(segment_, chunk_).next;

@@ -14,6 +14,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 
 #include "segment/segment.h"
 
@@ -21,7 +22,8 @@ namespace shoal {
 
 class Journal {
  public:
-  Journal(Segment& segment, shm::Context& self) noexcept : segment_(segment), self_(self) { rewind(); }
+  // To be rewound before the first record.
+  Journal(Segment& segment, shm::Context& self) noexcept : segment_(segment), self_(self) {}
 
   uint64_t words() const noexcept { return self_.journal_words; }
   // Journals the words that [address, address + bytes) touches. False: no page left for a further chunk; nothing was
@@ -36,6 +38,14 @@ class Journal {
     }
     return append(Kind::kUndo, start + (static_cast<uint64_t>(old - segment_.pointer<uint64_t>(start)) * 8), old,
                   count);
+  }
+  // The same for at most kPieceWords whole words, and for the word that a field of at most 8 bytes lies in.
+  [[gnu::always_inline]] bool record_words(const void* first, uint64_t count) noexcept {
+    return append(Kind::kUndo, segment_.offset_of(first), static_cast<const uint64_t*>(first), count);
+  }
+  bool record_word(const void* field) noexcept {
+    const uint64_t offset = segment_.offset_of(field) & ~uint64_t{7};
+    return append(Kind::kUndo, offset, segment_.pointer<uint64_t>(offset), 1);
   }
   // Notes that the block is to be freed at the commit.
   bool record_free(uint64_t block) noexcept {
@@ -57,8 +67,11 @@ class Journal {
 
   // Undoes down to `words` and forgets the frees noted since.
   void undo_to(uint64_t words, uint64_t last_free) noexcept;
-  // After the commit or the undo: the next record is the first.
-  void rewind() noexcept;
+  // The next record is the first.
+  void rewind() noexcept {
+    last_free_ = 0;
+    enter(self_.first_chunk, 0);
+  }
 
   // Applies the journal of any context backwards, down to `words`. Recovery's use; idempotent until journal_words
   // moves.
@@ -77,10 +90,12 @@ class Journal {
     return static_cast<uint64_t>(kind) << 62 | words << 48 | offset;
   }
 
-  bool append(Kind kind, uint64_t offset, const uint64_t* old, uint64_t count) noexcept {
+  [[gnu::always_inline]] bool append(Kind kind, uint64_t offset, const uint64_t* old, uint64_t count) noexcept {
     if (__builtin_expect(used_ + count + 1 > capacity_, 0) && !next_chunk(count + 1)) return false;
     uint64_t* place = words_ + used_;
-    for (uint64_t i = 0; i < count; ++i) place[i] = old[i];
+    uint64_t i = 0;
+    for (; i + 2 <= count; i += 2) std::memcpy(place + i, old + i, 16);
+    if (i < count) place[i] = old[i];
     place[count] = trailer(kind, count, offset);
     used_ += count + 1;
     std::atomic_signal_fence(std::memory_order_seq_cst);
@@ -89,15 +104,26 @@ class Journal {
     return true;
   }
   bool next_chunk(uint64_t words_needed) noexcept;
-  void enter(uint64_t chunk, uint64_t used) noexcept;
+  void enter(uint64_t chunk, uint64_t used) noexcept {
+    chunk_ = chunk;
+    used_ = used;
+    if (__builtin_expect(chunk == 0, 0)) {  // none yet
+      capacity_ = first_word_ = 0;
+      return;
+    }
+    const auto& header = *segment_.pointer<shm::ChunkHeader>(chunk);
+    words_ = reinterpret_cast<uint64_t*>(segment_.control_base() + chunk + sizeof header);
+    capacity_ = header.words;
+    first_word_ = header.first_word;
+  }
   FreeRecord read_free(uint64_t place) const noexcept;
 
   Segment& segment_;
   shm::Context& self_;
-  uint64_t chunk_ = 0;         // offset of the chunk being filled, 0 = none yet
-  uint64_t* words_ = nullptr;  // its words
-  uint64_t used_ = 0, capacity_ = 0, first_word_ = 0;
-  uint64_t last_free_ = 0;  // place of the newest kFree record + 1
+  uint64_t chunk_;   // offset of the chunk being filled, 0 = none yet
+  uint64_t* words_;  // its words
+  uint64_t used_, capacity_, first_word_;
+  uint64_t last_free_;  // place of the newest kFree record + 1
 };
 
 }  // namespace shoal

@@ -23,6 +23,8 @@
 // Dies at any line: see recovery.h. One thread; not reentrant.
 #pragma once
 
+#include <atomic>
+#include <bit>
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
@@ -41,15 +43,44 @@ class Transaction {
     uint64_t words, last_free;
   };
 
-  Transaction(Process& process, shm::Context& self) noexcept;
-  ~Transaction();
+  Transaction(Process& process, shm::Context& self) noexcept
+      : segment_(process.segment()),
+        process_(process),
+        self_(self),
+        journal_(segment_, self),
+        id_(self.id.load(std::memory_order_relaxed)) {
+    SHOAL_ASSERT(self.journal_words == 0);
+  }
+  ~Transaction() {
+    if (__builtin_expect(open(), 0)) rollback();
+  }
   Transaction(const Transaction&) = delete;
   Transaction& operator=(const Transaction&) = delete;
 
   // Locks the shards of the mask. Errors: owner_lock::lock; nothing is held then.
-  Status begin(uint64_t shards, int64_t budget_ns) noexcept;
+  Status begin(uint64_t shards, int64_t budget_ns) noexcept {
+    SHOAL_ASSERT(!open() && shards != 0);
+    home_ = static_cast<uint32_t>(std::countr_zero(shards));
+    if (is_one_bit(shards) && try_begin(home_)) return {};
+    return lock_shards(shards, budget_ns);
+  }
+  // The same for one shard if its lock is free at this moment.
+  bool try_begin(uint32_t shard) noexcept {
+    SHOAL_ASSERT(!open());
+    if (!owner_lock::try_lock(segment_.control_shard(shard).owner, id_)) return false;
+    journal_.rewind();
+    shards_wanted_ = 0;
+    home_ = shard;
+    locked_ = uint64_t{1} << shard;
+    return true;
+  }
   // kFull if it had failed: then everything was undone.
-  Status commit() noexcept;
+  Status commit() noexcept {
+    if (__builtin_expect((state_ & ~kVisible) != 0 || journal_.last_free() != 0, 0)) return commit_slowly();
+    empty_journal();
+    release_locks();
+    return {};
+  }
   void rollback() noexcept;
   bool open() const noexcept { return locked_ != 0; }
   bool holds(uint32_t shard) const noexcept { return locked_ >> shard & 1; }
@@ -60,11 +91,11 @@ class Transaction {
 
   // It cannot be committed. The segment ran out of pages, for a block or for the journal: undo, grow, run again. Or the
   // body found that it needs shards_wanted(), too: undo, lock them all, run again.
-  bool failed() const noexcept { return journal_full_ || memory_full_ || too_few_shards_; }
+  bool failed() const noexcept { return (state_ & (kJournalFull | kMemoryFull | kTooFewShards)) != 0; }
   uint64_t bytes_wanted() const noexcept { return bytes_wanted_; }
   void want_shards(uint64_t shards) noexcept {
     shards_wanted_ |= shards & ~locked_;
-    too_few_shards_ = shards_wanted_ != 0;
+    if (shards_wanted_ != 0) state_ |= kTooFewShards;
   }
   uint64_t shards_wanted() const noexcept { return shards_wanted_; }  // 0 = those that it had were enough
 
@@ -91,12 +122,21 @@ class Transaction {
   template <typename T>
   T& edit(const T& field) noexcept {
     static_assert(ShmSafe<T>);
-    return *reinterpret_cast<T*>(edit_bytes(&field, sizeof(T)));
+    if (__builtin_expect((state_ & kVisible) == 0, 0)) become_visible();
+    return hidden(field);
   }
   // The same for raw bytes.
   std::byte* edit_bytes(const void* address, uint64_t bytes) noexcept {
-    if (__builtin_expect(!visible_, 0)) become_visible();
+    if (__builtin_expect((state_ & kVisible) == 0, 0)) become_visible();
     return edit_hidden(address, bytes);
+  }
+
+  // The same for at most kPieceWords whole words, inlined.
+  [[gnu::always_inline]] std::byte* edit_words(const void* address, uint64_t words) noexcept {
+    if (__builtin_expect((state_ & kVisible) == 0, 1)) become_visible();
+    if (__builtin_expect((state_ & kJournalFull) != 0 || !journal_.record_words(address, words), 0))
+      return scratch(address, words * 8);
+    return static_cast<std::byte*>(const_cast<void*>(address));
   }
 
   // Fresh memory of at least `bytes`, 8-byte aligned, contents undefined. nullptr when the segment is full.
@@ -124,19 +164,72 @@ class Transaction {
   void settle_wakes() noexcept { self_.wake_debt.store(0, std::memory_order_release); }
 
  private:
+  enum State : uint32_t {
+    kVisible = 1,       // the sequences are odd
+    kClaimed = 2,       // pages were claimed: an undo leaves some to be released
+    kUndoneClaims = 4,  // ... and one may be ours alone since a rollback_to()
+    kGivenUp = 8,       // spans are to be released after the commit
+    kJournalFull = 16,  // these three: it cannot be committed
+    kMemoryFull = 32,
+    kTooFewShards = 64,
+  };
+
   std::byte* edit_hidden(const void* address,
                          uint64_t bytes) noexcept {  // the allocator's own words: readers do not look
-    if (__builtin_expect(journal_full_ || !journal_.record(address, bytes), 0)) return scratch(address, bytes);
+    if (__builtin_expect((state_ & kJournalFull) != 0 || !journal_.record(address, bytes), 0))
+      return scratch(address, bytes);
     return static_cast<std::byte*>(const_cast<void*>(address));
   }
   template <typename T>
   T& hidden(const T& field) noexcept {
-    return *reinterpret_cast<T*>(edit_hidden(&field, sizeof(T)));
+    if constexpr (sizeof(T) > sizeof(uint64_t) || alignof(T) != sizeof(T)) {  // it may lie in several words
+      return *reinterpret_cast<T*>(edit_hidden(&field, sizeof(T)));
+    } else {
+      if (__builtin_expect((state_ & kJournalFull) != 0 || !journal_.record_word(&field), 0))
+        return *reinterpret_cast<T*>(scratch(&field, sizeof(T)));
+      return const_cast<T&>(field);
+    }
   }
-  void become_visible() noexcept;
-  void fail_journal() noexcept { journal_full_ = true; }
+  void become_visible() noexcept {
+    state_ |= kVisible;
+    if (__builtin_expect(!is_one_bit(locked_), 0)) {
+      make_all_odd();
+    } else {
+      make_odd(segment_.control_shard(static_cast<uint32_t>(std::countr_zero(locked_))));
+    }
+    std::atomic_thread_fence(std::memory_order_release);
+  }
+  static void make_odd(shm::Shard& shard) noexcept {
+    shard.sequence.store(shard.sequence.load(std::memory_order_relaxed) | 1, std::memory_order_relaxed);
+  }
+  void make_all_odd() noexcept;
+  void fail_journal() noexcept { state_ |= kJournalFull; }
   std::byte* scratch(const void* address, uint64_t bytes) noexcept;
-  void release_locks() noexcept;
+  Status lock_shards(uint64_t shards, int64_t budget_ns) noexcept;
+  Status commit_slowly() noexcept;
+  void empty_journal() noexcept {
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    self_.journal_words = 0;  // the commit
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+  }
+  void release_locks() noexcept {
+    if (__builtin_expect(!is_one_bit(locked_), 0)) return release_all_locks();
+    shm::Shard& shard = segment_.control_shard(static_cast<uint32_t>(std::countr_zero(locked_)));
+    release(shard);
+    locked_ = 0;
+    state_ &= ~kVisible;
+  }
+  static constexpr bool is_one_bit(uint64_t mask) noexcept {  // std::has_single_bit is a call on a plain x86-64
+    return mask != 0 && (mask & (mask - 1)) == 0;
+  }
+  void release(shm::Shard& shard) noexcept {
+    if ((state_ & kVisible) != 0) make_even(shard);
+    owner_lock::unlock(shard.owner);
+  }
+  static void make_even(shm::Shard& shard) noexcept {
+    shard.sequence.store(shard.sequence.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+  }
+  void release_all_locks() noexcept;
 
   // allocator.cc
   std::byte* allocate(uint64_t bytes) noexcept;
@@ -158,11 +251,8 @@ class Transaction {
   uint64_t bytes_wanted_ = 0, shards_wanted_ = 0;
   uint32_t id_;
   uint32_t home_ = 0;
-  uint32_t given_up_ = 0;       // first of the spans to be released after the commit, linked by Page::next
-  bool visible_ = false;        // the sequences are odd
-  bool claimed_ = false;        // pages were claimed: an undo leaves some to be released
-  bool undone_claims_ = false;  // ... and one may be ours alone since a rollback_to()
-  bool journal_full_ = false, memory_full_ = false, too_few_shards_ = false;
+  uint32_t given_up_ = 0;  // of kGivenUp: the first of the spans, linked by Page::next
+  uint32_t state_ = 0;     // of State
 };
 
 }  // namespace shoal

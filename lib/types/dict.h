@@ -91,6 +91,15 @@ class Dict {
     }
   }
 
+  // The first item of this tag in the first bucket, 0 if there is none: the caller must look whether it is the one.
+  [[gnu::always_inline]] static uint64_t find_by_tag(const Segment& segment, const shm::DictRoot& root,
+                                                     uint64_t hash) noexcept {
+    const uint32_t buckets = root.buckets;
+    if (buckets == 0) return 0;
+    const shm::Bucket& bucket = bucket_at(segment, root, bucket_of(hash, buckets));
+    const uint32_t mask = matching_slots(bucket, hash);
+    return mask == 0 ? 0 : item_in(bucket, mask);
+  }
   // Adds an item that is not there. The transaction has failed if memory ran out.
   static void insert(Transaction& tx, const shm::DictRoot& root, uint64_t hash, uint64_t item,
                      ItemHash item_hash) noexcept;

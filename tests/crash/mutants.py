@@ -30,7 +30,14 @@ def in_a_full_segment(*cases: str) -> str:
 
 
 # What inlines the journal and the transaction and is enough to show a fault of theirs.
-JOURNALLED = ("transaction/allocator.cc", "transaction/transaction.cc", "keyspace/keyspace.cc", "types/dict.cc")
+JOURNALLED = (
+    "transaction/allocator.cc",
+    "transaction/transaction.cc",
+    "keyspace/keyspace.cc",
+    "keyspace/string_value.cc",
+    "types/dict.cc",
+    "commands/cmd_string.cc",
+)
 
 MUTANTS = [
     # ---- The journal: a store to reachable memory is preceded by its record, which is complete before it counts ----
@@ -170,9 +177,9 @@ MUTANTS = [
         "lib/transaction/transaction.cc",
         (
             (
-                "  if (claimed_) release_claims(segment_, self_, id_, shm::PageKind::kClaimed);\n"
-                "  claimed_ = undone_claims_ = journal_full_",
-                "  claimed_ = undone_claims_ = journal_full_",
+                "  if ((state_ & kClaimed) != 0) release_claims(segment_, self_, id_, shm::PageKind::kClaimed);\n"
+                "  state_ &= kVisible;\n  self_.wake_debt",
+                "  state_ &= kVisible;\n  self_.wake_debt",
             ),
         ),
         in_a_full_segment("MSET of blobs in several shards"),
@@ -217,32 +224,34 @@ MUTANTS = [
     ),
     Mutant(
         "locks fall before the commit",
-        "lib/transaction/transaction.cc",
+        "lib/transaction/transaction.h",
         (
             (
-                "  self_.journal_words = 0;  // the commit\n",
-                "  release_locks();\n  std::atomic_signal_fence(std::memory_order_seq_cst);\n  "
-                "self_.journal_words = 0;\n",
+                "    empty_journal();\n    release_locks();\n    return {};\n",
+                "    release_locks();\n    empty_journal();\n    return {};\n",
             ),
         ),
         done_or_not("SET in place"),
+        only=("commands/call.cc",),
     ),
     Mutant(
         "readers are not told of an edit",
-        "lib/transaction/transaction.cc",
-        (("sequence.store(sequence.load(std::memory_order_relaxed) | 1, std::memory_order_relaxed);", ""),),
+        "lib/transaction/transaction.h",
+        (("shard.sequence.store(shard.sequence.load(std::memory_order_relaxed) | 1, std::memory_order_relaxed);", ""),),
         done_or_not("SET in place*", "SETNX of a missing key"),
+        only=JOURNALLED,
     ),
     Mutant(
         "a sequence goes back when the transaction ends",
-        "lib/transaction/transaction.cc",
+        "lib/transaction/transaction.h",
         (
             (
-                "sequence.store(sequence.load(std::memory_order_relaxed) + 1,",
-                "sequence.store(sequence.load(std::memory_order_relaxed) - 1,",
+                "sequence.store(shard.sequence.load(std::memory_order_relaxed) + 1,",
+                "sequence.store(shard.sequence.load(std::memory_order_relaxed) - 1,",
             ),
         ),
         done_or_not("SET in place"),
+        only=("commands/call.cc", "transaction/transaction.cc"),
     ),
     Mutant(
         "a transaction that found no memory is committed",
@@ -250,7 +259,7 @@ MUTANTS = [
         (
             (
                 "  if (!failed()) carry_out_frees();\n  if (failed()) {",
-                "  if (!journal_full_) carry_out_frees();\n  if (journal_full_) {",
+                "  if ((state_ & kJournalFull) == 0) carry_out_frees();\n  if ((state_ & kJournalFull) != 0) {",
             ),
         ),
         in_a_full_segment("MSET of blobs in several shards"),
