@@ -206,8 +206,14 @@ struct Process::ThreadContexts {
   }
 
   static void give_back(const Entry& entry) noexcept {
-    if (entry.context->id.load(std::memory_order_acquire) ==
-        entry.id) {  // else we were reaped alive: it is another's now
+    const bool ours = entry.context->id.load(std::memory_order_acquire) == entry.id;
+    if (ours && entry.context->outbox != 0) {
+      // It has committed messages that it could not publish yet: when it ends it is dead like any other, and recovered.
+      // The segment stays mapped, for the kernel marks its note.
+      if (detail::thread_cache.serial == entry.serial) detail::thread_cache = {};
+      return;
+    }
+    if (ours) {  // else we were reaped alive: it is another's now
       if (const Release release = release_hook.load(); release != nullptr)
         release(*entry.member->segment, *entry.context);
       leave_context(*entry.member->segment, *entry.context);
