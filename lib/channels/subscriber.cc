@@ -31,8 +31,8 @@ struct Subscriber::Source : Listener {
   uint64_t lost = 0;  // a gap to be told before the next message
   bool lost_unknown = false;
   bool active = false;
-  bool stray = false;  // the record is still that of a context that reads no more: `home`, 0 = a parent's, not ours
-  uint32_t home = 0;   // whose context the record names
+  bool stray = false;   // the record is still that of a context that reads no more: `home`, 0 = a parent's, not ours
+  uint32_t home = 0;    // whose context the record names
   shm::Message head{};  // the next message, when it is in the heap; time 0: a gap
 
   bool has_gap() const noexcept { return lost != 0 || lost_unknown; }

@@ -105,7 +105,7 @@ class Subscriber {
   uint64_t nonce_ = 0;            // of the process that made them
   Sources sources_[2];            // by ChannelKind
   size_t counts_[2] = {0, 0};
-  size_t strays_ = 0;             // sources whose record is not yet with the inbox's context
+  size_t strays_ = 0;  // sources whose record is not yet with the inbox's context
   bool closed_ = false;
   std::vector<Listener*> queue_;  // hinted, filled by the inbox
   std::vector<Listener*> taken_;

@@ -305,10 +305,11 @@ Status Consumer::close(int64_t budget_ns) {
   std::erase_if(sources_, [&](Source& each) {
     for (bool done = false; !done;) {
       done = true;
-      Status status = with_holder(each, false, budget_ns, [&](Core&, const Queue&, Leases& leases, const Holder& holder) {
-        done = leases.release_some(holder, true);
-        return Step::kCommit;
-      });
+      Status status =
+          with_holder(each, false, budget_ns, [&](Core&, const Queue&, Leases& leases, const Holder& holder) {
+            done = leases.release_some(holder, true);
+            return Step::kCommit;
+          });
       if (status.ok()) continue;
       if (result.ok()) result = status;
       return false;

@@ -225,7 +225,8 @@ class PySubscriber {
       // Python objects are made with the GIL and the subscriber's own lock held, so what has to be waited for comes
       // first, without the GIL.
       bool something = false;
-      const bool done = run(segment_, true, [&](int64_t budget_ns) { return subscriber_.readable(something, budget_ns); });
+      const bool done =
+          run(segment_, true, [&](int64_t budget_ns) { return subscriber_.readable(something, budget_ns); });
       if (done && !something) return all;
     }
   }
@@ -296,9 +297,8 @@ void bind_channels(nb::module_& module) {
       "when_messages_stay", [](nb::object call) { messages_hook = call.release(); }, nb::arg("call"),
       "Who is called with the segment when this thread's committed messages wait for a lock: flush_messages() again.");
   module.def(
-      "flush_messages",
-      [](const SegmentRef& segment) { return flush_messages(*segment, kLoopLockBudgetNs); }, nb::arg("segment"),
-      "Publish what waits in this thread; True: nothing is left.");
+      "flush_messages", [](const SegmentRef& segment) { return flush_messages(*segment, kLoopLockBudgetNs); },
+      nb::arg("segment"), "Publish what waits in this thread; True: nothing is left.");
   module.def("publish", &publish, nb::arg("segment"), nb::arg("channel"), nb::arg("data"), nb::arg("wait") = true,
              "(receivers, incarnation, sequence, history_cut), or BUSY.");
   module.def("configure_channel", &configure_channel, nb::arg("segment"), nb::arg("channel"), nb::arg("keep"),
@@ -311,7 +311,8 @@ void bind_channels(nb::module_& module) {
       .def("unsubscribe", &PySubscriber::unsubscribe, nb::arg("channel"), nb::arg("wait") = true)
       .def("punsubscribe", &PySubscriber::punsubscribe, nb::arg("pattern"), nb::arg("wait") = true)
       .def("drop", &PySubscriber::drop, nb::arg("channel"),
-           "Unsubscribe for a caller that must not wait: it hears nothing more; if a lock is held, the others see it later.")
+           "Unsubscribe for a caller that must not wait: it hears nothing more; if a lock is held, the others see it "
+           "later.")
       .def("close", &PySubscriber::close, nb::kw_only(), nb::arg("wait") = true,
            "wait=False: as drop() does it, for all of them.")
       .def_prop_ro("count", &PySubscriber::count)

@@ -76,9 +76,8 @@ class ReadBlob : public ::testing::Test {
 TEST_F(ReadBlob, CopiesAllPieces) {
   std::string value;
   for (size_t i = 0; value.size() < kBytes; ++i) value += std::to_string(i) + ' ';
-  change("key", [&](Transaction& tx, const Key& of, const shm::Entry*) {
-    keyspace::set_string(tx, of, nullptr, value, 0);
-  });
+  change("key",
+         [&](Transaction& tx, const Key& of, const shm::Entry*) { keyspace::set_string(tx, of, nullptr, value, 0); });
   EXPECT_EQ(read([] {}), Read::kValue);
   EXPECT_EQ(room_, value);
 }
@@ -138,9 +137,8 @@ TEST_F(ReadBlob, AnAppendMakesTheCopyVoid) {
 TEST_F(ReadBlob, AKeyThatGoesMeanwhileIsMissing) {
   set("key", 'a');
   EXPECT_EQ(read([&] {
-              change("key", [](Transaction& tx, const Key& of, const shm::Entry* entry) {
-                keyspace::remove(tx, of, *entry);
-              });
+              change("key",
+                     [](Transaction& tx, const Key& of, const shm::Entry* entry) { keyspace::remove(tx, of, *entry); });
             }),
             Read::kMissing);
 }
