@@ -131,7 +131,7 @@ Status take_out(Process& process, const Name& name, uint64_t incarnation, uint32
 }
 
 bool held_up(const Status& status) noexcept {
-  return status.code() == Code::kBusy || status.code() == Code::kHolderStopped || status.code() == Code::kFull;
+  return !status.ok() && status.code() != Code::kRemoved && status.code() != Code::kCorrupt;
 }
 
 }  // namespace

@@ -84,7 +84,8 @@ bool Withdrawal::attempt() {
   }
   int64_t budget_ns = kLoopLockBudgetNs;
   for (; shards != 0; shards &= shards - 1) {
-    if (withdraw(*from, static_cast<uint32_t>(std::countr_zero(shards)), budget_ns).ok()) continue;
+    const Code code = withdraw(*from, static_cast<uint32_t>(std::countr_zero(shards)), budget_ns).code();
+    if (code == Code::kOk || code == Code::kRemoved || code == Code::kCorrupt) continue;
     stuck |= shards & -shards;
     budget_ns = 0;  // one wait is enough
   }

@@ -80,7 +80,9 @@ class Published(NamedTuple):
     """What became of a message."""
 
     receivers: int
-    position: Position | None  # None: nobody listened and no history is kept
+    # None: nobody listened and no history is kept, or it has no place yet, for a lock is held that the loop does not
+    # wait for: it is published when that falls.
+    position: Position | None
 
 
 Since = Position | tuple[int, int] | str | None

@@ -233,7 +233,7 @@ class ShoalBackend(RedisBackend):
 
     # -- telling who waits --------------------------------------------------------------------------------------------
     def on_task_call(self, producer: Any, task_id: str) -> None:
-        if not self.app.conf.task_always_eager:
+        if not self.app.conf.task_always_eager and HubLink.here() is None:  # a worker's event loop waits for no result
             self.result_consumer.expect(task_id)
 
     def _store_result(
