@@ -62,6 +62,69 @@ async def first_step(*tasks):
     assert not any(task.done() for task in tasks)
 
 
+@pytest.fixture
+def hold_queue(name):
+    """Stops a child that holds the lock of one queue's shard and of no other; gives back how to end it."""
+    children = []
+
+    def hold(queue):
+        segment = shoal.Redis(name, **SMALL).segment
+
+        def push():
+            queues = shoal._shoal.Queues(segment, 0)
+            while True:
+                queues.push_routes(b"nothing", [(queue, 0)] * 50_000, b"x")
+
+        child = fork(push)
+        children.append(child)
+        queues = shoal._shoal.Queues(segment, 0)
+        deadline = time.monotonic() + SOON
+        while True:
+            os.kill(child, signal.SIGSTOP)
+            os.waitid(os.P_PID, child, os.WSTOPPED)
+            try:
+                queues.push_routes(b"nothing", [(queue, 0)], b"x", wait=False)
+            except shoal.HolderStopped:
+                return lambda: end(child)
+            assert time.monotonic() < deadline, "the child was never met while it held the lock"
+            os.kill(child, signal.SIGCONT)
+            time.sleep(0.001)
+
+    def end(child):
+        children.remove(child)
+        os.kill(child, signal.SIGKILL)
+        wait(child)
+
+    yield hold
+    for child in list(children):
+        end(child)
+
+
+async def test_what_a_loop_could_not_publish_follows_when_the_lock_falls(name, hold_queue):
+    client = shoal.asyncio.Redis(name, **SMALL, shards=4)
+    pubsub = client.pubsub()
+    await pubsub.subscribe("room")
+    await pubsub.psubscribe("r*")
+    for _ in range(2):
+        assert "subscribe" in (await pubsub.get_message(timeout=SOON))["type"]
+    segment, publish, sent = client.connection_pool.segment, shoal._shoal.publish, 0
+    for i in range(100):  # until it is the shard that this thread's outbox belongs to, and no channel's
+        end = hold_queue(b"queue%d" % i)
+        answer = publish(segment, "room", str(sent), False)
+        sent += answer is not shoal._shoal.BUSY
+        if answer is not shoal._shoal.BUSY and answer[1] == 0:
+            break
+        end()
+    else:
+        raise AssertionError("no lock kept a message in the outbox")
+    assert publish(segment, "room", "must not overtake", False) is shoal._shoal.BUSY
+    end()
+    for number in range(sent):
+        for _ in range(2):
+            message = await pubsub.get_message(timeout=SOON)
+            assert message is not None and message["data"] == b"%d" % number
+
+
 async def test_what_is_cancelled_or_closed_behind_a_stopped_holder_leaves_nothing_behind(name, stop):
     client = shoal.asyncio.Redis(name, **SMALL)
     popping = asyncio.create_task(client.blpop(["q", "q2", "q3"]))
