@@ -10,13 +10,13 @@
 // would if it stood and fell with the shard's sequence, and it keeps none of them waiting.
 //
 // No pin (something in the segment that keeps a blob from being freed while it is copied): only writers of this very
-// key make a copy void, and each of them copies a blob under the lock himself. After kBlobTriesMax void copies the reader
-// does as they do, so it does not starve; and there is nothing that a dead reader could leave behind, nothing that
-// whoever frees has to look at.
+// key make a copy void, and each of them copies a blob under the lock himself. After kBlobTriesMax void copies the
+// reader does as they do, so it does not starve; and there is nothing that a dead reader could leave behind, nothing
+// that whoever frees has to look at.
 //
-// What is copied in 2 may be anything by then: bounds are checked piece by piece, as of everything that a reader without
-// the lock loads, and the length that memory is reserved for comes from 1, which was valid. Any thread, no context
-// needed; writes nothing that is shared. Dies at any line: nothing is left behind.
+// What is copied in 2 may be anything by then: bounds are checked piece by piece, as of everything that a reader
+// without the lock loads, and the length that memory is reserved for comes from 1, which was valid. Any thread, no
+// context needed; writes nothing that is shared. Dies at any line: nothing is left behind.
 #pragma once
 
 #include <atomic>

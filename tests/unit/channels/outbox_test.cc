@@ -247,8 +247,8 @@ TEST_F(FullSegment, RefusesAPublishThatOneOfItsRingsHasNoRoomForBeforeAnyGotIt) 
   EXPECT_EQ(reader.read(), Texts{"room:makes the ring"});
 }
 
-// The lock that guards this thread's outbox is held by somebody who goes on only after two seconds, so that a flush that
-// waited would find the way free.
+// The lock that guards this thread's outbox is held by somebody who goes on only after two seconds, so that a flush
+// that waited would find the way free.
 class StuckOutbox : public ChannelOutbox {
  protected:
   void SetUp() override {
