@@ -64,7 +64,9 @@ LeaseTag parse(const std::string& text) {
 
 struct PyQueues {
   PyQueues(SegmentRef attached, uint32_t database)
-      : segment(std::move(attached)), core(*segment->process(), database) {}
+      : segment(std::move(attached)),
+        shared(std::make_shared<TaskQueues>(*segment->process(), database)),
+        core(*shared) {}
 
   void push(nb::bytes name, nb::bytes data, uint32_t priority, uint64_t due_ms, bool wait) {
     refuse_if_full(unlocked(segment, [&] {
@@ -96,7 +98,8 @@ struct PyQueues {
   }
 
   SegmentRef segment;
-  TaskQueues core;
+  std::shared_ptr<TaskQueues> shared;
+  TaskQueues& core;
 };
 
 nb::object to_python(std::optional<Delivery> delivery) {
@@ -108,10 +111,11 @@ nb::object to_python(std::optional<Delivery> delivery) {
 struct PyConsumer {
   explicit PyConsumer(std::shared_ptr<PyQueues> of)
       : queues(std::move(of)), core(std::make_shared<Consumer>(queues->core)) {}
-  // In whatever thread the collector runs, perhaps an event loop's.
+  // In whatever thread the collector runs, perhaps an event loop's. The slow lane gets nothing that is Python's.
   ~PyConsumer() {
     if (closed(*core)) return;
-    slow_lane::add([owner = std::move(queues), left = std::move(core)] { return closed(*left); });
+    slow_lane::add(
+        [process = queues->segment->process(), of = queues->shared, left = std::move(core)] { return closed(*left); });
   }
   static bool closed(Consumer& consumer) {
     const Code code = consumer.close(kLoopLockBudgetNs).code();
