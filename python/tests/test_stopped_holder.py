@@ -103,21 +103,23 @@ def hold_queue(name):
 async def test_what_a_loop_could_not_publish_follows_when_the_lock_falls(name, hold_queue):
     client = shoal.asyncio.Redis(name, **SMALL, shards=4)
     pubsub = client.pubsub()
-    await pubsub.subscribe("room")
-    await pubsub.psubscribe("r*")
-    for _ in range(2):
+    rooms = [f"room{letter}" for letter in "abcdefgh"]
+    await pubsub.subscribe(*rooms)
+    await pubsub.psubscribe(*(f"{room}*" for room in rooms))
+    for _ in range(2 * len(rooms)):
         assert "subscribe" in (await pubsub.get_message(timeout=SOON))["type"]
     segment, publish, sent = client.connection_pool.segment, shoal._shoal.publish, 0
-    for i in range(100):  # until it is the shard that this thread's outbox belongs to, and no channel's
-        end = hold_queue(b"queue%d" % i)
-        answer = publish(segment, "room", str(sent), False)
+    for i in range(100):  # until it is the shard that this thread's outbox belongs to, and not that of the rings
+        end = hold_queue(b"queue%d" % (i // len(rooms)))
+        room = rooms[i % len(rooms)]
+        answer = publish(segment, room, str(sent), False)
         sent += answer is not shoal._shoal.BUSY
         if answer is not shoal._shoal.BUSY and answer[1] == 0:
             break
         end()
     else:
         raise AssertionError("no lock kept a message in the outbox")
-    assert publish(segment, "room", "must not overtake", False) is shoal._shoal.BUSY
+    assert publish(segment, room, "must not overtake", False) is shoal._shoal.BUSY
     end()
     for number in range(sent):
         for _ in range(2):
