@@ -103,7 +103,7 @@ Status publish_to_all(Process& process, shm::Context& self, const Name& channel,
     for (const Name* pattern : patterns) result.receivers += post_to(tx, *pattern, {channel.text, data});
   });
   if (!status.ok()) return status;
-  (void)flush(process, self, self, kLockBudgetNs, &result);  // it is published: what stays goes with the next flush
+  (void)flush(process, self, self, budget_ns, &result);  // it is published: what stays goes with a later flush
   return {};
 }
 
@@ -220,7 +220,7 @@ bool finish_outbox(Process& process, uint32_t self, shm::Context& dead) noexcept
   if (has_outbox(dead)) {
     if (holds_a_lock(segment, self)) return false;
     shm::Context& own = segment.control_context(shm::context_index(self));
-    if (!flush(process, own, dead, kLockBudgetNs).ok()) return false;
+    if (!flush(process, own, dead, kLoopLockBudgetNs).ok()) return false;
   }
   hint_everybody(process);
   return true;

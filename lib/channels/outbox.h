@@ -16,6 +16,9 @@
 // Then pending = 0. It means the FIRST posting of the outbox that it names: 7 comes after 6, in a recovery too, which
 // goes to the ring of a posting that is done once more; else the next posting would be taken for the published one.
 //
+// A flush that meets a lock which is held too long stops there; so does a thread's own exit: it leaves its context as
+// the dead do (Process), and is recovered.
+//
 //   dies in 1-2   nothing happened     3   settled: not published     4   settled: published     5   done, settled
 //         6   done      7   undone, or gone
 //
@@ -46,7 +49,9 @@ Status publish_to_all(Process& process, shm::Context& self, const Name& channel,
                       Bytes data, int64_t budget_ns, Published& result) noexcept;
 
 // After commit and unlock: publishes what `owner`'s outbox holds; by its own thread or by its recoverer. Stops at the
-// first error: the rest stays and goes with the next flush. `result`: the position of the last message to a channel.
+// first error, and of each lock after `budget_ns`: the rest stays, before whatever this thread publishes later. Whoever
+// gave an event loop's budget calls again by a timer; the outbox of a thread that ends is its recoverer's.
+// `result`: the position of the last message to a channel.
 Status flush(Process& process, shm::Context& self, shm::Context& owner, int64_t budget_ns,
              Published* result = nullptr) noexcept;
 inline bool has_outbox(const shm::Context& context) noexcept { return context.outbox > kHintsOwed; }
@@ -54,7 +59,8 @@ inline bool has_outbox(const shm::Context& context) noexcept { return context.ou
 // Before anything is published to a ring, under its lock: what a dead publisher left undecided is decided.
 void settle_pending(Segment& segment, shm::Ring& ring) noexcept;
 
-// What recovery calls for a dead context whose outbox word is not 0: false = not now, leave it to a later sweep.
+// What recovery calls for a dead context whose outbox word is not 0: false = not now, leave it to a later sweep. It may
+// be an event loop that met the dead one's lock, so it waits no longer than that may.
 bool finish_outbox(Process& process, uint32_t self, shm::Context& dead) noexcept;
 
 }  // namespace shoal::channels

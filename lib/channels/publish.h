@@ -20,7 +20,8 @@ namespace shoal::channels {
 
 struct Published {
   uint64_t receivers = 0;    // subscribers of the channel and of matching patterns, as Redis counts
-  uint64_t incarnation = 0;  // the message's position in the channel; 0 = nobody listened and no history is kept
+  uint64_t incarnation = 0;  // the message's position in the channel; 0 = nobody listened and no history is kept, or it
+                             // still lies in this thread's outbox (has_outbox), for a lock was held
   uint64_t sequence = 0;
   bool history_cut = false;  // the ring is at its limit and this message pushed out one that `keep` promises
 };

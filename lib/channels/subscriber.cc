@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "base/clock.h"
+#include "process/slow_lane.h"
 #include "process/wake.h"
 
 namespace shoal::channels {
@@ -30,6 +31,8 @@ struct Subscriber::Source : Listener {
   uint64_t lost = 0;  // a gap to be told before the next message
   bool lost_unknown = false;
   bool active = false;
+  bool stray = false;   // the record is still that of a context that reads no more: `home`, 0 = a parent's, not ours
+  uint32_t home = 0;    // whose context the record names
   shm::Message head{};  // the next message, when it is in the heap; time 0: a gap
 
   bool has_gap() const noexcept { return lost != 0 || lost_unknown; }
@@ -52,7 +55,7 @@ Status Subscriber::subscribe(ChannelKind kind, Bytes name, const Start& start, i
   auto context = process_->context();
   if (!context.ok()) return context.status();
   if (!ours() || dead(process_->segment(), inbox_->context_id())) {
-    if (Status status = bind(); !status.ok()) return status;
+    if (Status status = bind(budget_ns); !status.ok()) return status;
   }
   auto& sources = sources_[static_cast<size_t>(kind)];
   if (sources.contains(std::string(name))) return {};
@@ -82,6 +85,7 @@ Status Subscriber::begin(shm::Context& self, Source& source, const Start& start,
     if (channel == nullptr) return;
     const RingBytes bytes = ring_bytes(tx.segment(), *channel);
     const uint64_t next = channel->ring.next.load(std::memory_order_relaxed), keep = channel->keep;
+    source.home = inbox_->context_id();
     source.incarnation = channel->incarnation;
     source.cursor = ring::live(channel->ring);
     if (start.since) {
@@ -100,8 +104,9 @@ Status Subscriber::begin(shm::Context& self, Source& source, const Start& start,
 }
 
 // Moves the subscription to the inbox's context; it goes on at its cursor, if the channel is still the same.
-Status Subscriber::enroll(shm::Context& self, Source& source, uint32_t leave_context, int64_t budget_ns) {
-  return transact(*process_, self, source.name.shards(), budget_ns, [&](Transaction& tx) {
+Status Subscriber::enroll(shm::Context& self, Source& source, int64_t budget_ns) {
+  const uint32_t leave = source.stray ? source.home : 0;
+  Status status = transact(*process_, self, source.name.shards(), budget_ns, [&](Transaction& tx) {
     const shm::Channel* channel = channels::subscribe(tx, source.name, inbox_->context_id(), source.bit);
     if (channel == nullptr) return;
     if (channel->incarnation.load() != source.incarnation) {
@@ -109,18 +114,50 @@ Status Subscriber::enroll(shm::Context& self, Source& source, uint32_t leave_con
       source.cursor = ring::seek(channel->ring, ring_bytes(tx.segment(), *channel), 1, not_before_ns(*channel));
       source.lost_unknown = true;
     }
-    if (leave_context != 0) channels::unsubscribe(tx, source.name, source.incarnation, leave_context);
+    if (leave != 0) channels::unsubscribe(tx, source.name, source.incarnation, leave);
     source.reader = {};  // look again
+  });
+  if (status.ok()) source.home = inbox_->context_id();
+  return status;
+}
+
+namespace {
+
+Status take_out(Process& process, const Name& name, uint64_t incarnation, uint32_t context_id, int64_t budget_ns) {
+  auto context = process.context();
+  if (!context.ok()) return context.status();
+  return transact(process, *context.value(), name.shards(), budget_ns,
+                  [&](Transaction& tx) { channels::unsubscribe(tx, name, incarnation, context_id); });
+}
+
+bool held_up(const Status& status) noexcept {
+  return !status.ok() && status.code() != Code::kRemoved && status.code() != Code::kCorrupt;
+}
+
+}  // namespace
+
+Status Subscriber::withdraw(const Source& source, int64_t budget_ns) {
+  if (!ours() || source.home == 0) return {};
+  return take_out(*process_, source.name, source.incarnation, source.home, budget_ns);
+}
+
+void Subscriber::withdraw_later(const Source& source) {
+  slow_lane::add([weak = std::weak_ptr(process_), kind = source.name.kind, text = source.text,
+                  incarnation = source.incarnation, home = source.home] {
+    const std::shared_ptr<Process> process = weak.lock();  // gone: its slot was given back, or will be reaped
+    if (process == nullptr) return true;
+    const Name name = name_of(process->segment(), kind, text);
+    return !held_up(take_out(*process, name, incarnation, home, kLoopLockBudgetNs));
   });
 }
 
-Status Subscriber::withdraw(Source& source, int64_t budget_ns) {
-  if (!ours()) return {};
-  auto context = process_->context();
-  if (!context.ok()) return context.status();
-  return transact(*process_, *context.value(), source.name.shards(), budget_ns, [&](Transaction& tx) {
-    channels::unsubscribe(tx, source.name, source.incarnation, inbox_->context_id());
-  });
+void Subscriber::forget(Source& source) noexcept {
+  if (source.stray) {
+    --strays_;
+  } else if (inbox_ != nullptr) {
+    inbox_->remove(source);
+  }
+  std::erase(active_, &source);
 }
 
 Status Subscriber::unsubscribe(ChannelKind kind, Bytes name, int64_t budget_ns, bool& was_there) {
@@ -131,23 +168,35 @@ Status Subscriber::unsubscribe(ChannelKind kind, Bytes name, int64_t budget_ns, 
   if (!was_there) return {};
   Source& source = *place->second;
   if (Status status = withdraw(source, budget_ns); !status.ok()) return status;
-  if (inbox_ != nullptr) inbox_->remove(source);
-  std::erase(active_, &source);
+  forget(source);
   sources.erase(place);
   --counts_[static_cast<size_t>(kind)];
   return {};
 }
 
-void Subscriber::close() noexcept {
+void Subscriber::drop(ChannelKind kind, Bytes name) noexcept {
   const std::lock_guard guard(lock_);
+  auto& sources = sources_[static_cast<size_t>(kind)];
+  const auto place = sources.find(std::string(name));
+  if (place == sources.end()) return;
+  if (held_up(withdraw(*place->second, kLoopLockBudgetNs))) withdraw_later(*place->second);
+  forget(*place->second);
+  sources.erase(place);
+  --counts_[static_cast<size_t>(kind)];
+}
+
+void Subscriber::close(int64_t budget_ns) noexcept {
+  const std::lock_guard guard(lock_);
+  uint64_t held = 0;  // shards that were waited for in vain: once is enough
   for (auto& sources : sources_) {
     for (auto& [text, source] : sources) {
-      (void)withdraw(*source, kLockBudgetNs);  // failing: as if we had died; the reaper does it
-      if (inbox_ != nullptr) inbox_->remove(*source);
+      const bool in_vain = (source->name.shards() & held) != 0 || held_up(withdraw(*source, budget_ns));
+      if (in_vain) held |= source->name.shards();
+      if (in_vain) withdraw_later(*source);
+      forget(*source);
     }
     sources.clear();
   }
-  active_.clear();
   counts_[0] = counts_[1] = 0;
   closed_ = true;
   if (ours()) wake_context(*process_, inbox_->context_id());
@@ -163,27 +212,45 @@ std::vector<std::string> Subscriber::names(ChannelKind kind) const {
 
 // ---- Whose thread ---------------------------------------------------------------------------------------------------
 
-// Afterwards the subscriptions belong to the calling thread's context.
-Status Subscriber::bind() {
+// Afterwards the subscriptions belong to the calling thread's context. An error: not all of them yet, call it again.
+Status Subscriber::bind(int64_t budget_ns) {
   auto context = process_->context();
   if (!context.ok()) return context.status();
   const uint32_t id = context.value()->id.load(std::memory_order_relaxed);
-  if (__builtin_expect(inbox_ != nullptr && inbox_->same(process_->segment(), id) && nonce_ == fork_nonce(), 1))
-    return {};
-  return adopt(*context.value());
+  const bool same = inbox_ != nullptr && inbox_->same(process_->segment(), id) && nonce_ == fork_nonce();
+  if (__builtin_expect(same && strays_ == 0, 1)) return {};
+  if (!same) adopt(*context.value());
+  return enroll_strays(*context.value(), budget_ns);
 }
 
-Status Subscriber::adopt(shm::Context& self) {
-  const std::shared_ptr<Inbox> former = inbox_;
-  const uint32_t leave = ours() ? former->context_id() : 0;  // a parent's subscriptions stay the parent's
+void Subscriber::adopt(shm::Context& self) {
+  const bool inherited = inbox_ != nullptr && !ours();  // a parent's subscriptions stay the parent's
+  for (auto& sources : sources_) {
+    for (auto& [text, source] : sources) {
+      if (!source->stray) {
+        if (inbox_ != nullptr) inbox_->remove(*source);
+        source->stray = true;
+        ++strays_;
+      }
+      if (inherited) source->home = 0;
+    }
+  }
   inbox_ = Inbox::of(process_->shared_segment(), self);
   nonce_ = fork_nonce();
+}
+
+Status Subscriber::enroll_strays(shm::Context& self, int64_t budget_ns) {
   Status result;
   for (auto& sources : sources_) {
     for (auto& [text, source] : sources) {
-      if (former != nullptr) former->remove(*source);
+      if (!source->stray) continue;
       source->bit = inbox_->next_bit();
-      if (Status status = enroll(self, *source, leave, kLockBudgetNs); !status.ok()) result = status;
+      if (Status status = enroll(self, *source, result.ok() ? budget_ns : 0); !status.ok()) {
+        if (result.ok()) result = status;
+        continue;
+      }
+      source->stray = false;
+      --strays_;
       inbox_->add(*source);
     }
   }
@@ -204,19 +271,19 @@ void Subscriber::take_hints() {
 }
 
 // The block moved, or the channel went: a subscription that was reaped although we live is made anew.
-Status Subscriber::look_again(shm::Context& self, Source& source) {
+Status Subscriber::look_again(shm::Context& self, Source& source, int64_t budget_ns) {
   LookUp found;
-  if (Status status = look_up(*process_, self, source.name, kLockBudgetNs, found); !status.ok()) return status;
+  if (Status status = look_up(*process_, self, source.name, budget_ns, found); !status.ok()) return status;
   if (found.channel == nullptr || found.incarnation != source.incarnation) {
-    if (Status status = enroll(self, source, 0, kLockBudgetNs); !status.ok()) return status;
-    if (Status status = look_up(*process_, self, source.name, kLockBudgetNs, found); !status.ok()) return status;
+    if (Status status = enroll(self, source, budget_ns); !status.ok()) return status;
+    if (Status status = look_up(*process_, self, source.name, budget_ns, found); !status.ok()) return status;
   }
   if (found.channel != nullptr) source.reader = found.reader;
   return {};
 }
 
 // What comes next from this source: a gap, a message, or nothing.
-Status Subscriber::prime(shm::Context& self, Source& source, bool& has_head) {
+Status Subscriber::prime(shm::Context& self, Source& source, int64_t budget_ns, bool& has_head) {
   has_head = true;
   source.head = {};
   for (int tries = 0; tries < kLookTriesMax && !source.has_gap(); ++tries) {
@@ -232,7 +299,7 @@ Status Subscriber::prime(shm::Context& self, Source& source, bool& has_head) {
         source.lost += lost;
         break;
       case RingReader::Result::kMoved:
-        if (Status status = look_again(self, source); !status.ok()) return status;
+        if (Status status = look_again(self, source, budget_ns); !status.ok()) return status;
     }
     source.head = {};
   }
@@ -267,11 +334,11 @@ bool Subscriber::give(Source& source, Sink sink, void* with) {
   return true;
 }
 
-Status Subscriber::read(size_t max, Sink sink, void* with, size_t& given) {
+Status Subscriber::read(size_t max, Sink sink, void* with, size_t& given, int64_t budget_ns) {
   const std::lock_guard guard(lock_);
   given = 0;
   if (counts_[0] + counts_[1] == 0) return {};
-  if (Status status = bind(); !status.ok()) return status;
+  if (Status status = bind(budget_ns); !status.ok()) return status;
   shm::Context& self = *process_->context().value();
   const auto later = [](const Source* a, const Source* b) { return a->head.time_ns > b->head.time_ns; };
   for (int rounds = 0; rounds < kLookTriesMax; ++rounds) {
@@ -283,7 +350,7 @@ Status Subscriber::read(size_t max, Sink sink, void* with, size_t& given) {
     Status status;
     std::erase_if(heap, [&](Source* source) {
       bool has_head = false;
-      if (Status s = prime(self, *source, has_head); !s.ok()) status = s;
+      if (Status s = prime(self, *source, status.ok() ? budget_ns : 0, has_head); !s.ok() && status.ok()) status = s;
       if (!has_head) source->active = false;
       return !has_head;
     });
@@ -293,7 +360,7 @@ Status Subscriber::read(size_t max, Sink sink, void* with, size_t& given) {
       Source* source = heap.back();
       given += give(*source, sink, with);
       bool has_head = false;
-      status = prime(self, *source, has_head);
+      status = prime(self, *source, budget_ns, has_head);
       if (has_head) {
         std::push_heap(heap.begin(), heap.end(), later);
       } else {
@@ -302,19 +369,20 @@ Status Subscriber::read(size_t max, Sink sink, void* with, size_t& given) {
       }
     }
     active_.swap(heap);
-    if (!status.ok() || given > 0 || active_.empty()) return status;
+    if (given > 0) return {};  // an error comes again at the next read: what was given must not be lost by it
+    if (!status.ok() || active_.empty()) return status;
   }
   return {};
 }
 
-Status Subscriber::readable_locked(bool& something) {
+Status Subscriber::readable_locked(bool& something, int64_t budget_ns) {
   something = closed_;
   if (counts_[0] + counts_[1] == 0) return {};
-  if (Status status = bind(); !status.ok()) return status;
+  if (Status status = bind(budget_ns); !status.ok()) return status;
   shm::Context& self = *process_->context().value();
   take_hints();
   while (!active_.empty() && !something) {
-    if (Status status = prime(self, *active_.back(), something); !status.ok()) return status;
+    if (Status status = prime(self, *active_.back(), budget_ns, something); !status.ok()) return status;
     if (something) break;
     active_.back()->active = false;
     active_.pop_back();
@@ -322,9 +390,9 @@ Status Subscriber::readable_locked(bool& something) {
   return {};
 }
 
-Status Subscriber::readable(bool& something) {
+Status Subscriber::readable(bool& something, int64_t budget_ns) {
   const std::lock_guard guard(lock_);
-  return readable_locked(something);
+  return readable_locked(something, budget_ns);
 }
 
 Status Subscriber::wait(int64_t timeout_ns, bool& something) {

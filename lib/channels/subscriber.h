@@ -60,17 +60,22 @@ class Subscriber {
   // False: was subscribed already.
   Status subscribe(ChannelKind kind, Bytes name, const Start& start, int64_t budget_ns, bool& fresh);
   Status unsubscribe(ChannelKind kind, Bytes name, int64_t budget_ns, bool& was_there);
-  // All of it. Who waits is woken: readable() is true, read() gives nothing, until the next subscribe().
-  void close() noexcept;
+  // Without waiting longer than an event loop may: it hears nothing more from now on, and behind a lock that is held
+  // the slow lane takes the record out.
+  void drop(ChannelKind kind, Bytes name) noexcept;
+  // All of it, in the same way after `budget_ns`. Who waits is woken: readable() is true, read() gives nothing, until
+  // the next subscribe().
+  void close(int64_t budget_ns = kLoopLockBudgetNs) noexcept;
 
   size_t count(ChannelKind kind) const noexcept { return counts_[static_cast<size_t>(kind)]; }
   std::vector<std::string> names(ChannelKind kind) const;
 
-  // Gives out up to `max` deliveries; the views in them hold during the call. Never waits.
+  // Gives out up to `max` deliveries; the views in them hold during the call. Waits for nothing but, rarely (the ring
+  // moved; another thread reads), a lock: kBusy, kHolderStopped if that is not to be had, and then nothing was given.
   using Sink = void (*)(void* with, const Delivery& delivery);
-  Status read(size_t max, Sink sink, void* with, size_t& given);
-  // Whether read() would give something.
-  Status readable(bool& something);
+  Status read(size_t max, Sink sink, void* with, size_t& given, int64_t budget_ns = kLockBudgetNs);
+  // Whether read() would give something. The same errors.
+  Status readable(bool& something, int64_t budget_ns = kLockBudgetNs);
   // Sleeps in this thread until readable, at most timeout_ns (and never longer than a thread may sleep: call again); a
   // signal ends it early.
   Status wait(int64_t timeout_ns, bool& something);
@@ -80,16 +85,19 @@ class Subscriber {
   using Sources = std::unordered_map<std::string, std::unique_ptr<Source>>;
 
   bool ours() const noexcept;
-  Status bind();
-  Status adopt(shm::Context& self);
-  Status enroll(shm::Context& self, Source& source, uint32_t leave_context, int64_t budget_ns);
+  Status bind(int64_t budget_ns);
+  void adopt(shm::Context& self);
+  Status enroll_strays(shm::Context& self, int64_t budget_ns);
+  Status enroll(shm::Context& self, Source& source, int64_t budget_ns);
   Status begin(shm::Context& self, Source& source, const Start& start, int64_t budget_ns);
-  Status withdraw(Source& source, int64_t budget_ns);
-  Status look_again(shm::Context& self, Source& source);
-  Status prime(shm::Context& self, Source& source, bool& has_head);
+  Status withdraw(const Source& source, int64_t budget_ns);
+  void withdraw_later(const Source& source);
+  void forget(Source& source) noexcept;
+  Status look_again(shm::Context& self, Source& source, int64_t budget_ns);
+  Status prime(shm::Context& self, Source& source, int64_t budget_ns, bool& has_head);
   bool give(Source& source, Sink sink, void* with);
   void take_hints();
-  Status readable_locked(bool& something);
+  Status readable_locked(bool& something, int64_t budget_ns);
 
   std::shared_ptr<Process> process_;
   mutable ForkLock lock_;
@@ -97,6 +105,7 @@ class Subscriber {
   uint64_t nonce_ = 0;            // of the process that made them
   Sources sources_[2];            // by ChannelKind
   size_t counts_[2] = {0, 0};
+  size_t strays_ = 0;  // sources whose record is not yet with the inbox's context
   bool closed_ = false;
   std::vector<Listener*> queue_;  // hinted, filled by the inbox
   std::vector<Listener*> taken_;

@@ -3,11 +3,13 @@
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <cmath>
 
 #include "base/clock.h"
 #include "commands/call.h"
 #include "commands/session.h"
+#include "process/slow_lane.h"
 #include "process/wake.h"
 
 namespace shoal::blocking {
@@ -40,6 +42,55 @@ void remove_places(Transaction& tx, const BlockedCall& blocked, Wakes& wakes) no
     if (!waiters::is_registered(tx.segment(), place.waiter, blocked.who.ticket)) continue;
     waiters::remove(tx, place.shard, place.waiter, wakes);
   }
+}
+
+// What a cancelled call leaves to be done, shard by shard: what lies behind a lock that is held stays in it.
+struct Withdrawal {
+  std::weak_ptr<Process> process;
+  std::vector<BlockedCall::Place> places;
+  waiters::Who who;
+
+  // True: nothing is left to do.
+  bool attempt();
+
+ private:
+  Status withdraw(Process& from, uint32_t shard, int64_t budget_ns);
+};
+
+Status Withdrawal::withdraw(Process& from, uint32_t shard, int64_t budget_ns) {
+  auto context = from.context();
+  if (!context.ok()) return context.status();
+  Wakes wakes;
+  Transaction tx(from, *context.value());
+  if (Status status = tx.begin(uint64_t{1} << shard, budget_ns); !status.ok()) return status;
+  for (const BlockedCall::Place& place : places) {
+    if (place.shard == shard && waiters::is_registered(tx.segment(), place.waiter, who.ticket))
+      waiters::remove(tx, shard, place.waiter, wakes);
+  }
+  if (Status status = tx.commit(); !status.ok()) return status;
+  if (wakes.empty()) return {};
+  waiters::ring(from, wakes);
+  tx.settle_wakes();
+  return {};
+}
+
+bool Withdrawal::attempt() {
+  const std::shared_ptr<Process> from = process.lock();
+  // A forked child has not inherited the wait; a reaped process has lost it, and so has one that left.
+  if (from == nullptr || from->slot_index() != who.slot || from->slot_generation() != who.slot_generation) return true;
+  uint64_t shards = 0, stuck = 0;
+  for (const BlockedCall::Place& place : places) {
+    if (waiters::is_registered(from->segment(), place.waiter, who.ticket)) shards |= uint64_t{1} << place.shard;
+  }
+  int64_t budget_ns = kLoopLockBudgetNs;
+  for (; shards != 0; shards &= shards - 1) {
+    const Code code = withdraw(*from, static_cast<uint32_t>(std::countr_zero(shards)), budget_ns).code();
+    if (code == Code::kOk || code == Code::kRemoved || code == Code::kCorrupt) continue;
+    stuck |= shards & -shards;
+    budget_ns = 0;  // one wait is enough
+  }
+  std::erase_if(places, [&](const BlockedCall::Place& place) { return (stuck >> place.shard & 1) == 0; });
+  return places.empty();
 }
 
 const BlockedCall::Place* place_of(Call& call, const Key& key) noexcept {
@@ -92,25 +143,8 @@ void cancel(Session& session) {
   BlockedCall& blocked = session.blocked_call();
   if (!blocked.registered) return;
   blocked.registered = false;
-  Process& process = session.process();
-  const bool ours =
-      process.slot_index() == blocked.who.slot && process.slot_generation() == blocked.who.slot_generation;
-  uint64_t shards = 0;
-  for (const BlockedCall::Place& place : blocked.places) {
-    if (waiters::is_registered(process.segment(), place.waiter, blocked.who.ticket))
-      shards |= uint64_t{1} << place.shard;
-  }
-  if (shards == 0) return;
-  auto context = process.context();
-  if (!ours || !context.ok()) return;  // a forked child has not inherited the wait; a reaped process has lost it
-  Wakes wakes;
-  Transaction tx(process, *context.value());
-  // If a holder is stopped the waiters stay: at the next offer they are woken in vain until this process ends.
-  if (!tx.begin(shards, kLockBudgetNs).ok()) return;
-  remove_places(tx, blocked, wakes);
-  if (!tx.commit().ok() || wakes.empty()) return;
-  waiters::ring(process, wakes);
-  tx.settle_wakes();
+  Withdrawal withdrawal{session.shared_process(), std::move(blocked.places), blocked.who};
+  if (!withdrawal.attempt()) slow_lane::add([left = std::move(withdrawal)]() mutable { return left.attempt(); });
 }
 
 void before(Session& session, std::span<const Bytes> arguments) {

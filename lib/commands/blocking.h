@@ -10,7 +10,8 @@
 //   a thread:       wait(session, interrupted)          sleeps until the reply is there
 //   an event loop:  LoopWaker::arm(); resume(session);  while that is kPending: poll the fd, at most timeout_ns();
 //   again
-//   either:         cancel(session)                     forgets the command; a turn goes to the next waiter
+//   either:         cancel(session)                     forgets the command; a turn goes to the next waiter. Never
+//                                                       waits: behind a lock that is held, the slow lane does it
 //
 // resume() runs the command again if its turn came or its time is up: the waiter pops under the lock itself, so
 // nothing is

@@ -94,9 +94,9 @@ uint64_t shards_of(const Segment& segment, const Command& command, std::span<con
   return mask == 0 ? 1 : mask;  // malformed: any shard; the handler will say what is wrong
 }
 
-void CallRunner::after_commit(Transaction& tx) noexcept {
+void CallRunner::after_commit(Transaction& tx, int64_t budget_ns) noexcept {
   if (shm::Context& self = tx.context(); channels::has_outbox(self)) {
-    (void)channels::flush(session_.process(), self, self, kLockBudgetNs);  // what stays goes with the next commit
+    (void)channels::flush(session_.process(), self, self, budget_ns);  // what stays: see flush()
   }
   if (session_.wakes_.empty()) return;
   waiters::ring(session_.process(), session_.wakes_);
@@ -122,7 +122,7 @@ Outcome CallRunner::transact(uint64_t shards, int64_t budget_ns, Body&& body) {
       if (!reply.overflow()) {
         wanted = tx.bytes_wanted();
         if (tx.commit().ok()) {
-          after_commit(tx);
+          after_commit(tx, budget_ns);
           return outcome;
         }
         wanted = std::max(wanted, tx.bytes_wanted());

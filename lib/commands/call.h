@@ -30,7 +30,7 @@ class CallRunner {
 
  private:
   // Locks, runs `body(tx)` and commits; repeats it after growth. The body leaves its answer in the session's reply.
-  void after_commit(Transaction& tx) noexcept;  // unlocked: wakes
+  void after_commit(Transaction& tx, int64_t budget_ns) noexcept;  // unlocked: messages, wakes
   template <typename Body>
   Outcome transact(uint64_t shards, int64_t budget_ns, Body&& body);
   // One attempt at SET without all that is seldom needed. False: nothing has happened.

@@ -9,6 +9,7 @@
 #include "commands/expiry_args.h"
 #include "commands/session.h"
 #include "commands/string_family.h"
+#include "keyspace/read_blob.h"
 #include "keyspace/read_string.h"
 
 namespace shoal {
@@ -110,11 +111,19 @@ bool get_optimistic(Call& call) {
   using keyspace::ReadString;
   if (call.arg(1).size() > kShortKeyBytesMax) return false;
   const size_t mark = call.reply().used();
-  const auto read = keyspace::read_string(call.segment(), call.session().database(), call.arg(1), [&](uint32_t bytes) {
+  const auto reserve = [&](uint32_t bytes) {
     call.reply().clear_overflow();
     call.reply().rewind(mark);
     return call.reply().reserve_bulk(bytes);
-  });
+  };
+  auto read = keyspace::read_string(call.segment(), call.session().database(), call.arg(1), reserve);
+  if (__builtin_expect(read == ReadString::kUseLock, 0)) {
+    read = keyspace::read_blob(call.segment(), call.key(1), reserve);
+    if (read == ReadString::kUseLock) {
+      call.reply().clear_overflow();
+      call.reply().rewind(mark);
+    }
+  }
   if (read == ReadString::kMissing) {
     call.reply().clear_overflow();
     call.reply().rewind(mark);

@@ -47,6 +47,7 @@ class Session {
   const Status& status() const noexcept { return status_; }
 
   Process& process() noexcept { return *process_; }
+  const std::shared_ptr<Process>& shared_process() const noexcept { return process_; }
   uint32_t database() const noexcept { return database_; }
   int protocol() const noexcept { return protocol_; }
   void select(uint32_t database) noexcept { database_ = database; }

@@ -49,7 +49,6 @@ void reset(shm::Context& context) noexcept {
   context.key_hash = 0;
   context.claim_low = context.claim_high = 0;
   context.outbox = 0;
-  context.pin.store(0, std::memory_order_relaxed);
   context.relay.store(0, std::memory_order_relaxed);
 }
 

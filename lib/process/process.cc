@@ -43,6 +43,8 @@ struct Process::Membership {
   Membership* previous = nullptr;
   std::atomic<uint32_t> holders{1};
   std::atomic<bool> leaving{false};
+  std::atomic<bool> kept{false};
+  Membership* next_kept = nullptr;
 
   bool in_this_process() const noexcept { return nonce == fork_nonce(); }
   uint64_t claim() const noexcept { return claim_word(slot.index, slot.generation); }
@@ -52,6 +54,14 @@ struct Process::Membership {
     return leaving.load(std::memory_order_relaxed) || slot_state(*segment, slot.index) == shm::SlotState::kUsed;
   }
   void hold() noexcept { holders.fetch_add(1, std::memory_order_relaxed); }
+  // The hold of a thread that ends without leaving: for ever, and known to those who look for leaks.
+  void keep() noexcept {
+    static constinit std::atomic<Membership*> first_kept{nullptr};
+    if (kept.exchange(true)) return;
+    next_kept = first_kept.load();
+    while (!first_kept.compare_exchange_weak(next_kept, this)) {
+    }
+  }
   // In a forked child the count is the parent's and means nothing: what the child inherited stays as it is.
   void release() noexcept {
     if (in_this_process() && holders.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
@@ -206,8 +216,15 @@ struct Process::ThreadContexts {
   }
 
   static void give_back(const Entry& entry) noexcept {
-    if (entry.context->id.load(std::memory_order_acquire) ==
-        entry.id) {  // else we were reaped alive: it is another's now
+    const bool ours = entry.context->id.load(std::memory_order_acquire) == entry.id;
+    if (ours && entry.context->outbox != 0) {
+      // It has committed messages that it could not publish yet: when it ends it is dead like any other, and recovered.
+      // The segment stays mapped, for the kernel marks its note.
+      entry.member->keep();
+      if (detail::thread_cache.serial == entry.serial) detail::thread_cache = {};
+      return;
+    }
+    if (ours) {  // else we were reaped alive: it is another's now
       if (const Release release = release_hook.load(); release != nullptr)
         release(*entry.member->segment, *entry.context);
       leave_context(*entry.member->segment, *entry.context);

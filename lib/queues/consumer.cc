@@ -25,14 +25,17 @@ Consumer::Consumer(TaskQueues& queues) noexcept : queues_(queues), handle_(last_
   if (Result<Owner> me = Owner::of(queues.process()); me.ok()) owner_ = me.value();
 }
 
-Status Consumer::usable(Owner& me) const {
+Status Consumer::ours(Owner& me) const {
   Result<Owner> now = Owner::of(queues_.process());
   if (!now.ok()) return now.status();
   me = now.value();
-  if (closed_ || me.slot != owner_.slot || me.generation != owner_.generation) {
-    return {Code::kRemoved, "the consumer is closed, or belongs to another process"};
-  }
-  return {};
+  if (me.slot == owner_.slot && me.generation == owner_.generation) return {};
+  return {Code::kRemoved, "the consumer belongs to another process"};
+}
+
+Status Consumer::usable(Owner& me) const {
+  if (closed_) return {Code::kRemoved, "the consumer is closed"};
+  return ours(me);
 }
 
 Consumer::Source& Consumer::source(Bytes queue, bool no_ack) {
@@ -58,20 +61,20 @@ Status Consumer::with_holder(Source& source, bool make_queue, int64_t budget_ns,
   });
 }
 
-Status Consumer::add(Bytes queue, bool no_ack) {
+Status Consumer::add(Bytes queue, bool no_ack, int64_t budget_ns) {
   const std::lock_guard lock(lock_);
   Owner me;
   if (Status status = usable(me); !status.ok()) return status;
   Source& added = source(queue, no_ack);
   added.no_ack = no_ack;
   added.active = true;
-  return with_holder(added, true, kLockBudgetNs, [](Core& core, const Queue& record, Leases&, const Holder&) {
+  return with_holder(added, true, budget_ns, [](Core& core, const Queue& record, Leases&, const Holder&) {
     core.touch(record, now_ms());
     return Step::kCommit;
   });
 }
 
-Status Consumer::remove(Bytes queue) {
+Status Consumer::remove(Bytes queue, int64_t budget_ns) {
   const std::lock_guard lock(lock_);
   Owner me;
   if (!usable(me).ok()) return {};
@@ -81,7 +84,7 @@ Status Consumer::remove(Bytes queue) {
   bool holds = true, done = false;
   while (!done) {
     done = true;
-    Status status = with_holder(*found, false, kLockBudgetNs,
+    Status status = with_holder(*found, false, budget_ns,
                                 [&](Core& core, const Queue& record, Leases& leases, const Holder& holder) {
                                   core.touch(record, now_ms());
                                   holds = holder.leases != 0;
@@ -216,7 +219,9 @@ Result<bool> Consumer::answer(const LeaseTag& tag, Outcome outcome, int64_t budg
     if (task == 0) return Step::kAbandon;
     const Task& record = core.task_at(task);
     const bool orderly = (record.flags & shm::kTaskStarted) == 0 || record.finished != 0;
-    leases.end(*holder, task, outcome, orderly);
+    // Who ran it knows better than who saw him die that it is to run again.
+    const bool overruled = outcome == Outcome::kRequeue && record.finished != 0;
+    leases.end(*holder, task, overruled ? static_cast<Outcome>(record.finished - 1) : outcome, orderly);
     ended = true;
     return Step::kCommit;
   });
@@ -291,25 +296,27 @@ Status Consumer::unlisten_one(Source& at, int64_t budget_ns) {
   return status;
 }
 
-Status Consumer::close() {
+Status Consumer::close(int64_t budget_ns) {
   const std::lock_guard lock(lock_);
-  Owner me;
-  const bool ours = usable(me).ok();
   closed_ = true;
-  if (!ours) return {};
-  for (Source& each : sources_) {
+  Owner me;
+  if (!ours(me).ok()) return {};
+  Status result;
+  std::erase_if(sources_, [&](Source& each) {
     for (bool done = false; !done;) {
       done = true;
       Status status =
-          with_holder(each, false, kLockBudgetNs, [&](Core&, const Queue&, Leases& leases, const Holder& holder) {
+          with_holder(each, false, budget_ns, [&](Core&, const Queue&, Leases& leases, const Holder& holder) {
             done = leases.release_some(holder, true);
             return Step::kCommit;
           });
-      if (!status.ok()) return status;
+      if (status.ok()) continue;
+      if (result.ok()) result = status;
+      return false;
     }
-  }
-  sources_.clear();
-  return {};
+    return true;
+  });
+  return result;
 }
 
 Result<bool> wait(Process& process, const std::vector<Consumer*>& consumers, int64_t timeout_ns) {

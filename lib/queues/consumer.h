@@ -33,9 +33,11 @@ class Consumer {
   Consumer& operator=(const Consumer&) = delete;
 
   // Takes part in a queue, which is made if there is none. no_ack: what it takes is gone from the queue at once.
-  Status add(Bytes queue, bool no_ack);
-  // Takes no more from it; what it holds of it stays its own until close().
-  Status remove(Bytes queue);
+  // kBusy: it takes part, and the others see it from the next listen() or take() on.
+  Status add(Bytes queue, bool no_ack, int64_t budget_ns = kLockBudgetNs);
+  // Takes no more from it; what it holds of it stays its own until close(). kBusy: it takes no more, but the turn that
+  // it may have still keeps others waiting: again, soon.
+  Status remove(Bytes queue, int64_t budget_ns = kLockBudgetNs);
 
   // The first task of the next queue that has one. kBusy only if no queue that could be locked has one.
   Result<std::optional<Delivery>> take(int64_t budget_ns = kLockBudgetNs);
@@ -53,8 +55,8 @@ class Consumer {
   // It will not take what it might be woken for: its turn goes to the next.
   Status unlisten(int64_t budget_ns = kLockBudgetNs);
 
-  // Gives back what it holds. Once; nothing works after it.
-  Status close();
+  // Gives back what it holds; nothing else works after it. kBusy: not all of it yet, close it again.
+  Status close(int64_t budget_ns = kLockBudgetNs);
 
  private:
   struct Source {
@@ -65,6 +67,7 @@ class Consumer {
   };
 
   Source& source(Bytes queue, bool no_ack);
+  Status ours(Owner& me) const;
   Status usable(Owner& me) const;
   Status with_holder(Source& source, bool make_queue, int64_t budget_ns, auto&& body);
   Result<std::optional<Delivery>> take_one(Source& source, int64_t budget_ns);

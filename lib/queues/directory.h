@@ -54,6 +54,7 @@ struct Wakes {
 
   std::span<uint32_t> ids;
   uint32_t count = 0;
+  uint32_t wanted = 0;  // so much room was needed, and not there: nothing was added
 };
 inline constexpr uint32_t kWakesMax = 16;  // of an operation on one queue
 

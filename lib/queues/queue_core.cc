@@ -216,6 +216,12 @@ void Core::touch(const Queue& queue, uint64_t now_ms) noexcept {
   if (queue.expires_ms != 0) tx.edit(queue.used_ms) = now_ms;
 }
 
+uint32_t Core::sleepers(const Queue& queue) const noexcept {
+  uint32_t count = 0;
+  for (uint64_t next = queue.waiting_first; next != 0; next = tx.view<Holder>(next).next_waiting) ++count;
+  return count;
+}
+
 bool Core::purge_some(const Queue& queue, uint64_t& freed) noexcept {
   for (uint32_t i = 0; i < kBatch && !tx.failed(); ++i, ++freed) {
     if (const uint64_t task = peek(queue); task != 0) {
@@ -252,11 +258,13 @@ bool Core::remove_some(const Queue& queue, uint64_t& freed) noexcept {
     }
   }
   if (moved == kBatch || tx.failed()) return false;
+  wakes.wanted = wakes.count + sleepers(queue);
+  if (wakes.wanted > wakes.ids.size()) return false;
   // The holders go with the queue, in one piece: who finds one finds its queue.
   for (const uint64_t list : {queue.consumers, queue.helpers}) {
     for (uint64_t next = list; next != 0; next = tx.view<Holder>(next).next) {
       const uint32_t waiter = tx.view<Holder>(next).waiter;  // it looks again, and finds the queue gone
-      if (waiter != 0 && !wakes.full()) wakes.add(waiter);
+      if (waiter != 0) wakes.add(waiter);
       tx.free(next);
     }
   }

@@ -54,10 +54,12 @@ struct Core {
 
   // Frees up to kBatch ready and delayed tasks; true when none is left.
   bool purge_some(const shm::Queue& queue, uint64_t& freed) noexcept;
-  // The same for all tasks and holders, and at last the queue itself: true when it is gone.
+  // The same for all tasks and holders, and at last the queue itself: true when it is gone. False as well when there
+  // is no room for all who are to be woken then: Wakes::wanted.
   bool remove_some(const shm::Queue& queue, uint64_t& freed) noexcept;
 
  private:
+  uint32_t sleepers(const shm::Queue& queue) const noexcept;
   void push_list(const shm::TaskList& list, uint64_t task) noexcept;
   uint64_t pop_list(const shm::TaskList& list) noexcept;
   uint64_t create_pieces(Bytes data) noexcept;

@@ -56,10 +56,10 @@ void fill_stats(const Segment& segment, const Queue& queue, QueueStats& stats) n
 
 }  // namespace
 
-Result<uint64_t> TaskQueues::declare(Bytes text, const QueueOptions& options) {
+Result<uint64_t> TaskQueues::declare(Bytes text, const QueueOptions& options, int64_t budget_ns) {
   const Name name(process_.segment(), NamedKind::kQueue, database_, text);
   uint64_t size = 0;
-  Status status = run(process_, name.shard, [&](Transaction& tx, Wakes& wakes) {
+  Status status = run(process_, Locks::one(name.shard, budget_ns), [&](Transaction& tx, Wakes& wakes) {
     Core core{tx, wakes, name};
     const Queue* queue = core.ensure(options);
     if (queue == nullptr) return Step::kAbandon;
@@ -99,11 +99,11 @@ Result<PushResult> TaskQueues::push_existing(Bytes text, const NewTask& task, in
   return result;
 }
 
-Result<std::optional<QueueStats>> TaskQueues::stats(Bytes text) {
+Result<std::optional<QueueStats>> TaskQueues::stats(Bytes text, int64_t budget_ns) {
   const Name name(process_.segment(), NamedKind::kQueue, database_, text);
   QueueStats stats;
   bool found = false;
-  Status status = run(process_, name.shard, [&](Transaction& tx, Wakes& wakes) {
+  Status status = run(process_, Locks::one(name.shard, budget_ns), [&](Transaction& tx, Wakes& wakes) {
     const Queue* queue = Core{tx, wakes, name}.find();
     found = queue != nullptr;
     if (found) fill_stats(tx.segment(), *queue, stats);
@@ -115,12 +115,12 @@ Result<std::optional<QueueStats>> TaskQueues::stats(Bytes text) {
   return std::optional<QueueStats>(std::move(stats));
 }
 
-Result<uint64_t> TaskQueues::purge(Bytes text) {
+Result<uint64_t> TaskQueues::purge(Bytes text, int64_t budget_ns) {
   const Name name(process_.segment(), NamedKind::kQueue, database_, text);
   uint64_t freed = 0;
   for (bool done = false; !done;) {
     const uint64_t before = freed;
-    Status status = run(process_, name.shard, [&](Transaction& tx, Wakes& wakes) {
+    Status status = run(process_, Locks::one(name.shard, budget_ns), [&](Transaction& tx, Wakes& wakes) {
       Core core{tx, wakes, name};
       const Queue* queue = core.find();
       freed = before;
@@ -132,19 +132,23 @@ Result<uint64_t> TaskQueues::purge(Bytes text) {
   return freed;
 }
 
-Result<uint64_t> TaskQueues::remove(Bytes text) {
+Result<uint64_t> TaskQueues::remove(Bytes text, int64_t budget_ns) {
   const Name name(process_.segment(), NamedKind::kQueue, database_, text);
   uint64_t freed = 0;
+  std::vector<uint32_t> room(kWakesMax);
   for (bool done = false; !done;) {
     const uint64_t before = freed;
-    Status status = run(process_, name.shard, [&](Transaction& tx, Wakes& wakes) {
+    uint32_t wanted = 0;
+    Status status = run(process_, Locks::one(name.shard, budget_ns), room, [&](Transaction& tx, Wakes& wakes) {
       Core core{tx, wakes, name};
       const Queue* queue = core.find();
       freed = before;
       done = queue == nullptr || core.remove_some(*queue, freed);
+      wanted = wakes.wanted;
       return Step::kCommit;
     });
     if (!status.ok()) return status;
+    if (wanted > room.size()) room.resize(2 * wanted);  // all who sleep for it are woken: by the commit that removes it
   }
   return freed;
 }

@@ -74,15 +74,16 @@ class TaskQueues {
   uint32_t database() const noexcept { return database_; }
 
   // Makes the queue if there is none; else only notes that it was used. Gives the count of ready and delayed tasks.
-  Result<uint64_t> declare(Bytes name, const QueueOptions& options);
+  Result<uint64_t> declare(Bytes name, const QueueOptions& options, int64_t budget_ns = kLockBudgetNs);
   // Makes the queue with the default options if there is none.
   Result<PushResult> push(Bytes name, const NewTask& task, int64_t budget_ns = kLockBudgetNs);
   // To a queue that is there, whichever it is; else kGone.
   Result<PushResult> push_existing(Bytes name, const NewTask& task, int64_t budget_ns = kLockBudgetNs);
-  Result<std::optional<QueueStats>> stats(Bytes name);
+  Result<std::optional<QueueStats>> stats(Bytes name, int64_t budget_ns = kLockBudgetNs);
   // Removes ready and delayed tasks, or the whole queue with its leases; gives how many tasks were ready or delayed.
-  Result<uint64_t> purge(Bytes name);
-  Result<uint64_t> remove(Bytes name);
+  // An error (kBusy): some of them went, or none; the call may be repeated.
+  Result<uint64_t> purge(Bytes name, int64_t budget_ns = kLockBudgetNs);
+  Result<uint64_t> remove(Bytes name, int64_t budget_ns = kLockBudgetNs);
 
   // Dead letters, oldest first: `visit` is not called under the lock.
   Result<std::vector<std::string>> dead_letters(Bytes name, uint64_t limit);
@@ -90,8 +91,8 @@ class TaskQueues {
   Result<uint64_t> revive(Bytes name);
 
   // Exchanges: who hears what. The matching of keys is the caller's.
-  Status bind(Bytes exchange, Bytes key, Bytes pattern, Bytes queue);
-  Status unbind(Bytes exchange, Bytes key, Bytes pattern, Bytes queue);
+  Status bind(Bytes exchange, Bytes key, Bytes pattern, Bytes queue, int64_t budget_ns = kLockBudgetNs);
+  Status unbind(Bytes exchange, Bytes key, Bytes pattern, Bytes queue, int64_t budget_ns = kLockBudgetNs);
   Result<std::vector<Route>> routes(Bytes exchange, int64_t budget_ns = kLockBudgetNs);
   // Pushes to the queues of all these routes in one transaction: all of them get the task or, on an error, on a death
   // and when one of them refuses it (kRefused), none. A queue stands in one route only. A route whose queue is gone is

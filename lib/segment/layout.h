@@ -100,8 +100,8 @@ struct Context {
   uint64_t journal_words;          // THE commit word: words of journal that undo would apply; 0 = nothing to undo
   uint64_t first_chunk;            // offset of the first journal chunk; 0 = none yet
   uint32_t claim_low, claim_high;  // extents [low, high) in which this context may hold CLAIMED or JOURNAL pages
-  uint64_t outbox;       // offset of the first message to publish after the commit (channels/outbox.h), 0 = none
-  Atomic<uint64_t> pin;  // offset of a blob being copied without a lock, 0 = none
+  uint64_t outbox;    // offset of the first message to publish after the commit (channels/outbox.h), 0 = none
+  uint64_t reserved;  // 0
   Atomic<uint64_t> ready[kReadyWords];  // publishers set the bit of a subscription, the listener clears it (channels/)
   uint64_t outbox_tail;                 // offset of the last one
   Atomic<uint32_t> relay;               // bits: to be woken by others who are woken, to wake others (process/relay.h)

@@ -75,7 +75,6 @@ bool recover(Process& process, uint32_t self, uint32_t dead_id, bool slot_is_dea
     context.first_chunk = 0;
     release_claims(segment, context, dead_id, shm::PageKind::kClaimed);
     release_claims(segment, context, dead_id, shm::PageKind::kJournal);
-    context.pin.store(0, std::memory_order_relaxed);
     const bool published = finish_outbox(process, self, context);
     if (context.wake_debt.load(std::memory_order_acquire) != 0 || relay::owed(context)) wake_everybody(process);
     context.wake_debt.store(0, std::memory_order_relaxed);

@@ -52,6 +52,10 @@ using SegmentRef = std::shared_ptr<PySegment>;
 nb::object busy_sign();
 nb::object pending_sign();
 
+// After a call of this thread that may have published: messages that could not leave, for a lock was held. A thread
+// waits for that lock without the GIL; on an event loop a timer of the loop's own thread sees to them.
+void see_to_messages(const SegmentRef& segment, bool wait);
+
 void bind_channels(nb::module_& module);
 void bind_segment(nb::module_& module);
 void bind_session(nb::module_& module);

@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "bindings.h"
+#include "channels/outbox.h"
 #include "channels/publish.h"
 #include "channels/subscriber.h"
 #include "convert.h"
@@ -47,6 +48,22 @@ bool run(const SegmentRef& segment, bool wait, Body&& body) {
   return true;
 }
 
+bool messages_left(PySegment& segment) {
+  const shm::Context* self = segment.process()->known_context();
+  return self != nullptr && channels::has_outbox(*self);
+}
+
+// True: nothing is left.
+bool flush_messages(PySegment& segment, int64_t budget_ns, channels::Published* published = nullptr) {
+  auto context = segment.process()->context();
+  if (!context.ok()) return true;
+  shm::Context& self = *context.value();
+  return !channels::has_outbox(self) || channels::flush(*segment.process(), self, self, budget_ns, published).ok();
+}
+
+// What an event loop calls when messages stay; kept for ever, as the signs are.
+nb::handle messages_hook;
+
 nb::object publish(const SegmentRef& segment, nb::handle channel, nb::handle data, bool wait) {
   std::vector<nb::object> owned;
   const Bytes name = encode(channel, owned), bytes = encode(data, owned);
@@ -57,6 +74,11 @@ nb::object publish(const SegmentRef& segment, nb::handle channel, nb::handle dat
     return channels::publish(*segment->process(), *context.value(), name, bytes, budget_ns, published);
   });
   if (!done) return busy_sign();
+  if (__builtin_expect(wait && messages_left(*segment), 0)) {
+    nb::gil_scoped_release released;
+    flush_messages(*segment, kLockBudgetNs, &published);
+  }
+  see_to_messages(segment, false);
   return nb::make_tuple(published.receivers, published.incarnation, published.sequence, published.history_cut);
 }
 
@@ -96,8 +118,18 @@ class PySubscriber {
   nb::object psubscribe(nb::handle name, bool wait) { return enter(ChannelKind::kPattern, name, {}, wait); }
   nb::object unsubscribe(nb::handle name, bool wait) { return leave(ChannelKind::kChannel, name, wait); }
   nb::object punsubscribe(nb::handle name, bool wait) { return leave(ChannelKind::kPattern, name, wait); }
-  void close() {
-    subscriber_.close();
+  void drop(nb::handle name) {
+    std::vector<nb::object> owned;
+    subscriber_.drop(ChannelKind::kChannel, encode(name, owned));
+    names_.clear();
+  }
+  void close(bool wait) {
+    if (wait) {
+      nb::gil_scoped_release released;
+      subscriber_.close(kLockBudgetNs);
+    } else {
+      subscriber_.close(kLoopLockBudgetNs);
+    }
     names_.clear();
   }
   size_t count() const noexcept {
@@ -105,9 +137,9 @@ class PySubscriber {
   }
 
   // As redis-py's parser would give them. Gaps, which it does not know, are kept apart as (source, lost): take_gaps().
-  AnyList read(size_t max) {
+  nb::object read(size_t max, bool wait) {
     nb::list all;
-    collect(max, [&](const Delivery& delivery) {
+    return collect(all, max, wait, [&](const Delivery& delivery) {
       if (delivery.kind == Delivery::Kind::kGap) {
         gaps_.append(nb::make_tuple(name_of(delivery.source), lost_of(delivery)));
       } else if (delivery.pattern) {
@@ -118,14 +150,13 @@ class PySubscriber {
             tuple_of(&PyTuple_Type, word(message_, "message"), name_of(delivery.source), text_of(delivery.data)));
       }
     });
-    return all;
   }
   // As message(channel, data, incarnation, sequence) and gap(missed, channel): subclasses of tuple.
-  AnyList read_as(nb::type_object message, nb::type_object gap, size_t max) {
+  nb::object read_as(nb::type_object message, nb::type_object gap, size_t max, bool wait) {
     auto* message_type = reinterpret_cast<PyTypeObject*>(message.ptr());
     auto* gap_type = reinterpret_cast<PyTypeObject*>(gap.ptr());
     nb::list all;
-    collect(max, [&](const Delivery& delivery) {
+    return collect(all, max, wait, [&](const Delivery& delivery) {
       if (delivery.kind == Delivery::Kind::kGap) {
         all.append(tuple_of(gap_type, lost_of(delivery), name_of(delivery.source)));
         return;
@@ -134,15 +165,17 @@ class PySubscriber {
       all.append(tuple_of(message_type, std::move(channel), bytes_of(delivery.data),
                           nb::cast(delivery.position.incarnation), nb::cast(delivery.position.sequence)));
     });
-    return all;
   }
 
   bool has_gaps() const { return gaps_.size() != 0; }
   AnyList take_gaps() { return std::exchange(gaps_, nb::list()); }
 
+  // True as well if a lock keeps it from knowing: read() finds out.
   bool readable() {
     bool something = false;
-    if (Status status = subscriber_.readable(something); !status.ok()) raise_status(status, segment_);
+    const Status status = subscriber_.readable(something, kLoopLockBudgetNs);
+    if (status.code() == Code::kBusy) return true;
+    if (!status.ok()) raise_status(status, segment_);
     return something;
   }
   // Sleeps in this thread; Python's signal handlers run meanwhile. False: the time is over.
@@ -181,8 +214,25 @@ class PySubscriber {
     return done ? nb::object(nb::bool_(there)) : busy_sign();
   }
 
+  // `all` when something was taken into it or there is nothing; BUSY.
   template <typename Take>
-  void collect(size_t max, Take&& take) {
+  nb::object collect(const nb::list& all, size_t max, bool wait, Take&& take) {
+    for (;;) {
+      const Status status = take_some(max, take);
+      if (status.ok()) return all;
+      if (status.code() != Code::kBusy) raise_status(status, segment_);
+      if (!wait) return busy_sign();
+      // Python objects are made with the GIL and the subscriber's own lock held, so what has to be waited for comes
+      // first, without the GIL.
+      bool something = false;
+      const bool done =
+          run(segment_, true, [&](int64_t budget_ns) { return subscriber_.readable(something, budget_ns); });
+      if (done && !something) return all;
+    }
+  }
+
+  template <typename Take>
+  Status take_some(size_t max, Take& take) {
     struct With {
       Take& take;
       std::exception_ptr error;
@@ -199,9 +249,9 @@ class PySubscriber {
             error = std::current_exception();
           }
         },
-        &with, given);
+        &with, given, kLoopLockBudgetNs);
     if (with.error) std::rethrow_exception(with.error);
-    if (!status.ok()) raise_status(status, segment_);
+    return status;
   }
 
   static nb::object bytes_of(Bytes bytes) { return nb::bytes(bytes.data(), bytes.size()); }
@@ -233,7 +283,22 @@ class PySubscriber {
 
 }  // namespace
 
+void see_to_messages(const SegmentRef& segment, bool wait) {
+  if (__builtin_expect(!messages_left(*segment), 1)) return;
+  if (wait) {
+    nb::gil_scoped_release released;
+    flush_messages(*segment, kLockBudgetNs);
+  }
+  if (messages_hook.is_valid() && messages_left(*segment)) messages_hook(segment);
+}
+
 void bind_channels(nb::module_& module) {
+  module.def(
+      "when_messages_stay", [](nb::object call) { messages_hook = call.release(); }, nb::arg("call"),
+      "Who is called with the segment when this thread's committed messages wait for a lock: flush_messages() again.");
+  module.def(
+      "flush_messages", [](const SegmentRef& segment) { return flush_messages(*segment, kLoopLockBudgetNs); },
+      nb::arg("segment"), "Publish what waits in this thread; True: nothing is left.");
   module.def("publish", &publish, nb::arg("segment"), nb::arg("channel"), nb::arg("data"), nb::arg("wait") = true,
              "(receivers, incarnation, sequence, history_cut), or BUSY.");
   module.def("configure_channel", &configure_channel, nb::arg("segment"), nb::arg("channel"), nb::arg("keep"),
@@ -245,10 +310,18 @@ void bind_channels(nb::module_& module) {
       .def("psubscribe", &PySubscriber::psubscribe, nb::arg("pattern"), nb::arg("wait") = true)
       .def("unsubscribe", &PySubscriber::unsubscribe, nb::arg("channel"), nb::arg("wait") = true)
       .def("punsubscribe", &PySubscriber::punsubscribe, nb::arg("pattern"), nb::arg("wait") = true)
-      .def("close", &PySubscriber::close)
+      .def("drop", &PySubscriber::drop, nb::arg("channel"),
+           "Unsubscribe for a caller that must not wait: it hears nothing more; if a lock is held, the others see it "
+           "later.")
+      .def("close", &PySubscriber::close, nb::kw_only(), nb::arg("wait") = true,
+           "wait=False: as drop() does it, for all of them.")
       .def_prop_ro("count", &PySubscriber::count)
-      .def("read", &PySubscriber::read, nb::arg("max") = 256)
-      .def("read_as", &PySubscriber::read_as, nb::arg("message"), nb::arg("gap"), nb::arg("max") = 256)
+      .def("read", &PySubscriber::read, nb::arg("max") = 256, nb::kw_only(), nb::arg("wait") = true,
+           nb::sig("def read(self, max: int = 256, *, wait: bool = True) -> typing.Any"),
+           "A list; wait=False: or BUSY, and then nothing was read.")
+      .def("read_as", &PySubscriber::read_as, nb::arg("message"), nb::arg("gap"), nb::arg("max") = 256, nb::kw_only(),
+           nb::arg("wait") = true,
+           nb::sig("def read_as(self, message: type, gap: type, max: int = 256, *, wait: bool = True) -> typing.Any"))
       .def_prop_ro("has_gaps", &PySubscriber::has_gaps)
       .def("take_gaps", &PySubscriber::take_gaps)
       .def("readable", &PySubscriber::readable)

@@ -14,6 +14,7 @@
 
 #include "bindings.h"
 #include "errors.h"
+#include "process/slow_lane.h"
 #include "queues/consumer.h"
 #include "queues/lease.h"
 #include "queues/task_queue.h"
@@ -63,7 +64,9 @@ LeaseTag parse(const std::string& text) {
 
 struct PyQueues {
   PyQueues(SegmentRef attached, uint32_t database)
-      : segment(std::move(attached)), core(*segment->process(), database) {}
+      : segment(std::move(attached)),
+        shared(std::make_shared<TaskQueues>(*segment->process(), database)),
+        core(*shared) {}
 
   void push(nb::bytes name, nb::bytes data, uint32_t priority, uint64_t due_ms, bool wait) {
     refuse_if_full(unlocked(segment, [&] {
@@ -95,7 +98,8 @@ struct PyQueues {
   }
 
   SegmentRef segment;
-  TaskQueues core;
+  std::shared_ptr<TaskQueues> shared;
+  TaskQueues& core;
 };
 
 nb::object to_python(std::optional<Delivery> delivery) {
@@ -105,14 +109,21 @@ nb::object to_python(std::optional<Delivery> delivery) {
 }
 
 struct PyConsumer {
-  explicit PyConsumer(std::shared_ptr<PyQueues> of) : queues(std::move(of)), core(queues->core) {}
+  explicit PyConsumer(std::shared_ptr<PyQueues> of)
+      : queues(std::move(of)), core(std::make_shared<Consumer>(queues->core)) {}
+  // In whatever thread the collector runs, perhaps an event loop's. The slow lane gets nothing that is Python's.
   ~PyConsumer() {
-    nb::gil_scoped_release released;
-    static_cast<void>(core.close());
+    if (closed(*core)) return;
+    slow_lane::add(
+        [process = queues->segment->process(), of = queues->shared, left = std::move(core)] { return closed(*left); });
+  }
+  static bool closed(Consumer& consumer) {
+    const Code code = consumer.close(kLoopLockBudgetNs).code();
+    return code != Code::kBusy && code != Code::kFull;
   }
 
   std::shared_ptr<PyQueues> queues;
-  Consumer core;
+  std::shared_ptr<Consumer> core;
 };
 
 nb::dict to_python(const queues::QueueStats& stats) {
@@ -134,7 +145,7 @@ nb::dict to_python(const queues::QueueStats& stats) {
 
 bool wait(const std::vector<PyConsumer*>& consumers, const SegmentRef& segment, std::optional<double> timeout) {
   std::vector<Consumer*> cores;
-  for (PyConsumer* each : consumers) cores.push_back(&each->core);
+  for (PyConsumer* each : consumers) cores.push_back(each->core.get());
   const int64_t timeout_ns = timeout ? static_cast<int64_t>(std::max(0.0, *timeout) * 1e9) : -1;
   const bool found = unlocked(segment, [&] { return queues::wait(*segment->process(), cores, timeout_ns); });
   if (PyErr_CheckSignals() != 0) throw nb::python_error();
@@ -147,28 +158,36 @@ void bind_queue_class(nb::module_& module) {
       .def(
           "declare",
           [](PyQueues& self, nb::bytes name, uint64_t max_length, bool drop_head, uint32_t max_deliveries,
-             bool auto_delete, uint64_t expires_ms) {
+             bool auto_delete, uint64_t expires_ms, bool wait) {
             queues::QueueOptions options{max_length, drop_head, queues::kDefaultMaxDeliveries, auto_delete, expires_ms};
             if (max_deliveries != 0) options.max_deliveries = max_deliveries;
-            return unlocked(self.segment, [&] { return self.core.declare(view(name), options); });
+            return unlocked(self.segment, [&] { return self.core.declare(view(name), options, budget(wait)); });
           },
           nb::arg("name"), nb::kw_only(), nb::arg("max_length") = 0, nb::arg("drop_head") = true,
-          nb::arg("max_deliveries") = 0, nb::arg("auto_delete") = false, nb::arg("expires_ms") = 0)
+          nb::arg("max_deliveries") = 0, nb::arg("auto_delete") = false, nb::arg("expires_ms") = 0,
+          nb::arg("wait") = true)
       .def("push", &PyQueues::push, nb::arg("name"), nb::arg("data"), nb::arg("priority") = 0, nb::arg("due_ms") = 0,
            nb::kw_only(), nb::arg("wait") = true)
       .def(
           "stats",
-          [](PyQueues& self, nb::bytes name) -> nb::object {
-            auto stats = unlocked(self.segment, [&] { return self.core.stats(view(name)); });
+          [](PyQueues& self, nb::bytes name, bool wait) -> nb::object {
+            auto stats = unlocked(self.segment, [&] { return self.core.stats(view(name), budget(wait)); });
             return stats ? nb::object(to_python(*stats)) : nb::none();
           },
-          nb::sig("def stats(self, name: bytes, /) -> dict[str, Any] | None"))
-      .def("purge", [](PyQueues& self,
-                       nb::bytes name) { return unlocked(self.segment, [&] { return self.core.purge(view(name)); }); })
-      .def("delete",
-           [](PyQueues& self, nb::bytes name) {
-             return unlocked(self.segment, [&] { return self.core.remove(view(name)); });
-           })
+          nb::arg("name"), nb::kw_only(), nb::arg("wait") = true,
+          nb::sig("def stats(self, name: bytes, *, wait: bool = True) -> dict[str, Any] | None"))
+      .def(
+          "purge",
+          [](PyQueues& self, nb::bytes name, bool wait) {
+            return unlocked(self.segment, [&] { return self.core.purge(view(name), budget(wait)); });
+          },
+          nb::arg("name"), nb::kw_only(), nb::arg("wait") = true)
+      .def(
+          "delete",
+          [](PyQueues& self, nb::bytes name, bool wait) {
+            return unlocked(self.segment, [&] { return self.core.remove(view(name), budget(wait)); });
+          },
+          nb::arg("name"), nb::kw_only(), nb::arg("wait") = true)
       .def(
           "dead_letters",
           [](PyQueues& self, nb::bytes name, uint64_t limit) {
@@ -185,16 +204,24 @@ void bind_queue_class(nb::module_& module) {
            [](PyQueues& self, nb::bytes name) {
              return unlocked(self.segment, [&] { return self.core.revive(view(name)); });
            })
-      .def("bind",
-           [](PyQueues& self, nb::bytes exchange, nb::bytes key, nb::bytes pattern, nb::bytes queue) {
-             unlocked(self.segment,
-                      [&] { return self.core.bind(view(exchange), view(key), view(pattern), view(queue)); });
-           })
-      .def("unbind",
-           [](PyQueues& self, nb::bytes exchange, nb::bytes key, nb::bytes pattern, nb::bytes queue) {
-             unlocked(self.segment,
-                      [&] { return self.core.unbind(view(exchange), view(key), view(pattern), view(queue)); });
-           })
+      .def(
+          "bind",
+          [](PyQueues& self, nb::bytes exchange, nb::bytes key, nb::bytes pattern, nb::bytes queue, bool wait) {
+            unlocked(self.segment, [&] {
+              return self.core.bind(view(exchange), view(key), view(pattern), view(queue), budget(wait));
+            });
+          },
+          nb::arg("exchange"), nb::arg("key"), nb::arg("pattern"), nb::arg("queue"), nb::kw_only(),
+          nb::arg("wait") = true)
+      .def(
+          "unbind",
+          [](PyQueues& self, nb::bytes exchange, nb::bytes key, nb::bytes pattern, nb::bytes queue, bool wait) {
+            unlocked(self.segment, [&] {
+              return self.core.unbind(view(exchange), view(key), view(pattern), view(queue), budget(wait));
+            });
+          },
+          nb::arg("exchange"), nb::arg("key"), nb::arg("pattern"), nb::arg("queue"), nb::kw_only(),
+          nb::arg("wait") = true)
       .def(
           "bindings", &PyQueues::bindings, nb::arg("exchange"), nb::kw_only(), nb::arg("wait") = true,
           nb::sig("def bindings(self, exchange: bytes, *, wait: bool = True) -> list[tuple[bytes, bytes, bytes, int]]"))
@@ -205,11 +232,12 @@ void bind_queue_class(nb::module_& module) {
            "Into all these queues (name, incarnation) or none; False: none of them is there any more.")
       .def(
           "push_existing",
-          [](PyQueues& self, nb::bytes name, nb::bytes data) {
-            return unlocked(self.segment, [&] { return self.core.push_existing(view(name), {view(data)}); }) ==
-                   PushResult::kPushed;
+          [](PyQueues& self, nb::bytes name, nb::bytes data, bool wait) {
+            return unlocked(self.segment, [&] {
+                     return self.core.push_existing(view(name), {view(data)}, budget(wait));
+                   }) == PushResult::kPushed;
           },
-          nb::arg("name"), nb::arg("data"))
+          nb::arg("name"), nb::arg("data"), nb::kw_only(), nb::arg("wait") = true)
       .def_prop_ro("segment", [](PyQueues& self) { return self.segment; })
       .def("start",
            [](PyQueues& self, const std::string& tag) {
@@ -225,52 +253,64 @@ void bind_queue_class(nb::module_& module) {
 void bind_consumer_class(nb::module_& module) {
   nb::class_<PyConsumer>(module, "Consumer", "A handle that leases tasks of one or several queues.")
       .def(nb::init<std::shared_ptr<PyQueues>>(), nb::arg("queues"))
-      .def("add",
-           [](PyConsumer& self, nb::bytes queue, bool no_ack) {
-             unlocked(self.queues->segment, [&] { return self.core.add(view(queue), no_ack); });
-           })
-      .def("remove",
-           [](PyConsumer& self, nb::bytes queue) {
-             unlocked(self.queues->segment, [&] { return self.core.remove(view(queue)); });
-           })
+      .def(
+          "add",
+          [](PyConsumer& self, nb::bytes queue, bool no_ack, bool wait) {
+            unlocked(self.queues->segment, [&] { return self.core->add(view(queue), no_ack, budget(wait)); });
+          },
+          nb::arg("queue"), nb::arg("no_ack"), nb::kw_only(), nb::arg("wait") = true)
+      .def(
+          "remove",
+          [](PyConsumer& self, nb::bytes queue, bool wait) {
+            unlocked(self.queues->segment, [&] { return self.core->remove(view(queue), budget(wait)); });
+          },
+          nb::arg("queue"), nb::kw_only(), nb::arg("wait") = true)
       .def(
           "take",
           [](PyConsumer& self, bool wait) {
-            return to_python(unlocked(self.queues->segment, [&] { return self.core.take(budget(wait)); }));
+            return to_python(unlocked(self.queues->segment, [&] { return self.core->take(budget(wait)); }));
           },
           nb::kw_only(), nb::arg("wait") = true,
           nb::sig("def take(self, *, wait: bool = True) -> tuple[bytes, str | None, bytes, bool] | None"))
       .def(
           "take_from",
-          [](PyConsumer& self, nb::bytes queue, bool no_ack) {
-            return to_python(unlocked(self.queues->segment, [&] { return self.core.take_from(view(queue), no_ack); }));
+          [](PyConsumer& self, nb::bytes queue, bool no_ack, bool wait) {
+            return to_python(unlocked(self.queues->segment,
+                                      [&] { return self.core->take_from(view(queue), no_ack, budget(wait)); }));
           },
-          nb::sig("def take_from(self, queue: bytes, no_ack: bool, /) -> tuple[bytes, str | None, bytes, bool] | None"))
+          nb::arg("queue"), nb::arg("no_ack"), nb::kw_only(), nb::arg("wait") = true,
+          nb::sig("def take_from(self, queue: bytes, no_ack: bool, *, wait: bool = True) "
+                  "-> tuple[bytes, str | None, bytes, bool] | None"))
       .def(
           "ack",
           [](PyConsumer& self, const std::string& tag, bool wait) {
-            return unlocked(self.queues->segment, [&] { return self.core.ack(parse(tag), budget(wait)); });
+            return unlocked(self.queues->segment, [&] { return self.core->ack(parse(tag), budget(wait)); });
           },
           nb::arg("tag"), nb::kw_only(), nb::arg("wait") = true)
       .def(
           "reject",
           [](PyConsumer& self, const std::string& tag, bool requeue, bool wait) {
-            return unlocked(self.queues->segment, [&] { return self.core.reject(parse(tag), requeue, budget(wait)); });
+            return unlocked(self.queues->segment, [&] { return self.core->reject(parse(tag), requeue, budget(wait)); });
           },
           nb::arg("tag"), nb::arg("requeue"), nb::kw_only(), nb::arg("wait") = true)
       .def(
           "listen",
           [](PyConsumer& self, bool wait) {
-            return unlocked(self.queues->segment, [&] { return self.core.listen(budget(wait)); });
+            return unlocked(self.queues->segment, [&] { return self.core->listen(budget(wait)); });
           },
           nb::kw_only(), nb::arg("wait") = true)
       .def(
           "unlisten",
           [](PyConsumer& self, bool wait) {
-            unlocked(self.queues->segment, [&] { return self.core.unlisten(budget(wait)); });
+            unlocked(self.queues->segment, [&] { return self.core->unlisten(budget(wait)); });
           },
           nb::kw_only(), nb::arg("wait") = true)
-      .def("close", [](PyConsumer& self) { unlocked(self.queues->segment, [&] { return self.core.close(); }); });
+      .def(
+          "close",
+          [](PyConsumer& self, bool wait) {
+            unlocked(self.queues->segment, [&] { return self.core->close(budget(wait)); });
+          },
+          nb::kw_only(), nb::arg("wait") = true);
 }
 
 }  // namespace

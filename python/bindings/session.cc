@@ -68,6 +68,7 @@ class PySession {
     Outcome outcome = session_.execute(arguments.all(), kLoopLockBudgetNs);
     if (outcome == Outcome::kBusy) outcome = wait_for_locks(arguments.all());
     if (outcome == Outcome::kPending) outcome = wait_for_turn();
+    see_to_messages(segment_, true);
     return answer(outcome, shape);
   }
 
@@ -90,7 +91,9 @@ class PySession {
   nb::object attempt(nb::handle args, Shape shape) {
     const Arguments arguments(args);
     pending_shape_ = shape;
-    return answer(session_.execute(arguments.all(), kLoopLockBudgetNs), shape);
+    const Outcome outcome = session_.execute(arguments.all(), kLoopLockBudgetNs);
+    see_to_messages(segment_, false);
+    return answer(outcome, shape);
   }
 
   nb::object answer(Outcome outcome, Shape shape) {
@@ -161,6 +164,7 @@ bool PySession::run_atomically(nb::list commands, int64_t budget_ns, bool may_wa
     outcome = session_.execute_atomically(batch.words, kLockBudgetNs);
   }
   if (outcome == Outcome::kBusy) return false;
+  see_to_messages(segment_, may_wait);
   if (outcome == Outcome::kReplied && answered(Reply::Tag::kError)) {
     raise_refused(batch, session_.reply(), shape_);
   }

@@ -80,7 +80,9 @@ class Published(NamedTuple):
     """What became of a message."""
 
     receivers: int
-    position: Position | None  # None: nobody listened and no history is kept
+    # None: nobody listened and no history is kept, or it has no place yet, for a lock is held that the loop does not
+    # wait for: it is published when that falls.
+    position: Position | None
 
 
 Since = Position | tuple[int, int] | str | None
@@ -155,15 +157,11 @@ class _SubscriptionBase:
         subscriber = _shoal.Subscriber(self._channel._segment, True)
         return subscriber, partial(subscriber.subscribe, self._channel.name, self._last, self._since)
 
-    def _fill(self) -> bool:
-        self._items.extend(self._subscriber.read_as(Message, Gap, _BATCH))
-        return bool(self._items)
-
-    def _close(self) -> None:
+    def _close(self, wait: bool = True) -> None:
         self._closed = True
         subscriber, self._subscriber = self._subscriber, None
         if subscriber is not None:
-            subscriber.close()
+            subscriber.close(wait=wait)
 
 
 class Subscription(_SubscriptionBase):
@@ -271,7 +269,7 @@ class AsyncSubscription(_SubscriptionBase):
         if self._subscriber is None:
             await self.__aenter__()
         await asyncio.sleep(0)  # a publisher that never pauses does not starve the other tasks
-        if self._subscriber is None or self._fill():
+        if await self._filled():
             return bool(self._items)
         loop = asyncio.get_running_loop()
         deadline = None if timeout is None else loop.time() + timeout
@@ -279,7 +277,7 @@ class AsyncSubscription(_SubscriptionBase):
         try:
             while True:
                 sleeper.arm()
-                if self._subscriber is None or self._fill():
+                if await self._filled():
                     return bool(self._items)
                 left = None if deadline is None else deadline - loop.time()
                 if left is not None and left <= 0:
@@ -290,11 +288,25 @@ class AsyncSubscription(_SubscriptionBase):
             self._waker = None
             sleeper.close()
 
+    async def _filled(self) -> bool:
+        """Whether there is something to return, or nothing more to come."""
+        filled = self._fill()
+        return bool(await _until_not_busy(self._fill) if filled is _shoal.BUSY else filled)
+
+    def _fill(self) -> Any:
+        if self._subscriber is None:
+            return True
+        items = self._subscriber.read_as(Message, Gap, _BATCH, wait=False)
+        if items is _shoal.BUSY:
+            return items
+        self._items.extend(items)
+        return bool(self._items)
+
     def _ready(self) -> bool:
         return self._subscriber is None or self._subscriber.readable()
 
-    def _close(self) -> None:
-        super()._close()
+    def _close(self, wait: bool = False) -> None:
+        super()._close(wait)
         if self._waker is not None:  # somebody iterates in another task: let it end
             self._waker.wake()
 

@@ -68,6 +68,7 @@ class LoopWaker:
         self._sleepers: dict[Sleeper, None] = {}
         self._asleep = False
         self._daemon_fd = -1
+        self._flushing = False
         self.wakes = 0  # how often the FIFO was readable; for tests and metrics
 
     @classmethod
@@ -123,6 +124,20 @@ class LoopWaker:
             self._segment.sweep()
             self._watch_daemon(loop)
 
+    def flush_messages(self) -> None:
+        """Messages of a transaction that was committed wait for a lock: try again by a timer until they have left."""
+        if not self._flushing:
+            self._flushing = True
+            asyncio.get_running_loop().call_later(_FIRST_PAUSE, self._flush, _FIRST_PAUSE)
+
+    def _flush(self, pause: float) -> None:
+        if self._home != (os.getpid(), threading.get_ident()):
+            return
+        self._flushing = not _shoal.flush_messages(self._segment)
+        if self._flushing:
+            pause = min(2 * pause, _LONGEST_PAUSE)
+            asyncio.get_running_loop().call_later(pause, self._flush, pause)
+
     def sleeper(self, ready: Callable[[], bool] | None = None) -> Sleeper:
         """A new sleeper; `ready` tells cheaply whether its poll would find something."""
         return Sleeper(self, ready)
@@ -149,6 +164,18 @@ class LoopWaker:
         for sleeper in list(self._sleepers):
             if sleeper.ready is None or sleeper.ready():
                 sleeper.wake()
+
+
+def _see_to_messages(segment: _shoal.Segment) -> None:
+    """Called by the extension in the thread that published."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return  # no loop: they leave with the thread's next transaction, or when it ends
+    LoopWaker.current(segment).flush_messages()
+
+
+_shoal.when_messages_stay(_see_to_messages)
 
 
 class Sleeper:

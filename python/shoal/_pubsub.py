@@ -56,19 +56,21 @@ class _Inbox:
             self._subscriber = _shoal.Subscriber(self.connection_pool.segment, self._decode and not self._decode_here)
         return self._subscriber
 
-    def _close_inbox(self) -> None:
+    def _close_inbox(self, wait: bool = True) -> None:
         subscriber, self._subscriber = self._subscriber, None
         self._replies.clear()
         self._held = ({}, {})
         if subscriber is not None:
-            subscriber.close()
+            subscriber.close(wait=wait)
 
-    def _fill(self) -> bool:
-        """Moves what can be read into the inbox; whether there is something in it."""
+    def _fill(self, wait: bool = True) -> Any:
+        """Moves what can be read into the inbox; whether there is something in it. wait=False: or BUSY."""
         subscriber = self._subscriber
         if subscriber is None:
             raise RuntimeError("pubsub connection not set: did you forget to call subscribe() or psubscribe()?")
-        batch = subscriber.read(_BATCH)
+        batch = subscriber.read(_BATCH, wait=wait)
+        if batch is _shoal.BUSY:
+            return batch
         if self._decode_here:
             decode = self.encoder.decode
             batch = [tuple(map(decode, reply)) for reply in batch]
@@ -99,11 +101,6 @@ class _Inbox:
         elif command in ("UNSUBSCRIBE", "PUNSUBSCRIBE"):
             call = subscriber.unsubscribe if command == "UNSUBSCRIBE" else subscriber.punsubscribe
             names = names or tuple(held)
-            for _ in range(_DRAIN_BATCHES):  # what was published before comes before the reply
-                before = len(self._replies)
-                self._fill()
-                if len(self._replies) == before:
-                    break
             if not names:
                 self._replies.append((self._word(word), None, subscriber.count))
         else:
@@ -116,6 +113,15 @@ class _Inbox:
                 held.pop(name, None)
             else:
                 held[name] = None
+
+    def _drains(self, command: str) -> Iterator[None]:
+        """Before an UNSUBSCRIBE: fill once for each step. What was published before it comes before its reply."""
+        for _ in range(_DRAIN_BATCHES if command in ("UNSUBSCRIBE", "PUNSUBSCRIBE") else 0):
+            before = len(self._replies)
+            self._attach()
+            yield
+            if len(self._replies) == before:
+                return
 
     def _answer(self, word: str, name: Any) -> None:
         self._replies.append((self._word(word), name, self._subscriber.count))
@@ -145,6 +151,8 @@ class PubSub(_Inbox, redis.client.PubSub):
         if args[0] == "PING":
             self._attach()
             return self._answer_ping(args[1:])
+        for _ in self._drains(args[0]):
+            self._fill()
         for call, word, name in self._steps(args[0], args[1:]):
             call()
             self._answer(word, name)
@@ -183,7 +191,7 @@ class AsyncPubSub(_Inbox, redis.asyncio.client.PubSub):
 
     async def aclose(self) -> None:
         """Forget all subscriptions."""
-        self._close_inbox()
+        self._close_inbox(wait=False)
         self.channels = {}
         self.patterns = {}
         self.pending_unsubscribe_channels = set()
@@ -194,6 +202,8 @@ class AsyncPubSub(_Inbox, redis.asyncio.client.PubSub):
         if args[0] == "PING":
             self._attach()
             return self._answer_ping(args[1:])
+        for _ in self._drains(args[0]):
+            await self._filled()
         for call, word, name in self._steps(args[0], args[1:]):
             attempt = partial(call, wait=False)
             if attempt() is _shoal.BUSY:
@@ -232,7 +242,7 @@ class AsyncPubSub(_Inbox, redis.asyncio.client.PubSub):
     async def _wait(self, timeout: float | None) -> bool:
         """Until the inbox holds something (True) or the time is over. Other tasks get their turn in any case."""
         await asyncio.sleep(0)
-        if self._fill():
+        if await self._filled():
             return True
         if timeout is not None and timeout <= 0:
             return False
@@ -242,7 +252,7 @@ class AsyncPubSub(_Inbox, redis.asyncio.client.PubSub):
         try:
             while True:
                 sleeper.arm()
-                if self._fill():
+                if await self._filled():
                     return True
                 left = None if deadline is None else deadline - loop.time()
                 if left is not None and left <= 0:
@@ -250,6 +260,10 @@ class AsyncPubSub(_Inbox, redis.asyncio.client.PubSub):
                 await sleeper.wait(left)
         finally:
             sleeper.close()
+
+    async def _filled(self) -> bool:
+        filled = self._fill(wait=False)
+        return bool(await _until_not_busy(partial(self._fill, wait=False)) if filled is _shoal.BUSY else filled)
 
     def _ready(self) -> bool:
         return bool(self._replies) or self._subscriber is None or self._subscriber.readable()

@@ -33,6 +33,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from . import _shoal
 from . import asyncio as shoal_asyncio
 from ._channels import _BATCH, AsyncChannel, Gap, Message, Position, Published, _as_position
+from ._exceptions import HolderStopped
 from ._loop import LoopWaker, _until_not_busy
 
 Item = Message | Gap
@@ -98,15 +99,15 @@ class _Hub:
             history = _shoal.Subscriber(self._segment, True)
             try:
                 await _call(partial(history.subscribe, channel, last, since))
-                self._prepend(listener, history)
+                await self._prepend(listener, history)
             finally:
-                history.close()
+                history.close(wait=False)
 
     @staticmethod
-    def _prepend(listener: Listener, history: Any) -> None:
+    async def _prepend(listener: Listener, history: Any) -> None:
         """The history up to now; what the hub has given the listener meanwhile is part of it."""
         items: list[Item] = []
-        while batch := history.read_as(Message, Gap, _BATCH):
+        while batch := await _call(partial(history.read_as, Message, Gap, _BATCH)):
             items += batch
             if len(items) > 1_000_000:
                 break
@@ -122,7 +123,7 @@ class _Hub:
         listeners = self._listeners.get(channel, set())
         listeners.discard(listener)
         if not listeners and self._listeners.pop(channel, None) is not None:
-            self._subscriber.unsubscribe(channel)
+            self._subscriber.drop(channel)
         if not self._listeners and self._reader is not None:
             self._reader.cancel()
             self._reader = None
@@ -132,7 +133,10 @@ class _Hub:
         try:
             while True:
                 sleeper.arm()
-                items = self._subscriber.read_as(Message, Gap, _BATCH)
+                try:
+                    items = await _call(partial(self._subscriber.read_as, Message, Gap, _BATCH))
+                except HolderStopped:
+                    continue  # a ring behind a lock that stays held: no listener may miss what comes after it
                 for item in items:
                     for listener in self._listeners.get(item.channel, ()):
                         listener._put(item)
@@ -141,10 +145,10 @@ class _Hub:
             sleeper.close()
 
 
-async def _call(call: Callable[..., Any]) -> None:
+async def _call(call: Callable[..., Any]) -> Any:
     attempt = partial(call, wait=False)
-    if attempt() is _shoal.BUSY:
-        await _until_not_busy(attempt)
+    answer = attempt()
+    return await _until_not_busy(attempt) if answer is _shoal.BUSY else answer
 
 
 class Broadcast:

@@ -4,7 +4,7 @@
 #include <sstream>
 
 #include "keyspace/keyspace.h"
-#include "keyspace/read_string.h"
+#include "keyspace/read_blob.h"
 #include "types/dict.h"
 
 namespace shoal::crash {
@@ -31,11 +31,13 @@ std::vector<std::string> Reader::look(const Segment& segment) const {
   std::vector<std::string> seen;
   for (const Watched& each : keys_) {
     std::string value;
-    const Key key = keyspace::make_key(segment, each.database, each.key);
-    const auto found = keyspace::read_string(segment, key, [&](uint64_t bytes) {
+    const auto reserve = [&](uint64_t bytes) {
       value.assign(bytes + 1, '=');
       return value.data() + 1;
-    });
+    };
+    auto found = keyspace::read_string(segment, each.database, each.key, reserve);
+    if (found == keyspace::ReadString::kUseLock)
+      found = keyspace::read_blob(segment, keyspace::make_key(segment, each.database, each.key), reserve);
     seen.push_back(found == keyspace::ReadString::kValue     ? value
                    : found == keyspace::ReadString::kMissing ? kMissing
                                                              : kNeedsLock);

@@ -2,10 +2,18 @@
 """A transport in the event loop of Celery's worker: one FIFO, and timers for what cannot be done at once.
 
 The hub is never blocked. A call that finds a shard's lock held for longer than a moment (its holder was stopped within
-a transaction) has done nothing: the hub goes on and tries it again by a timer. Messages are simply taken later;
-acknowledgements, rejections and what is published from the hub's thread stand in a line for each queue or exchange, so
-that their order is kept and one locked shard does not delay the others. The line is lost with the process: its leases
-then come back, as those of any death.
+a transaction) has done nothing. What becomes of it depends on what its caller was told:
+
+    taking a message                          later, at the next turn
+    acknowledging, rejecting, cancelling,     stands in a line for its queue or exchange and is tried again by a timer;
+    transient messages (events, replies to    so the order is kept, and one locked shard does not delay the others
+    remote control: delivery_mode 1)
+    storing a result or a state               in a thread beside the hub (aside); the answer to its message waits for it
+    publishing anything else, declaring,      HubBusy, at once: the caller knows that nothing was done
+    binding, counting, a look at a result
+
+An orderly end of the process does what stands in the lines first (finish). SIGKILL loses them: leases then come back,
+as those of any death, a task whose result was not stored yet with them; and transient messages are gone.
 
 Messages are handed over in the FIFO's callback only, never in a tick: what a message starts (a write to a child, a
 timer) must be seen by the ticks and the time-out that precede the next poll.
@@ -13,6 +21,7 @@ timer) must be seen by the ticks and the time-out that precede the next poll.
 
 from __future__ import annotations
 
+import atexit
 import os
 import threading
 from collections import deque
@@ -24,7 +33,8 @@ from celery import current_task
 from celery.utils.log import get_logger
 
 from .. import _shoal
-from .._exceptions import HolderStopped
+from .._exceptions import HolderStopped, ShoalError
+from ._aside import Aside
 
 if TYPE_CHECKING:
     from .transport import Transport
@@ -40,6 +50,13 @@ logger = get_logger("shoal.celery")
 _local = threading.local()
 
 
+class HubBusy(ShoalError):
+    """A lock is held for longer than a moment, and the worker's event loop may not wait for it: nothing was done.
+
+    Not one of redis-py's connection errors: Celery would sleep, in the loop, and try again.
+    """
+
+
 class HubLink:
     """Everything here runs in the hub's thread."""
 
@@ -52,12 +69,14 @@ class HubLink:
         self.daemon_fd = -1
         self.sweeper: Any = None
         self.lines: dict[str, deque[Callable[..., Any]]] = {}
+        self.answers: list[tuple[str, str, Callable[..., Any]]] = []
         self.retry: Any = None
         self.pause = FIRST_PAUSE
         self.busy_since = 0.0  # 0: the last calls found no lock held
         self._watch_daemon()
         loop.on_tick.add(self.settle)
         _local.link = (os.getpid(), self)
+        atexit.register(self._finish_at_exit, os.getpid())
 
     @staticmethod
     def current() -> HubLink | None:
@@ -71,6 +90,7 @@ class HubLink:
         fd = self.waker.fileno()
         if fd not in self.loop.readers:  # at first, and after a hub.reset()
             self.loop.add_reader(fd, self.turn)
+        self._answer()
         self.waker.arm()
         try:
             due = self._listen()
@@ -127,10 +147,64 @@ class HubLink:
 
     # -- calls that may have to wait -----------------------------------------------------------------------------------
     @classmethod
+    def here(cls) -> HubLink | None:
+        """The one of this thread, unless it may wait: so may the body of a task in the hub's thread (pool solo)."""
+        link = cls.current()
+        return None if link is None or current_task else link
+
+    @classmethod
+    def now(cls, place: str, call: Callable[..., Any]) -> Any:
+        """Does call(wait=True); in a hub's thread call(wait=False), or HubBusy: nothing was done."""
+        link = cls.here()
+        if link is None:
+            return call(wait=True)
+        if place not in link.lines:  # else what was said before comes before
+            try:
+                return call(wait=False)
+            except HolderStopped:
+                pass
+        raise HubBusy(f"{place}: a lock is held, its holder may be stopped; the worker's event loop does not wait")
+
+    @classmethod
+    def aside(cls, place: str, call: Callable[[], Any]) -> bool:
+        """In a hub's thread: has it done by another thread, and whatever runs for this place waits for that."""
+        link = cls.here()
+        if link is None:
+            return False
+        job = Aside(call)
+        line = link.lines.get(place)
+        if line is not None:
+            line.append(job)
+        elif not job.done_within(FIRST_PAUSE):
+            link.lines[place] = deque([job])
+            link._try_again()
+        else:
+            cls.run(place, job)
+        return True
+
+    @classmethod
+    def answer(cls, of_result: str, of_queue: str, call: Callable[..., Any]) -> None:
+        """Does call(wait=True); in a hub's thread at its next tick, and behind what is stored aside for this message
+        until then: Celery acknowledges a task that failed before it stores the failure."""
+        link = cls.here()
+        if link is None:
+            call(wait=True)
+        else:
+            link.answers.append((of_result, of_queue, call))
+
+    def _answer(self) -> None:
+        answers, self.answers = self.answers, []
+        for of_result, of_queue, call in answers:
+            try:
+                self.run(of_result if of_result in self.lines else of_queue, call)
+            except Exception as error:
+                logger.error("%s: a message is not answered: %r", of_queue, error)
+
+    @classmethod
     def run(cls, place: str, call: Callable[..., Any]) -> None:
         """Does call(wait=True); in a hub's thread call(wait=False), now or, in the order of this place, later."""
-        link = cls.current()
-        if link is None or current_task:  # the body of a task in the hub's thread (pool solo) may wait
+        link = cls.here()
+        if link is None:
             call(wait=True)
         elif place in link.lines:
             if len(link.lines[place]) >= LINE_LENGTH:
@@ -144,11 +218,29 @@ class HubLink:
                 link._try_again()
 
     @classmethod
-    def finish(cls) -> None:
-        """Does what waits in the lines, however long that takes: the hub ends, or a channel."""
-        link = cls.current()
-        if link is not None and link.lines:
-            link._advance(wait=True)
+    def run_last(cls, call: Callable[..., Any]) -> None:
+        """As run(), after all that stands in the lines now."""
+        link = cls.here()
+        if link is not None:
+            link._answer()
+        before = {} if link is None else {place: line[-1] for place, line in link.lines.items()}
+
+        def when_those_are_done(*, wait: bool = True) -> None:
+            if not wait and any(last in link.lines.get(place, ()) for place, last in before.items()):  # type: ignore
+                raise HolderStopped("something that has to come before waits for a lock")
+            call(wait=wait)
+
+        cls.run(f"the end of {id(call)}", when_those_are_done)
+
+    def finish(self) -> None:
+        """Does what waits in the lines, and may wait for each of them as long as a thread may: the hub ends."""
+        self._answer()
+        if self.lines:
+            self._advance(wait=True)
+
+    def _finish_at_exit(self, pid: int) -> None:
+        if pid == os.getpid():  # not in a forked child
+            self.finish()
 
     def _advance(self, wait: bool = False) -> None:
         for place, line in list(self.lines.items()):
@@ -161,6 +253,9 @@ class HubLink:
                     break
                 except Exception as error:
                     logger.error("What waited for %s failed: %r", place, error)
+                    if isinstance(line[0], Aside):  # its message is not answered, as if this had been done in line
+                        line.clear()
+                        break
                 line.popleft()
             if wait or not line:
                 self.lines.pop(place, None)
@@ -211,6 +306,7 @@ class HubLink:
 
     def stop(self) -> None:
         self.finish()
+        atexit.unregister(self._finish_at_exit)
         if self.current() is self:
             del _local.link
         self.loop.on_tick.discard(self.settle)

@@ -52,6 +52,11 @@ def _lease(task: Any) -> tuple[str, int, str] | None:
     return (task.request.properties or {}).get("shoal_lease")
 
 
+def place_of(tag: str) -> str:
+    """Where the hub keeps what is to be stored before the message of this lease is answered."""
+    return f"result of {tag}"
+
+
 def on_prerun(task: Any = None, **_: Any) -> None:
     lease = _lease(task)
     if lease is None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import cached_property, partial
 from typing import Any
 from uuid import uuid4
 
@@ -21,9 +22,12 @@ from celery.backends.redis import RedisBackend
 from redis.client import Pipeline
 
 from .. import _shoal
+from .._base import NEVER_DECODE, apply_callback
 from .._client import Redis
+from .._exceptions import HolderStopped
 from .._url import parse
 from . import _leases
+from ._hub import HubLink
 
 REPLIES = 10_000  # ids that a reply queue holds; what falls out is found by the next look at the keys
 SENT = 10_000  # tasks that a thread remembers having sent
@@ -155,6 +159,18 @@ class ResultConsumer(BaseResultConsumer):
                 self.on_state_change(self.backend.decode_result(value), None)
 
 
+class _Impatient(Redis):
+    """For reading in the thread of a worker's event loop: a lock that is held is an error at once."""
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        session = self._new_session()
+        reply = (session.try_execute_bytes if NEVER_DECODE in options else session.try_execute)(args)
+        if reply is _shoal.BUSY:
+            raise HolderStopped("a lock is held; the worker's event loop does not wait for it")
+        options.pop(NEVER_DECODE, None)
+        return apply_callback(self.response_callbacks, args[0], reply, options)
+
+
 class ShoalBackend(RedisBackend):
     """`result_backend = "shoal://NAME[/DB]"`."""
 
@@ -185,9 +201,39 @@ class ShoalBackend(RedisBackend):
         name, db = self.place
         return Redis(name, db=db, **_leases.opening(self._options))
 
+    # -- in the thread of a worker's event loop (_hub.py) --------------------------------------------------------------
+    @cached_property
+    def _impatient(self) -> Redis:
+        return _Impatient(connection_pool=self.client.connection_pool)
+
+    def get(self, key: Any) -> Any:
+        return (self.client if HubLink.here() is None else self._impatient).get(key)
+
+    def mget(self, keys: Any) -> Any:
+        return (self.client if HubLink.here() is None else self._impatient).mget(keys)
+
+    def _aside(self, task_id: Any, request: Any, store: Callable[[], Any]) -> Any:
+        """A worker's parent stores what its child could not: the task was revoked, ran too long, killed the child."""
+        lease = (getattr(request, "properties", None) or {}).get("shoal_lease")
+        place = _leases.place_of(lease[2] if lease else task_id)
+        return None if HubLink.aside(place, store) else store()
+
+    def store_result(self, task_id: Any, result: Any, state: str, traceback: Any = None, **kwargs: Any) -> Any:
+        store = partial(super().store_result, task_id, result, state, traceback, **kwargs)
+        return self._aside(task_id, kwargs.get("request"), store)
+
+    def mark_as_failure(self, task_id: Any, exc: Any, *args: Any, **kwargs: Any) -> None:
+        self._aside(task_id, kwargs.get("request"), partial(super().mark_as_failure, task_id, exc, *args, **kwargs))
+
+    def mark_as_revoked(self, task_id: Any, *args: Any, **kwargs: Any) -> None:
+        self._aside(task_id, kwargs.get("request"), partial(super().mark_as_revoked, task_id, *args, **kwargs))
+
+    def mark_as_retry(self, task_id: Any, *args: Any, **kwargs: Any) -> Any:
+        return self._aside(task_id, kwargs.get("request"), partial(super().mark_as_retry, task_id, *args, **kwargs))
+
     # -- telling who waits --------------------------------------------------------------------------------------------
     def on_task_call(self, producer: Any, task_id: str) -> None:
-        if not self.app.conf.task_always_eager:
+        if not self.app.conf.task_always_eager and HubLink.here() is None:  # a worker's event loop waits for no result
             self.result_consumer.expect(task_id)
 
     def _store_result(

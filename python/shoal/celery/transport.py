@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import select
 from collections.abc import Callable
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from functools import partial
 from importlib.metadata import version
@@ -30,8 +31,9 @@ from .._exceptions import HolderStopped
 from .._url import parse
 from . import _leases
 from ._envelope import due_ms, pack, unpack
-from ._hub import HubLink
+from ._hub import HubBusy, HubLink
 
+TRANSIENT = 1  # AMQP's delivery_mode of a message that need not outlive a process
 TRANSIENT_LENGTH = 10_000  # messages that a queue of one consumer (replies, events, remote control) holds at most
 
 
@@ -102,7 +104,12 @@ class Channel(virtual.Channel):
             return self._put(routing_key, message)
         kind = self.typeof(exchange).type
         publish = partial(self._route, exchange, kind, routing_key or "", *self._task(message))
-        HubLink.run(f"exchange {exchange}", publish)
+        self._send(f"exchange {exchange}", message, publish)
+
+    def _send(self, place: str, message: dict[str, Any], publish: Callable[..., Any]) -> None:
+        """In the hub only what may be lost with the process is put off."""
+        transient = message["properties"].get("delivery_mode") == TRANSIENT
+        (HubLink.run if transient else HubLink.now)(place, publish)
 
     def _inplace_augment_message(self, message: dict[str, Any], exchange: str, routing_key: str) -> None:
         message["properties"]["delivery_info"].update(exchange=exchange, routing_key=routing_key)
@@ -127,7 +134,7 @@ class Channel(virtual.Channel):
             self.queues.push(self.deadletter_queue.encode(), data, priority, due, wait=wait)
 
     def _put(self, queue: str, message: dict[str, Any], **kwargs: Any) -> None:
-        HubLink.run(f"queue {queue}", partial(self.queues.push, queue.encode(), *self._task(message)))
+        self._send(f"queue {queue}", message, partial(self.queues.push, queue.encode(), *self._task(message)))
 
     def _put_fanout(self, exchange: str, message: dict[str, Any], routing_key: str, **kwargs: Any) -> None:
         self.basic_publish(message, exchange, routing_key)
@@ -136,7 +143,8 @@ class Channel(virtual.Channel):
     def _new_queue(self, queue: str, auto_delete: bool = False, exclusive: bool = False, **kwargs: Any) -> None:
         arguments = kwargs.get("arguments") or {}
         length = int(arguments.get("x-max-length") or 0)
-        self.queues.declare(
+        declare = partial(
+            self.queues.declare,
             queue.encode(),
             max_length=length or (TRANSIENT_LENGTH if auto_delete or exclusive else 0),
             drop_head=arguments.get("x-overflow", "drop-head") == "drop-head",
@@ -144,36 +152,55 @@ class Channel(virtual.Channel):
             auto_delete=bool(auto_delete),
             expires_ms=int(arguments.get("x-expires") or 0),
         )
+        HubLink.now(f"queue {queue}", declare)
+
+    def _stats(self, queue: str) -> dict[str, Any] | None:
+        stats: dict[str, Any] | None = HubLink.now(f"queue {queue}", partial(self.queues.stats, queue.encode()))
+        return stats
 
     def _has_queue(self, queue: str, **kwargs: Any) -> bool:
-        return self.queues.stats(queue.encode()) is not None
+        return self._stats(queue) is not None
 
     def _size(self, queue: str) -> int:
-        stats = self.queues.stats(queue.encode())
+        stats = self._stats(queue)
         return stats["ready"] + stats["delayed"] if stats else 0
 
     def _purge(self, queue: str) -> int:
-        return self.queues.purge(queue.encode())
+        purged: int = HubLink.now(f"queue {queue}", partial(self.queues.purge, queue.encode()))
+        return purged
 
     def queue_delete(self, queue: str, if_unused: bool = False, if_empty: bool = False, **kwargs: Any) -> None:
         if if_empty and self._size(queue):
             return
-        self.queues.delete(queue.encode())
+        HubLink.now(f"queue {queue}", partial(self.queues.delete, queue.encode()))
         self.state.queue_bindings_delete(queue)
 
-    def _queue_bind(self, exchange: str, routing_key: str, pattern: str | None, queue: str) -> None:
-        self.queues.bind(exchange.encode(), (routing_key or "").encode(), (pattern or "").encode(), queue.encode())
+    def queue_bind(
+        self, queue: str, exchange: str | None = None, routing_key: str = "", arguments: Any = None, **kwargs: Any
+    ) -> None:
+        exchange = exchange or "amq.direct"
+        if not self.state.has_binding(queue, exchange, routing_key):  # it is there before kombu notes that it is
+            self._bind(exchange, *self.typeof(exchange).prepare_bind(queue, exchange, routing_key, arguments))
+        super().queue_bind(queue, exchange, routing_key, arguments, **kwargs)
+
+    def _queue_bind(self, *args: Any) -> None:
+        """Done: queue_bind()."""
+
+    def _bind(self, exchange: str, routing_key: str, pattern: str | None, queue: str) -> None:
+        names = (exchange.encode(), (routing_key or "").encode(), (pattern or "").encode(), queue.encode())
+        HubLink.now(f"exchange {exchange}", partial(self.queues.bind, *names))
 
     def queue_unbind(
         self, queue: str, exchange: str | None = None, routing_key: str = "", arguments: Any = None, **kwargs: Any
     ) -> None:
         exchange = exchange or "amq.direct"
-        super().queue_unbind(queue, exchange, routing_key, arguments, **kwargs)
         key, pattern, _ = self.typeof(exchange).prepare_bind(queue, exchange, routing_key, arguments)
-        self.queues.unbind(exchange.encode(), (key or "").encode(), (pattern or "").encode(), queue.encode())
+        names = (exchange.encode(), (key or "").encode(), (pattern or "").encode(), queue.encode())
+        HubLink.now(f"exchange {exchange}", partial(self.queues.unbind, *names))
+        super().queue_unbind(queue, exchange, routing_key, arguments, **kwargs)
 
     def get_table(self, exchange: str) -> list[tuple[str, str, str]]:
-        rows = self.queues.bindings(exchange.encode())
+        rows = HubLink.now(f"exchange {exchange}", partial(self.queues.bindings, exchange.encode()))
         return [(key.decode(), pattern.decode(), queue.decode()) for key, pattern, queue, _ in rows]
 
     def prepare_queue_arguments(self, arguments: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
@@ -182,16 +209,18 @@ class Channel(virtual.Channel):
     # -- receiving ----------------------------------------------------------------------------------------------------
     def basic_consume(self, queue: str, no_ack: bool, callback: Any, consumer_tag: str, **kwargs: Any) -> None:
         super().basic_consume(queue, no_ack, callback, consumer_tag, **kwargs)
-        self.consumer.add(queue.encode(), bool(no_ack))
+        with suppress(HubBusy):  # it takes part all the same: the hub's next look at the queue tells the others
+            HubLink.now(f"queue {queue}", partial(self.consumer.add, queue.encode(), bool(no_ack)))
 
     def basic_cancel(self, consumer_tag: str) -> None:
         queue = self._tag_to_queue.get(consumer_tag)
         super().basic_cancel(consumer_tag)
         if queue is not None and self._consumer is not None:
-            self._consumer.remove(queue.encode())
+            HubLink.run(f"queue {queue}", partial(self._consumer.remove, queue.encode()))
 
     def basic_get(self, queue: str, no_ack: bool = False, **kwargs: Any) -> Any:
-        row = self.consumer.take_from(queue.encode(), bool(no_ack))
+        take = partial(self.consumer.take_from, queue.encode(), bool(no_ack))
+        row = HubLink.now(f"queue {queue}", take)
         if row is None:
             return None
         message = self.Message(self._payload(row), channel=self)
@@ -213,8 +242,8 @@ class Channel(virtual.Channel):
         self.connection._deliver(self._payload(row), row[0].decode())
 
     def answer(self, tag: str, answer: Callable[..., Any]) -> None:
-        """Ends a lease; in the hub without waiting for a lock."""
-        HubLink.run(f"queue {tag.partition('@')[2]}", partial(answer, tag))
+        """Ends a lease; in the hub without waiting for a lock, and when the task's result is stored."""
+        HubLink.answer(_leases.place_of(tag), f"queue {tag.partition('@')[2]}", partial(answer, tag))
 
     def _payload(self, row: tuple[bytes, str | None, bytes, bool]) -> dict[str, Any]:
         _, tag, data, redelivered = row
@@ -237,8 +266,7 @@ class Channel(virtual.Channel):
         closed = self.closed
         super().close()
         if not closed and self._consumer is not None:
-            HubLink.finish()  # or its answers would find the leases given back
-            self._consumer.close()
+            HubLink.run_last(self._consumer.close)  # or its answers would find the leases given back
 
 
 def _matches(channel: Channel, kind: str, bound: str, pattern: str, key: str) -> bool:

@@ -9,8 +9,13 @@ import sys
 import textwrap
 
 import pytest
+from celery.exceptions import TimeLimitExceeded
+from kombu import Connection
+from kombu.asynchronous import Hub
 
+import shoal
 from conftest import wait_until
+from shoal.celery._hub import HubBusy
 
 MAIN = b"celery"
 
@@ -56,6 +61,24 @@ def stop_holder(site):
     process.wait()
 
 
+@pytest.fixture
+def channel(site):
+    """A channel whose thread, this one, is that of a worker's event loop."""
+    with Connection(site.url) as connection:
+        channel = connection.channel()
+        connection.transport.register_with_event_loop(connection.connection, Hub())
+        yield channel
+
+
+def key_locked(site, key):
+    session = shoal.Redis(site.name).connection_pool.new_session()
+    return session.try_execute(("APPEND", key, "")) is shoal._shoal.BUSY
+
+
+def of_the_locked_shard(locked, pattern):
+    return next(name for name in map(pattern.format, range(1000)) if locked(name))
+
+
 @pytest.mark.parametrize("pool", ["prefork", "threads"])
 def test_a_worker_serves_its_other_queues_while_one_shard_stays_locked(site, stop_holder, pool):
     stop, go_on = stop_holder
@@ -80,3 +103,91 @@ def test_a_worker_serves_its_other_queues_while_one_shard_stays_locked(site, sto
     site.send("record", "last", ignore_result=True)
     site.wait_for_line("run", "last")
     assert site.stats()["pushed"] == 2 and len(site.lines("begin", "held")) == 1
+
+
+def test_a_result_that_a_worker_s_parent_stores_waits_for_its_lock_and_the_hub_does_not(site, stop_holder):
+    stop, go_on = stop_holder
+    stop()
+    other = next(name for name in map("other{}".format, range(1000)) if not locked(site, name.encode()))
+    task_id = of_the_locked_shard(lambda name: key_locked(site, f"celery-task-meta-{name}"), "id{}")
+    go_on()
+    worker = site.worker("-Q", f"celery,{other}")
+    hung = site.send("hold", "hung", site.gate(), queue=other, task_id=task_id, time_limit=1)
+    site.wait_for_line("begin", "hung")
+    stop()
+    wait_until(lambda: "Hard time limit" in site.worker_log(worker), "the parent to end it")
+    for i in range(5):
+        site.send("record", f"r{i}", queue=other, ignore_result=True)
+        site.wait_for_line("run", f"r{i}")
+    assert key_locked(site, f"celery-task-meta-{task_id}")
+    assert site.stats(other.encode())["leased"] == 1  # its message is not answered before its result is stored
+    go_on()
+    with pytest.raises(TimeLimitExceeded):
+        hung.get(timeout=50)
+    wait_until(lambda: site.stats(other.encode())["leased"] == 0, "the acknowledgement")
+
+
+def test_the_hub_s_thread_is_told_at_once_what_could_not_be_done(site, channel, stop_holder):
+    stop, go_on = stop_holder
+    channel.exchange_declare("topics", "topic")
+    message = channel.prepare_message("kept", properties={"delivery_mode": 2, "delivery_info": {}})
+
+    def done(call):
+        try:
+            call()
+        except HubBusy:
+            return False
+        return True
+
+    for call in (
+        lambda: channel.queue_declare("celery", arguments={"x-max-length": 7}),
+        lambda: channel.queue_bind("celery", "topics", "key.*"),
+        lambda: channel.basic_publish(message, "", "celery"),
+        lambda: channel.queue_purge("celery"),
+        lambda: channel.basic_get("celery"),
+        lambda: channel.queue_delete("celery"),
+    ):
+        stop()
+        bound = site.queues.bindings(b"topics")
+        with pytest.raises(HubBusy):
+            call()
+        assert site.queues.bindings(b"topics") == bound
+        go_on()
+        wait_until(lambda call=call: done(call), "a call that was refused to succeed when it is repeated")
+    assert [row[2] for row in site.queues.bindings(b"topics")] == [MAIN]
+
+
+def test_what_the_hub_put_off_is_done_before_an_orderly_exit(site, stop_holder):
+    stop, go_on = stop_holder
+    program = textwrap.dedent("""
+        import os
+        from kombu import Connection
+        from kombu.asynchronous import Hub
+        import shoal.celery
+        connection = Connection(os.environ["APP_BROKER"])
+        channel = connection.channel()
+        connection.transport.register_with_event_loop(connection.connection, Hub())
+        input()
+        for body in ("an", "event"):
+            message = channel.prepare_message(body, properties={"delivery_mode": 1, "delivery_info": {}})
+            channel.basic_publish(message, "", "celery")
+        print("put off", flush=True)
+        input()
+    """)
+    process = subprocess.Popen(
+        [sys.executable, "-c", program],
+        env=site.environment,
+        cwd=site.folder,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    stop()
+    process.stdin.write("go\n")
+    process.stdin.flush()
+    assert process.stdout.readline() == "put off\n"
+    assert locked(site, MAIN)
+    go_on()
+    process.communicate("end\n")
+    assert process.returncode == 0
+    assert site.stats()["ready"] == 2

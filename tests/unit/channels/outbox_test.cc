@@ -2,6 +2,8 @@
 // Messages that leave with a commit: all of them, once, in order, whoever dies, and never for lack of memory.
 #include "channels/outbox.h"
 
+#include <future>
+
 #include "support/channel_fixture.h"
 
 namespace shoal::channels {
@@ -243,6 +245,89 @@ TEST_F(FullSegment, RefusesAPublishThatOneOfItsRingsHasNoRoomForBeforeAnyGotIt) 
   Published published;
   EXPECT_EQ(channels::publish(*process_, self(), "room", "x", kLockBudgetNs, published).code(), Code::kFull);
   EXPECT_EQ(reader.read(), Texts{"room:makes the ring"});
+}
+
+// The lock that guards this thread's outbox is held by somebody who goes on only after two seconds, so that a flush
+// that waited would find the way free.
+class StuckOutbox : public ChannelOutbox {
+ protected:
+  void SetUp() override {
+    ChannelOutbox::SetUp();
+    while (shard_of_outbox() == 0) others_.push_back(std::exchange(process_, attach()));  // 0: posting needs it
+    holder_ = attach();
+    while (name_of(segment(), ChannelKind::kChannel, room_).shard == shard_of_outbox()) room_ += "m";
+    while (name_of(segment(), ChannelKind::kPattern, pattern_).shard == shard_of_outbox()) pattern_ += "*";
+  }
+  void TearDown() override {
+    holder_.reset();
+    others_.clear();
+    ChannelOutbox::TearDown();
+  }
+  uint32_t shard_of_outbox() {
+    return static_cast<uint32_t>(&self() - &segment().context(0)) % segment().shard_count();
+  }
+  // Runs `act` while the lock is held.
+  void behind_the_lock(uint32_t shard, const std::function<void()>& act) {
+    std::promise<void> locked, done;
+    std::thread holding([&] {
+      ShardLock lock(*holder_, *holder_->context().value(), shard, kLockBudgetNs);
+      locked.set_value();
+      done.get_future().wait_for(std::chrono::seconds(2));
+    });
+    locked.get_future().wait();
+    act();
+    done.set_value();
+    holding.join();
+  }
+  std::string room_ = "room", pattern_ = "r*";
+  std::vector<std::shared_ptr<Process>> others_;
+  std::shared_ptr<Process> holder_;
+};
+
+TEST_F(StuckOutbox, AnEventLoopLeavesWhatItPublishedForLater) {
+  Reader reader(process_);
+  reader.subscribe(room_).psubscribe(pattern_);
+  Published published;
+  behind_the_lock(shard_of_outbox(), [&] {
+    ASSERT_TRUE(channels::publish(*process_, self(), room_, "a", kLoopLockBudgetNs, published).ok());
+    EXPECT_TRUE(has_outbox(self())) << "it waited";
+    EXPECT_EQ(published.receivers, 2u);
+    Published next;
+    EXPECT_EQ(channels::publish(*process_, self(), room_, "b", kLoopLockBudgetNs, next).code(), Code::kBusy)
+        << "it must not overtake";
+  });
+  ASSERT_TRUE(flush(*process_, self(), self(), kLoopLockBudgetNs, &published).ok());
+  EXPECT_EQ(published.sequence, 1u);
+  EXPECT_EQ(reader.read(), (Texts{room_ + ":a", pattern_ + ">" + room_ + ":a"}));
+}
+
+TEST_F(StuckOutbox, WhoMeetsADeadPublisherDoesNotWaitForTheLockOfAnother) {
+  Reader reader(process_);
+  reader.subscribe("room").psubscribe("r*");
+  uint32_t of_the_dead = 0;
+  Child child([&] {
+    post_all({"a"});
+    ::raise(SIGKILL);
+    return 0;
+  });
+  child.wait();
+  for (uint32_t index = 0; index < segment().header().context_high.load(); ++index) {
+    if (has_outbox(segment().context(index))) of_the_dead = index % segment().shard_count();
+  }
+  behind_the_lock(of_the_dead, [&] {
+    recover_all(*process_, self().id);
+    EXPECT_EQ(reader.read(), Texts{}) << "it waited";
+  });
+  recover_all(*process_, self().id);
+  EXPECT_EQ(reader.read(), (Texts{"room:a", "r*>room:a"}));
+}
+
+TEST_F(StuckOutbox, WhatAThreadCouldNotPublishBeforeItEndedIsPublishedByItsRecoverer) {
+  Reader reader(process_);
+  reader.subscribe("room").psubscribe("r*");
+  std::thread([&] { post_all({"a", "b"}); }).join();
+  EXPECT_EQ(recover_all(*process_, self().id), 1u);
+  EXPECT_EQ(reader.read(), expected_);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "process/relay.h"
 #include "process/wake.h"
 #include "support/channel_fixture.h"
+#include "support/eventually.h"
 #include "transaction/owner_lock.h"
 
 namespace shoal::channels {
@@ -450,6 +451,95 @@ TEST_F(ChannelSubscriber, ManyChannelsFitAndAHintSparesTheLookAtTheOthers) {
   publish("c4711", "x");
   EXPECT_EQ(reader.read(), Texts{"c4711:x"});
   EXPECT_LT(bytes_used(), 5000u * 400) << "a silent channel costs its record, not a ring";
+}
+
+// Another Process is another context, which may hold a lock while this thread goes on.
+class LockedSubscriber : public ChannelTest {
+ protected:
+  std::unique_ptr<ShardLock> lock(const std::string& channel) {
+    const uint32_t shard = name_of(segment(), ChannelKind::kChannel, channel).shard;
+    return std::make_unique<ShardLock>(*holder_, *holder_->context().value(), shard, kLockBudgetNs);
+  }
+  bool all_open() {
+    for (uint32_t shard = 0; shard < segment().shard_count(); ++shard) {
+      if (segment().shard(shard).owner.load() != 0) return false;
+    }
+    return true;
+  }
+  void TearDown() override {
+    holder_.reset();
+    ChannelTest::TearDown();
+  }
+  std::shared_ptr<Process> holder_;
+  void SetUp() override {
+    ChannelTest::SetUp();
+    holder_ = attach();
+  }
+};
+
+TEST_F(LockedSubscriber, WhatIsClosedBehindALockThatIsHeldGoesWhenTheLockFalls) {
+  Reader reader(process_), dropping(process_);
+  reader.subscribe("room").subscribe("other");
+  dropping.subscribe("room");
+  {
+    const auto held = lock("room");
+    reader->close();
+    dropping->drop(ChannelKind::kChannel, "room");
+    EXPECT_EQ(dropping.read(), Texts{});
+    EXPECT_EQ(channel("room")->subscribers.load() != 0, true);
+  }
+  EXPECT_TRUE(eventually([&] { return channel_count() == 0 && all_open(); }));
+}
+
+// A reader whose ring moved has to look again, and that needs the lock while somebody is in the midst of a change.
+TEST_F(LockedSubscriber, AReaderBehindALockThatIsHeldLosesNothing) {
+  Reader reader(process_);
+  reader.subscribe("room").subscribe("other");
+  publish("room", "makes the ring");
+  EXPECT_EQ(reader.read(), Texts{"room:makes the ring"});
+  publish("other", "first");
+  publish("room", std::string(20'000, 'x'));  // the ring grows: it moved
+  Texts all;
+  const auto read_some = [&](int64_t budget_ns) {
+    size_t given = 0;
+    return reader->read(
+        1, [](void* with, const Delivery& delivery) { static_cast<Texts*>(with)->push_back(told(delivery)); }, &all,
+        given, budget_ns);
+  };
+  {
+    const auto held = lock("room");
+    auto& sequence = segment().control_shard(name_of(segment(), ChannelKind::kChannel, "room").shard).sequence;
+    sequence.fetch_add(1);
+    EXPECT_EQ(read_some(kLoopLockBudgetNs).code(), Code::kBusy);
+    bool something = false;  // what the other channel has, or nobody knows
+    EXPECT_TRUE(reader->readable(something, kLoopLockBudgetNs).code() == Code::kBusy || something);
+    sequence.fetch_add(1);
+  }
+  while (all.size() < 2) ASSERT_TRUE(read_some(kLoopLockBudgetNs).ok());
+  EXPECT_EQ(all[0], "other:first");
+  EXPECT_EQ(all[1].size(), std::string("room:").size() + 20'000);
+}
+
+// Its subscriptions follow a reader into another thread one by one, as their locks are to be had.
+TEST_F(LockedSubscriber, AReaderInAnotherThreadGetsAllOnceTheLockFalls) {
+  Reader reader(process_);
+  reader.subscribe("room").subscribe("other");
+  publish("room", "a");
+  publish("other", "b");
+  Texts got;
+  std::thread([&] {
+    size_t given = 0;
+    {
+      const auto held = lock("room");
+      EXPECT_EQ(reader->read(256, nullptr, nullptr, given, kLoopLockBudgetNs).code(), Code::kBusy);
+      EXPECT_EQ(reader->read(256, nullptr, nullptr, given, kLoopLockBudgetNs).code(), Code::kBusy);
+    }
+    got = reader.read();
+    publish("room", "c");
+    for (const std::string& text : reader.read()) got.push_back(text);
+    reader->close();
+  }).join();
+  EXPECT_EQ(got, (Texts{"room:a", "other:b", "room:c"}));
 }
 
 }  // namespace

@@ -136,6 +136,23 @@ TEST_F(Lease, ATaskComesBackWhenBothOwnersAreGoneInWhateverOrder) {
   }
 }
 
+// A pool child says that it has run its task, and dies before its parent hears of it.
+TEST_F(Lease, WhatTheChildSaidStandsAgainstAParentWhoGivesTheTaskBack) {
+  for (const Outcome said : {Outcome::kAck, Outcome::kDrop, Outcome::kRequeue}) {
+    Worker parent(attach()), child(attach());
+    ASSERT_TRUE(parent.consumer->add("q", false).ok());
+    push("job");
+    const LeaseTag tag = tag_of(*take(*parent.consumer));
+    ASSERT_TRUE(start(child.queues, tag).value());
+    ASSERT_TRUE(finish(child.queues, tag, said).value());
+    reap(*process_, *child.process);
+    EXPECT_TRUE(parent.consumer->reject(tag, true).value());
+    EXPECT_EQ(stats().leased, 0u);
+    EXPECT_EQ(stats().ready, said == Outcome::kRequeue ? 1u : 0u);
+  }
+  EXPECT_EQ(stats().acknowledged, 1u);
+}
+
 TEST_F(Lease, ATaskThatHadEndedWhenItsParentDiedDoesNotRunAgain) {
   Worker parent(attach()), child(attach());
   ASSERT_TRUE(parent.consumer->add("q", false).ok());

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "queues/task_queue.h"
 
+#include <barrier>
+#include <thread>
+
 #include "base/clock.h"
+#include "process/wake.h"
 #include "support.h"
 #include "transaction/size_class.h"
 
@@ -213,6 +217,31 @@ TEST_F(QueueTest, AHundredThousandTasksComeBackBackwardsInTime) {
   for (const LeaseTag& tag : held) ASSERT_TRUE(consumer.reject(tag, true).value());
   EXPECT_EQ(stats().ready, 200'000u);
   ASSERT_TRUE(consumer.close().ok());
+}
+
+TEST_F(QueueTest, WhoRemovesAQueueWakesAllWhoSleepForIt) {
+  constexpr int kSleepers = 2 * kWakesMax + 3;
+  std::barrier asleep(kSleepers + 1), removed(kSleepers + 1);
+  std::atomic<int> woken{0};
+  std::vector<std::thread> sleepers;
+  for (int i = 0; i < kSleepers; ++i) {
+    sleepers.emplace_back([&] {
+      Consumer consumer(*queues_);
+      EXPECT_TRUE(consumer.add("q", false).ok());
+      shm::Context& self = *process_->context().value();
+      ThreadSleep sleep(*process_, self);
+      sleep.prepare();
+      EXPECT_EQ(consumer.listen().value(), 0);
+      asleep.arrive_and_wait();
+      removed.arrive_and_wait();
+      woken += self.asleep.load() % 2 == 0;
+    });
+  }
+  asleep.arrive_and_wait();
+  EXPECT_TRUE(queues_->remove("q").ok());
+  removed.arrive_and_wait();
+  for (std::thread& sleeper : sleepers) sleeper.join();
+  EXPECT_EQ(woken.load(), kSleepers);
 }
 
 }  // namespace
