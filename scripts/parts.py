@@ -57,7 +57,7 @@ def report_file(name: str) -> Path:
 
 
 def ctest(
-    preset: str, *arguments: str, timeout: int = 900, wrap: tuple = (), target: "str | None" = None
+    preset: str, *arguments: str, timeout: int = 900, wrap: tuple = (), target: str | None = None
 ) -> Callable[[], Count]:
     """Builds a preset, or one target of it, and runs its C++ tests, -j as many as there are cores."""
 
