@@ -32,7 +32,7 @@ std::vector<std::string> Reader::look(const Segment& segment) const {
   for (const Watched& each : keys_) {
     std::string value;
     const Key key = keyspace::make_key(segment, each.database, each.key);
-    const auto found = keyspace::read_string(segment, key, [&](uint64_t bytes) {
+    const auto found = keyspace::read_string(segment, key.database, key.name, [&](uint64_t bytes) {
       value.assign(bytes + 1, '=');
       return value.data() + 1;
     });

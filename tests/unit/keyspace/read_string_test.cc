@@ -36,7 +36,7 @@ class ReadString : public ::testing::Test {
   // The longest room that was asked for.
   uint64_t read(keyspace::ReadString& result) {
     uint64_t most = 0;
-    result = keyspace::read_string(*segment_, key_, [&](uint64_t bytes) {
+    result = keyspace::read_string(*segment_, key_.database, key_.name, [&](uint64_t bytes) {
       most = std::max(most, bytes);
       room_.resize(bytes);
       return room_.data();
