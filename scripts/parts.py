@@ -77,7 +77,11 @@ def ctest(
             str(report),
             *arguments,
         ]
-        sanitizers = {"UBSAN_OPTIONS": "print_stacktrace=1", "TSAN_OPTIONS": "second_deadlock_stack=1"}
+        in_vain = ROOT / "tests/support/thread_sanitizer.supp"
+        sanitizers = {
+            "UBSAN_OPTIONS": "print_stacktrace=1",
+            "TSAN_OPTIONS": f"second_deadlock_stack=1:suppressions={in_vain}",
+        }
         code = run(command, check=False, timeout=timeout, environment=sanitizers)
         count = read_report(report, code)
         show_failures(report)
