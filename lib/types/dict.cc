@@ -11,8 +11,9 @@ using shm::Bucket;
 using shm::Cell;
 using shm::DictRoot;
 
-// Items a bucket on the average: 4 of its 7 slots, half of 3 before it shrinks. While the table doubles, the buckets not
-// yet split hold up to twice the average; at 4 about one item in thirty lies in an overflow bucket, at 5.5 one in eight.
+// Items a bucket on the average: 4 of its 7 slots, half of 3 before it shrinks. While the table doubles, the buckets
+// not yet split hold up to twice the average; at 4 about one item in thirty lies in an overflow bucket, at 5.5 one in
+// eight.
 bool too_full(uint64_t count, uint64_t buckets) { return count > 4 * buckets; }
 bool too_empty(uint64_t count, uint64_t buckets) { return 2 * count < 3 * buckets; }
 
