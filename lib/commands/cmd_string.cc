@@ -7,9 +7,9 @@
 #include "commands/cmd_string.h"
 #include "commands/command.h"
 #include "commands/expiry_args.h"
+#include "commands/session.h"
 #include "commands/string_family.h"
 #include "keyspace/read_string.h"
-#include "commands/session.h"
 
 namespace shoal {
 
