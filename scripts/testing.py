@@ -13,7 +13,7 @@ def present() -> list:
 
 def show_parts() -> None:
     for part in present():
-        print(f"{part.name:8}  {part.what}{'' if part.always else '  (--all)'}")
+        print(f"{part.name:12}  {part.what}{'' if part.always else '  (--all)'}")
 
 
 def choose(names: list, everything: bool) -> list:
@@ -40,9 +40,9 @@ def run_parts(parts: list) -> int:
         count = run_part(part)
         rows.append((part.name, time.monotonic() - start, count))
     passed, failed = sum(row[2].passed for row in rows), sum(row[2].failed for row in rows)
-    print(f"\n{'part':10}{'seconds':>8}{'passed':>8}{'failed':>8}")
+    print(f"\n{'part':14}{'seconds':>8}{'passed':>8}{'failed':>8}")
     for name, seconds, count in rows:
-        print(f"{name:10}{seconds:8.1f}{count.passed:8}{count.failed:8}")
-    print(f"{'total':10}{sum(row[1] for row in rows):8.1f}\n")
+        print(f"{name:14}{seconds:8.1f}{count.passed:8}{count.failed:8}")
+    print(f"{'total':14}{sum(row[1] for row in rows):8.1f}\n")
     print(f"{passed} passed, {failed} failed", flush=True)
     return 1 if failed else 0

@@ -138,7 +138,8 @@ void fill(const Segment& segment, const Name& name, const shm::Channel& channel,
   found.reader = RingReader(channel.ring, ring_bytes(segment, channel), segment.shard(name.shard).ring_epoch, epoch);
 }
 
-bool look_once(const Segment& segment, const Name& name, LookUp& found) noexcept {
+// With locked reads nobody calls it.
+[[maybe_unused]] bool look_once(const Segment& segment, const Name& name, LookUp& found) noexcept {
   const shm::Shard& shard = segment.shard(name.shard);
   const uint64_t epoch = shard.ring_epoch;
   std::atomic_thread_fence(std::memory_order_acquire);

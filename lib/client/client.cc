@@ -133,10 +133,10 @@ Result<Client> Client::connect(std::string_view url) {
 const std::string& Client::error_text() const noexcept { return state_->error_text; }
 
 Result<bool> Client::get(std::string_view key, std::string& value) {
-  using keyspace::ReadString;
-  Session& session = state_->session;
 #ifndef SHOAL_LOCKED_READS
+  using keyspace::ReadString;
   if (key.size() <= kShortKeyBytesMax) {
+    Session& session = state_->session;
     const Segment& segment = session.process().segment();
     const auto read = keyspace::read_string(segment, session.database(), key, [&value](uint32_t bytes) {
       if (value.size() != bytes) value.resize(bytes);

@@ -34,7 +34,7 @@ class Reply {
     kSet
   };
 
-  explicit Reply(size_t capacity = 16 * 1024) : bytes_(new char[capacity]), capacity_(capacity) {}
+  explicit Reply(size_t capacity = 16 * 1024) : bytes_(new char[capacity]), capacity_(capacity), limit_(capacity) {}
 
   void null() noexcept { tag(Tag::kNull); }
   void null_array() noexcept { tag(Tag::kNullArray); }  // RESP2 tells *-1 from $-1
@@ -62,7 +62,7 @@ class Reply {
   // A bulk whose bytes the caller writes itself; nullptr on overflow.
   char* reserve_bulk(uint32_t bytes) noexcept {
     scalar(Tag::kBulk, bytes);
-    if (overflow_ || bytes > capacity_ - used_) {
+    if (overflow_ || bytes > limit_ - used_) {
       overflow_ = true;
       return nullptr;
     }
@@ -80,6 +80,19 @@ class Reply {
     std::memmove(bulk + length, bulk + reserved, used_ - mark - 1 - sizeof length - reserved);
     used_ -= reserved - length;
   }
+
+  // Memory at the end of the arena for what a command collects before it answers, aligned for anything; nullptr on
+  // overflow. The answer has what is left, until give_back_scratch().
+  char* take_scratch(uint64_t bytes) noexcept {
+    const size_t place = bytes > limit_ ? 0 : (limit_ - bytes) / kScratchAlign * kScratchAlign;
+    if (overflow_ || bytes > limit_ || place < used_) {
+      overflow_ = true;
+      return nullptr;
+    }
+    limit_ = place;
+    return bytes_.get() + place;
+  }
+  void give_back_scratch() noexcept { limit_ = capacity_; }
 
   // A collection whose count is known at its end.
   size_t begin(Tag tag) noexcept {
@@ -103,22 +116,26 @@ class Reply {
   }
   // Not while a lock is held.
   void enlarge() {
-    capacity_ *= 4;
-    bytes_.reset(new char[capacity_]);
+    resize(4 * capacity_);
     clear();
   }
   // An arena that one huge reply enlarged is not kept for ever.
   void shrink_to(size_t capacity) {
     if (capacity_ <= capacity) return;
-    capacity_ = capacity;
-    bytes_.reset(new char[capacity_]);
+    resize(capacity);
     clear();
   }
   size_t capacity() const noexcept { return capacity_; }
 
  private:
+  static constexpr uint64_t kScratchAlign = 16;
+
+  void resize(size_t capacity) {
+    bytes_.reset(new char[capacity]);
+    capacity_ = limit_ = capacity;
+  }
   void put(const void* bytes, size_t count) noexcept {
-    if (__builtin_expect(overflow_ || count > capacity_ - used_, 0)) {
+    if (__builtin_expect(overflow_ || count > limit_ - used_, 0)) {
       overflow_ = true;
       return;
     }
@@ -138,6 +155,7 @@ class Reply {
 
   std::unique_ptr<char[]> bytes_;
   size_t used_ = 0, capacity_;
+  size_t limit_;  // of the answer: below it used_, above it scratch
   bool overflow_ = false;
 };
 

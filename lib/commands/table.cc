@@ -7,6 +7,7 @@
 #include "commands/cmd_pubsub.h"
 #include "commands/cmd_server.h"
 #include "commands/cmd_set.h"
+#include "commands/cmd_sort.h"
 #include "commands/cmd_sorted_set.h"
 #include "commands/cmd_string.h"
 #include "commands/command.h"
@@ -176,6 +177,8 @@ constexpr Command kTable[] = {
     {"RENAME", cmd_rename, kGeneric, exactly(3), kWrite, kTwoKeys, "Renames a key; replaces the target.", "O(1)"},
     {"RENAMENX", cmd_renamenx, kGeneric, exactly(3), kWrite, kTwoKeys, "Renames a key if the target is missing.", "O(1)"},
     {"SCAN", cmd_scan, kGeneric, at_least(2), kReadOnly, kNoKeys, "Iterates over the keys.", "O(1) a call", nullptr, scan_shards},
+    {"SORT", cmd_sort, kGeneric, at_least(2), kWrite, kFirstKey, "Returns or stores the elements of a list, set or sorted set in order.", "O(N log N), N = elements; BY and GET with * lock all shards", nullptr, sort_shards},
+    {"SORT_RO", cmd_sort, kGeneric, at_least(2), kReadOnly, kFirstKey, "Returns the elements of a list, set or sorted set in order.", "that of SORT", nullptr, sort_shards},
     {"TOUCH", cmd_exists, kGeneric, at_least(2), kReadOnly | kFast, kAllKeys, "Counts which of the keys exist and marks them as used.", "O(N), N = keys"},
     {"TTL", cmd_ttl, kGeneric, exactly(2), kReadOnly | kFast, kFirstKey, "Returns a key's time to live in seconds.", "O(1)"},
     {"TYPE", cmd_type, kGeneric, exactly(2), kReadOnly | kFast, kFirstKey, "Returns the type of a value.", "O(1)"},

@@ -14,7 +14,7 @@ class Generator:
         self.random = Random(seed)
         self.key_count = self.random.choice([3, 6, 12])
         self.member_count = self.random.choice([4, 12, 60, 300])
-        families = [STRINGS, BITS, GENERIC, LISTS, HASHES, SETS, SORTED_SETS, SESSION]
+        families = [STRINGS, BITS, GENERIC, LISTS, HASHES, SETS, SORTED_SETS, SORTS, SESSION]
         self.families = families if self.random.random() < 0.4 else self.random.sample(families, 2)
         self.big = self.random.random() < 0.25
         # Members of one score each, so that ranges by member are defined.
@@ -162,6 +162,12 @@ class Generator:
 
     def ttl(self) -> int:
         return self.pick(100, 1000, 5000, 100_000)
+
+    def sortable(self) -> bytes:
+        return self.pick(b"%d" % self.random.randint(-3, 12), b"%d" % self.random.randint(0, 5), b"1.5", b"-2e1")
+
+    def pattern(self) -> bytes:
+        return self.pick(b"k*", b"k*", b"k*", b"k*->m1", b"k*->m2", b"*", b"x*", b"k*->", b"nostar", b"")
 
     def glob(self) -> bytes:
         return self.pick(b"*", b"k*", b"m1*", b"m?", b"[km]1", b"*2", b"m[0-5]*", b"nothing", b"")
@@ -411,6 +417,24 @@ SORTED_SETS = [
     lambda g: ["ZRANDMEMBER", g.key(), *g.maybe(g.pick(0, 1, 3, -5, 1000), *g.maybe("WITHSCORES"))],
 ]
 
+# Elements that are numbers or name keys, keys that they name, and what sorts them.
+SORTS = [
+    lambda g: ["RPUSH", g.key(), *g.some(g.sortable, 12)],
+    lambda g: ["SADD", g.key(), *g.some(g.sortable, 12)],
+    lambda g: ["ZADD", g.key(), *[word for _ in range(g.pick(1, 5)) for word in (g.score(), g.sortable())]],
+    lambda g: ["RPUSH", g.key(), *g.some(g.value)],
+    lambda g: ["SET", g.key(), g.sortable()],
+    lambda g: ["HSET", g.key(), "m1", g.sortable(), "m2", g.value()],
+    lambda g: ["LRANGE", g.key(), 0, -1],
+    lambda g: ["DEL", g.key()],
+    lambda g: ["SORT_RO", g.key(), *sort_options(g)],
+    lambda g: ["SORT_RO", g.key(), "ALPHA", *g.maybe("BY", g.pattern(), chance=0.4), *sort_order(g), *limit(g)],
+    lambda g: ["SORT", g.key(), *sort_options(g)],
+    lambda g: ["SORT", g.key(), *sort_options(g), "STORE", g.key()],
+    lambda g: ["SORT", g.key(), "STORE", g.key(), "ALPHA", *sort_order(g), *limit(g), *sort_gets(g)],
+    lambda g: ["SORT", g.key(), *sort_order(g), "BY", "nosort", *limit(g), *g.maybe("STORE", g.key()), *sort_gets(g)],
+]
+
 
 # What is about the session, and whole families that exist only as subcommands.
 SESSION = [
@@ -449,6 +473,21 @@ def field_operations(g: Generator) -> list:
             ["INCRBY", g.field_type(), g.field_offset(), g.field_value()],
         )
     return words
+
+
+def sort_order(g: Generator) -> list:
+    return g.maybe(g.pick("ASC", "DESC", "desc"), chance=0.5)
+
+
+def sort_gets(g: Generator) -> list:
+    return [word for _ in range(g.pick(0, 0, 1, 2)) for word in ("GET", g.pick("#", g.pattern()))]
+
+
+def sort_options(g: Generator) -> list:
+    """Of numbers: their order is total. Texts of other keys may be equal; so only what is not stored has those."""
+    groups = [sort_order(g), limit(g), sort_gets(g), g.maybe("BY", g.pattern(), chance=0.5)]
+    g.random.shuffle(groups)
+    return [word for group in groups for word in group]
 
 
 def numbered(keys: list) -> list:

@@ -18,6 +18,7 @@ from resp import NULL, Kind, RedisEnd, ShoalEnd
 
 UNORDERED = {b"SMEMBERS", b"SDIFF", b"SINTER", b"SUNION", b"HKEYS", b"HVALS", b"KEYS"}
 PAIRS = {b"HGETALL"}
+SORTS = {b"SORT", b"SORT_RO"}
 SCANS = {b"SSCAN": 1, b"HSCAN": 2, b"ZSCAN": 2}
 RANDOM = {b"SRANDMEMBER", b"HRANDFIELD", b"ZRANDMEMBER", b"RANDOMKEY", b"MEMORY", b"COMMAND"}
 ALONE = {b"SPOP", b"SCAN"}
@@ -40,6 +41,19 @@ def shape(reply: Any) -> Any:
     return type(reply).__name__
 
 
+def sorted_at_will(words: Words, reply: list) -> Any:
+    """Where SORT leaves the order open: a set that is not sorted, texts of other keys, texts that are equal up to a
+    zero byte. Which of them a LIMIT leaves is open, too."""
+    options = [word.upper() for word in words[2:]]
+    by = options[options.index(b"BY") + 1] if b"BY" in options[:-1] else None
+    alpha = b"ALPHA" in options
+    is_open = by is not None and (alpha or b"*" not in by)
+    is_open |= alpha and any(isinstance(item, bytes) and (not item or b"\0" in item) for item in reply)
+    if not is_open:
+        return reply
+    return len(reply) if b"LIMIT" in options else sorted(reply, key=repr)
+
+
 def comparable(words: Words, reply: Any) -> Any:
     name = words[0].upper()
     if isinstance(reply, Kind) and reply[0] == "map":
@@ -50,6 +64,8 @@ def comparable(words: Words, reply: Any) -> Any:
         return shape(reply) if name in RANDOM else reply
     if name in UNORDERED:
         return sorted(reply, key=repr)
+    if name in SORTS:
+        return sorted_at_will(words, reply)
     if name in PAIRS:
         return sorted(in_pairs(reply))
     if name in SCANS and len(reply) == 2:

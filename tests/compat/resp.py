@@ -90,7 +90,8 @@ class RedisEnd(End):
         self.folder = tempfile.mkdtemp(prefix="shoal-compat-")
         path = os.path.join(self.folder, "redis.sock")
         options = ["--port", "0", "--unixsocket", path, "--save", "", "--appendonly", "no", "--dir", self.folder]
-        self.process = subprocess.Popen([server, *options], stdout=subprocess.PIPE)
+        bytewise = {**os.environ, "LC_ALL": "C"}  # SORT ... ALPHA orders as the locale says; Shoal knows only bytes
+        self.process = subprocess.Popen([server, *options], stdout=subprocess.PIPE, env=bytewise)
         for line in self.process.stdout:
             if b"ready to accept connections" in line.lower():
                 break

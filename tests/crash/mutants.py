@@ -542,6 +542,26 @@ MUTANTS = [
         ),
         done_or_not("DEL a blob that is freed lazily"),
     ),
+    Mutant(
+        "SORT leaves the root that it built",
+        "lib/commands/cmd_sort.cc",
+        (("  tx.free(tx.offset_of(root));\n  call.reply().integer(", "  call.reply().integer("),),
+        done_or_not("SORT that stores over its source"),
+    ),
+    Mutant(
+        "SORT stores and wakes nobody",
+        "lib/commands/cmd_sort.cc",
+        (("    call.ready(target);\n", ""),),
+        "SortCommands.AListThatIsStoredWakesWhoWaits",
+        program="shoal_commands_test",
+    ),
+    Mutant(
+        "SORT reads the keys that BY names without their locks",
+        "lib/commands/cmd_sort.cc",
+        (("  bool names_keys = star_of(request.by) != Bytes::npos;\n", "  bool names_keys = false;\n"),),
+        "SortCommands.KeysThatAPatternNamesAreReadUnderTheirLocks",
+        program="shoal_commands_test",
+    ),
 ]
 
 # Faults that no test can notice, and why: they are none.
