@@ -2,11 +2,14 @@
 // shoal: what there is to see and to tidy up on this host. Exit codes: 0 done, 1 a check failed or the action was
 // refused,
 // 2 wrong usage, 3 there is no such segment or it cannot be read.
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
 #include "segment/url.h"
 #include "tools/actions.h"
+#include "tools/torture/torture.h"
 #include "tools/views.h"
 
 namespace {
@@ -17,6 +20,7 @@ using namespace shoal::tool;
 struct Arguments {
   bool json = false, force = false, dry_run = false, markdown = false;
   std::string name, part;
+  TortureOptions torture;
 };
 
 constexpr int kRefused = 1, kUnreadable = 3;
@@ -67,6 +71,21 @@ int collect(const Arguments& arguments) {
   return show(arguments, collect_garbage(arguments.dry_run, url.value().name.name()));
 }
 
+// A line a second for whoever watches; with --json standard output is the document's alone.
+int run_torture(Arguments& arguments) {
+  std::FILE* said = arguments.json ? stderr : stdout;
+  if (::isatty(::fileno(said)) == 1) {
+    arguments.torture.progress = [said](const std::string& line) {
+      std::fprintf(said, "%s\n", line.c_str());
+      std::fflush(said);
+    };
+  }
+  auto result = torture(arguments.torture);
+  if (!result.ok()) return fail(result.status());
+  show(arguments, result.value());
+  return result.value().value("ok", false) ? 0 : kRefused;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -94,6 +113,17 @@ int main(int argc, char** argv) {
   rm->add_option("NAME", arguments.name, "the segment")->required();
   rm->add_flag("--force,-f", arguments.force, "even while processes use it; they get errors from then on");
 
+  auto* torture_verb = app.add_subcommand(
+      "torture", "work, kill and check on a segment of its own: does this machine lose, hang or leak anything?");
+  torture_verb->add_option("NAME", arguments.torture.name, "of the segment; must be new (default: torture-PID)");
+  torture_verb->add_option("--seconds", arguments.torture.seconds, "how long")
+      ->check(CLI::Range(1, 7 * 24 * 3600))
+      ->capture_default_str();
+  torture_verb->add_option("--workers", arguments.torture.workers, "processes (default: two a processor)")
+      ->check(CLI::Range(1, 32));
+  torture_verb->add_option("--seed", arguments.torture.seed, "of the random choices (default: drawn, and printed)");
+  torture_verb->add_flag("--keep", arguments.torture.keep, "leave the segment, to look into it");
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -104,5 +134,6 @@ int main(int argc, char** argv) {
   if (*commands_verb) return commands(arguments);
   if (*check) return with_name(arguments, check_segment);
   if (*gc) return collect(arguments);
+  if (*torture_verb) return run_torture(arguments);
   return with_name(arguments, remove_segment);
 }

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+// talk.h: commands as words, answers as values, for workers and the model alike.
+#pragma once
+
+#include <initializer_list>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "commands/session.h"
+
+namespace shoal::tool::chaos {
+
+struct Answer {
+  enum class Kind { kNull, kNumber, kText, kMany, kRefused, kFailed } kind = Kind::kNull;
+  int64_t number = 0;
+  std::string text;  // bytes; of kRefused and kFailed: why
+  std::vector<Answer> items;
+
+  // Nothing happened, and that is in order: the segment is full, or a holder is stopped for long.
+  bool refused() const noexcept { return kind == Kind::kRefused; }
+  bool failed() const noexcept { return kind == Kind::kFailed; }
+  bool null() const noexcept { return kind == Kind::kNull; }
+};
+
+// Whether an operation that ended so did nothing, without anybody's fault.
+bool is_refusal(const Status& status) noexcept;
+
+class Talk {
+ public:
+  explicit Talk(std::shared_ptr<Process> process) : session_(std::move(process)) {}
+
+  using Words = std::vector<std::string>;
+  Answer operator()(const Words& words);
+  // MULTI ... EXEC; kNull: a WATCH fired. An error of one of them is the error of all.
+  Answer together(const std::vector<Words>& commands);
+  Session& session() noexcept { return session_; }
+
+ private:
+  Answer finish(shoal::Outcome outcome);
+  Session session_;
+};
+
+}  // namespace shoal::tool::chaos
