@@ -164,7 +164,12 @@ Outcome CallRunner::run(const Command& command, std::span<const Bytes> arguments
     } else if (command.optimistic != nullptr) {
 #ifndef SHOAL_LOCKED_READS
       Call call(session_, command, arguments, nullptr, reply);
-      if (!command.optimistic(call)) break;
+      const size_t start = reply.used();
+      if (!command.optimistic(call)) {  // what it read is worth nothing, and so is what it wrote of it
+        reply.clear_overflow();
+        reply.rewind(start);
+        break;
+      }
       if (!reply.overflow()) return Outcome::kReplied;
 #else
       break;

@@ -325,8 +325,8 @@ void Model::check_empty() {
   if (!queues::TaskQueues(*process_, 0).remove(kQueue).ok()) leaked("the queue cannot be removed");
   (void)talk_({"FLUSHALL"});
   // Removed values are freed a few blocks a write, in the shard that is written to.
-  for (uint32_t round = 0; round < 20'000; ++round) {
-    for (uint32_t i = 0; i < 32; ++i) (void)talk_({"SET", key("torture:sweep", i), "x"});
+  for (uint32_t round = 0; round < 2000; ++round) {
+    for (uint32_t i = 0; i < 256; ++i) (void)talk_({"SET", key("torture:sweep", i), "x"});
     (void)talk_({"FLUSHALL"});
     const auto report = check_locked(*process_, kLockBudgetNs);
     if (!report.ok()) return record_.violation(Fault::kStuck, "check: %s", describe(report.status()).c_str());

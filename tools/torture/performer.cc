@@ -171,7 +171,7 @@ void Performer::count_pair() {
   published.tried.fetch_add(1);
   const Answer answer =
       talk_.together({{"INCR", "torture:left"},
-                      {"PUBLISH", channel_name(channel), speech(number_, published.tried.load(), kMessageMax)},
+                      {"PUBLISH", channel_name(channel), speech(number_, in_this_life(published.tried.load()), kMessageMax)},
                       {"HINCRBY", "torture:right", "count", "1"}});
   if (settle_answer(actor_.pair, answer, "pair")) {
     published.done.fetch_add(1);

@@ -35,6 +35,9 @@ class Performer {
   };
 
   uint64_t me() const noexcept { return life_ << 32 | number_; }
+  // A message says whose it is: what a dead one had committed and not yet published comes when he is recovered, perhaps
+  // behind messages of the next life in his seat.
+  uint64_t in_this_life(uint64_t number) const noexcept { return life_ << 32 | number; }
   uint64_t below(uint64_t end) { return random_() % end; }
   uint32_t under(uint32_t end) { return static_cast<uint32_t>(random_() % end); }
   bool settle_register(uint32_t reg);

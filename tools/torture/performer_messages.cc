@@ -9,7 +9,7 @@ void Performer::publish() {
   Pair& published = actor_.published[channel];
   const Timed timed(*this, Op::kPublish);
   published.tried.fetch_add(1);
-  const std::string text = speech(number_, published.tried.load(), kMessageMax);
+  const std::string text = speech(number_, in_this_life(published.tried.load()), kMessageMax);
   settle_answer(published, talk_({"PUBLISH", channel_name(channel), text}), "publish");
 }
 
@@ -76,11 +76,13 @@ void Performer::heard(const channels::Delivery& delivery) {
     lost("room %u: a torn message: %.60s", channel, std::string(delivery.data).c_str());
   } else if (said->actor < record_.actor_count()) {
     auto& before = actor_.heard_of[channel][said->actor];
+    const uint64_t latest = before.load();
+    const bool same_life = said->number >> 32 == latest >> 32;
     // It may have been killed between the two stores below.
-    if (said->number < before.load() || (said->number == before.load() && !resumed)) {
-      lost("room %u: message %lu of actor %u behind its %lu", channel, said->number, said->actor, before.load());
+    if (same_life && (said->number < latest || (said->number == latest && !resumed))) {
+      lost("room %u: message %lu of actor %u behind its %lu", channel, said->number, said->actor, latest);
     }
-    before.store(said->number);
+    before.store(std::max(latest, said->number));
   }
   actor_.heard[channel].store(sequence);
 }

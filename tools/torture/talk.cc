@@ -65,7 +65,11 @@ Answer Talk::finish(shoal::Outcome outcome) {
   Answer answer;
   if (outcome == shoal::Outcome::kReplied) {
     ReplyReader reader(session_.reply());
-    return read(reader);
+    answer = read(reader);
+    if (reader.done()) return answer;
+    answer.kind = Answer::Kind::kFailed;
+    answer.text = "two answers to one command";
+    return answer;
   }
   const Status& status = session_.status();
   answer.kind = outcome == shoal::Outcome::kFailed && is_refusal(status) ? Answer::Kind::kRefused : Answer::Kind::kFailed;
