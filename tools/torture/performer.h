@@ -12,6 +12,7 @@
 #include "process/daemon_link.h"
 #include "queues/consumer.h"
 #include "tools/torture/registers.h"
+#include "tools/torture/run_delay.h"
 
 namespace shoal::tool::chaos {
 
@@ -85,7 +86,7 @@ class Performer {
   std::vector<Held> held_;
   std::optional<DaemonLink> daemon_;
   int64_t next_sweep_ns_ = 0;
-  uint64_t last_counted_[kCounters]{};
+  std::optional<RunDelay> run_delay_;
 };
 
 }  // namespace shoal::tool::chaos

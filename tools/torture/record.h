@@ -88,6 +88,7 @@ struct Slowest {
   Atomic<uint64_t> ns{0};
   Atomic<Op> op{Op::kNone};
   Atomic<uint64_t> off_cpu_ns{0};  // of it: not on a processor
+  Atomic<uint64_t> queued_ns{0};   // of that: it could have run, and waited for a processor
 };
 
 struct Actor {

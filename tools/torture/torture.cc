@@ -284,6 +284,7 @@ Json Run::phase_row(Phase phase) const {
           {"max_us", us(times.longest())},
           {"slowest", op_name(slowest->op.load())},
           {"off_cpu_us", us(slowest->off_cpu_ns.load())},
+          {"queued_us", us(slowest->queued_ns.load())},
           {"lock_p99.9_us", us(waits.percentile(0.999))},
           {"lock_max_us", us(waits.longest())}};
 }

@@ -23,19 +23,23 @@ namespace {
 
 constexpr int kNoRoom = 3;  // exit code: the segment is too full to begin
 
-void park(Record& record, Actor& actor, uint32_t pause) noexcept {
-  const timespec patience{0, 100'000'000};
+// `idle` is called now and then: a parked one still has a child to wait for.
+template <typename Idle>
+void park(Record& record, Actor& actor, uint32_t pause, Idle&& idle) {
+  const timespec patience{0, 20'000'000};
   while (record.pause.load() == pause) {
+    idle();
     actor.parked.store(pause);
     ::syscall(SYS_futex, &record.pause, FUTEX_WAIT, pause, &patience, nullptr, 0);
   }
 }
 
 // As many operations as it was given to live, or until the end of the run. False: the end.
-bool work(Record& record, Actor& actor, Performer& performer, uint64_t steps) {
+template <typename Idle>
+bool work(Record& record, Actor& actor, Performer& performer, uint64_t steps, Idle&& idle) {
   bool settled = false;
   for (uint64_t i = 0; i < steps; ++i) {
-    if (const uint32_t pause = record.pause.load(); pause % 2 == 1) park(record, actor, pause);
+    if (const uint32_t pause = record.pause.load(); pause % 2 == 1) park(record, actor, pause, idle);
     if (record.stop.load() != 0) return false;
     settled = settled || performer.settle();
     if (settled) performer.step();
@@ -51,7 +55,7 @@ class Worker {
   void run() {
     const uint32_t number = lane_ * kRoles + kMain;
     Performer performer(record_, number, life_, process_);
-    while (work(record_, record_.actors[number], performer, 50 + random_() % 400)) {
+    while (work(record_, record_.actors[number], performer, 50 + random_() % 400, [this] { see_child_end(WNOHANG); })) {
       if (record_.phase.load() == Phase::kCalm) continue;
       see_child_end(WNOHANG);
       if (random_() % 8 == 0) start_thread();
@@ -83,7 +87,7 @@ class Worker {
     thread_ = std::thread([this, &actor, life, steps = 20 + random_() % 500] {
       {
         Performer performer(record_, lane_ * kRoles + kThread, life, process_);
-        if (!work(record_, actor, performer, steps)) performer.hear_all();
+        if (!work(record_, actor, performer, steps, [] {})) performer.hear_all();
         performer.leave();
       }
       actor.seat.store(0);
@@ -107,7 +111,7 @@ class Worker {
     if (::getppid() != parent || !sit_down(actor, life)) ::_exit(0);
     if (const auto context = process_->context(); !context.ok()) ::_exit(kNoRoom);
     Performer performer(record_, lane_ * kRoles + kChild, life, process_);
-    if (!work(record_, actor, performer, 20 + random_() % 800)) performer.hear_all();
+    if (!work(record_, actor, performer, 20 + random_() % 800, [] {})) performer.hear_all();
     performer.leave();
     ::_exit(0);
   }

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT
+// `shoal torture` finds nothing in a sound Shoal, and what somebody breaks behind its back.
+#include "tools/torture/torture.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "queues/consumer.h"
+#include "tools/torture/registers.h"
+#include "transaction/transaction.h"
+
+namespace shoal::tool {
+namespace {
+
+using chaos::Talk;
+
+class TortureTest : public ::testing::Test {
+ protected:
+  TortureTest() {
+    options_.seconds = 1;
+    options_.workers = 3;
+    options_.name = "torture_test-" + std::to_string(::getpid());
+  }
+  // After a run in which `meddle` had a hand before the last look: the whole document, as text.
+  std::string violations_after(std::function<void(Process&)> meddle) {
+    options_.meddle = std::move(meddle);
+    auto result = torture(options_);
+    EXPECT_TRUE(result.ok()) << describe(result.status());
+    if (!result.ok()) return "";
+    EXPECT_EQ(result.value()["ok"], false);
+    return result.value()["violations"].dump();
+  }
+  bool segment_is_there() const { return ::access(("/dev/shm/shoal." + options_.name).c_str(), F_OK) == 0; }
+
+  TortureOptions options_;
+};
+
+// The Process belongs to the run; a Talk wants a share of it.
+std::shared_ptr<Process> borrowed(Process& process) { return {std::shared_ptr<Process>{}, &process}; }
+
+TEST_F(TortureTest, ARunFindsNothingAndLeavesNothing) {
+  auto result = torture(options_);
+  ASSERT_TRUE(result.ok()) << describe(result.status());
+  EXPECT_EQ(result.value()["ok"], true) << result.value()["violations"].dump(1) << result.value()["seed"];
+  EXPECT_GT(result.value()["operations"], 0);
+  EXPECT_GT(result.value()["kills"], 0);
+  EXPECT_FALSE(segment_is_there());
+}
+
+TEST_F(TortureTest, ASegmentThatExistsIsRefusedAndStaysAsItIs) {
+  auto segment = Segment::open(SegmentName::parse(options_.name).value(), OpenMode::kAttachOrCreate);
+  ASSERT_TRUE(segment.ok());
+  auto result = torture(options_);
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(result.status().code(), Code::kInvalidArgument);
+  EXPECT_TRUE(segment_is_there());
+  (void)Segment::remove(SegmentName::parse(options_.name).value());
+}
+
+TEST_F(TortureTest, AnAcknowledgedWriteThatIsGoneIsNoticed) {
+  const std::string said = violations_after([](Process& process) {
+    Talk talk(borrowed(process));
+    for (uint32_t reg = 0; reg < chaos::kOfEachKind; ++reg) (void)talk({"DEL", chaos::key("torture:string", 0, reg)});
+  });
+  EXPECT_NE(said.find("of actor 0: nothing"), std::string::npos) << said;
+}
+
+TEST_F(TortureTest, HalfOfATransactionIsNoticed) {
+  const std::string said = violations_after([](Process& process) {
+    Talk talk(borrowed(process));
+    for (uint32_t reg = 0; reg < chaos::kRegisters; ++reg) (void)talk({"DEL", chaos::key("torture:bundle", 0, reg)});
+    (void)talk({"INCR", "torture:left"});
+  });
+  EXPECT_NE(said.find("half of a transaction"), std::string::npos) << said;
+  EXPECT_NE(said.find("the pair is"), std::string::npos) << said;
+}
+
+TEST_F(TortureTest, ACountThatIsOneTooHighIsNoticed) {
+  const std::string said = violations_after([](Process& process) {
+    Talk talk(borrowed(process));
+    for (uint32_t i = 0; i < 1000; ++i) (void)talk({"INCR", chaos::key("torture:counter", 0)});
+  });
+  EXPECT_NE(said.find("counter 0 is"), std::string::npos) << said;
+}
+
+TEST_F(TortureTest, ATaskThatNobodyRanIsNoticed) {
+  const std::string said = violations_after([](Process& process) {
+    queues::TaskQueues queues(process, 0);
+    (void)queues.push(chaos::kQueue, {chaos::speech(0, 1'000'000'000, chaos::kTaskBytesMax), 0, 0});
+  });
+  EXPECT_NE(said.find("task 0.1000000000 came again"), std::string::npos) << said;
+}
+
+TEST_F(TortureTest, AMessageThatNobodySentIsNoticed) {
+  const std::string said = violations_after([](Process& process) {
+    Talk talk(borrowed(process));
+    for (uint32_t i = 0; i < 1000; ++i) (void)talk({"PUBLISH", chaos::channel_name(1), "x"});
+  });
+  EXPECT_NE(said.find("room 1: "), std::string::npos) << said;
+}
+
+TEST_F(TortureTest, ALostBlockIsNoticed) {
+  const std::string said = violations_after([](Process& process) {
+    Transaction tx(process, *process.context().value());
+    ASSERT_TRUE(tx.begin(1, kLockBudgetNs).ok());
+    ASSERT_NE(tx.create<std::byte>(100), nullptr);
+    ASSERT_TRUE(tx.commit().ok());
+  });
+  EXPECT_NE(said.find("lost"), std::string::npos) << said;
+}
+
+TEST_F(TortureTest, ALeaseThatNobodyGivesBackIsNoticed) {
+  std::unique_ptr<queues::TaskQueues> queues;
+  std::unique_ptr<queues::Consumer> consumer;
+  const std::string said = violations_after([&](Process& process) {
+    queues = std::make_unique<queues::TaskQueues>(process, 0);
+    consumer = std::make_unique<queues::Consumer>(*queues);
+    ASSERT_TRUE(consumer->add(chaos::kQueue, false).ok());
+    for (int i = 0; i < 3; ++i) (void)queues->push(chaos::kQueue, {chaos::speech(0, 5, 10), 0, 0});
+    ASSERT_TRUE(consumer->take().ok());
+    (void)consumer.release();  // its process is gone when the test ends
+  });
+  EXPECT_NE(said.find("leases"), std::string::npos) << said;
+}
+
+TEST_F(TortureTest, AHangIsReportedWithWhatEverybodyDoes) {
+  options_.stuck_after_ns = 50'000'000;  // some operation takes longer than that when nobody gives a lock
+  options_.seconds = 600;
+  static std::shared_ptr<Process> holder;  // for ever, as one that hangs does
+  options_.progress = [&](const std::string&) {
+    if (holder != nullptr) return;
+    auto segment = Segment::open(SegmentName::parse(options_.name).value(), OpenMode::kAttach);
+    ASSERT_TRUE(segment.ok());
+    holder = std::move(Process::attach(std::move(segment).value(), shm::SlotRole::kClient)).value();
+    static Transaction* forever = new Transaction(*holder, *holder->context().value());
+    ASSERT_TRUE(forever->begin(1, kLockBudgetNs).ok());
+  };
+  auto result = torture(options_);
+  ASSERT_TRUE(result.ok());
+  EXPECT_EQ(result.value()["stuck"], 1);
+  EXPECT_NE(result.value()["doing"].dump().find("is locked by pid " + std::to_string(::getpid())), std::string::npos)
+      << result.value()["doing"].dump(1);
+}
+
+}  // namespace
+}  // namespace shoal::tool
