@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import building
+import crash
 import linting
 import machine
 import testing
@@ -55,6 +56,11 @@ def bench(options: argparse.Namespace) -> int:
     return program(ROOT / f"bench/compare/{options.name}.py", options.rest)
 
 
+def crash_tests(options: argparse.Namespace) -> int:
+    machine.prepare()
+    return crash.run(options.quick, options.minutes)
+
+
 def lint(options: argparse.Namespace) -> int:
     machine.prepare()
     return linting.lint(options.fix)
@@ -81,6 +87,9 @@ def parse(arguments: list) -> argparse.Namespace:
     verb("demo", demo, "run the chat demo; everything after the verb goes to examples/chat/demo.py")
     c = verb("bench", bench, "compare with Redis; everything after NAME goes to bench/compare/NAME.py")
     c.add_argument("name", nargs="?", default="core", help="which comparison (core)")
+    k = verb("crash", crash_tests, "run everything that kills, and print one table: kill points, kills, violations")
+    k.add_argument("--quick", action="store_true", help="without the mutants")
+    k.add_argument("--minutes", type=float, help="how long torture and chaos each go on (default: a quarter)")
     f = verb("lint", lint, "check format, Python style and the rules of tests/tidy.py")
     f.add_argument("--fix", action="store_true", help="rewrite what can be rewritten")
     options, rest = parser.parse_known_args(arguments)

@@ -48,8 +48,11 @@ def install_debian_packages() -> None:
         say("not a Debian system: scripts/debian-packages.txt names what you need")
         return
     missing = missing_debian_packages()
-    if not missing:
-        return
+    if missing:
+        install(missing)
+
+
+def install(missing: list) -> None:
     command = ["apt-get", "install", "-y", "--no-install-recommends", *missing]
     if os.geteuid() != 0:
         raise Missing("Debian packages are missing. As root: apt-get update && " + " ".join(command))

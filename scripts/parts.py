@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import building
+import chaos
 import machine
 import mutants
 from shell import ROOT, Failed, jobs, run
@@ -201,6 +202,7 @@ unit_asan = ctest("asan", *NO_SWEEP)
 NO_STEPS = ("-E", "AtEveryInstruction")
 unit_tsan = ctest("tsan", *NO_SWEEP, *NO_STEPS, wrap=FIXED_ADDRESSES)
 sweep = ctest("release", "-L", "sweep")
+real_kills = ctest("release", "-L", "multiprocess")
 all_clang = ctest("clang", timeout=1800)
 all_O0 = ctest("O0", timeout=1800)
 all_O3 = ctest("O3", timeout=1800)
@@ -224,12 +226,14 @@ PARTS = [  # name, what, the path it needs, part of a plain ./dev test, action
     Part("browser", "the demo's page in Chromium", "tests/browser", True, browser),
     Part("examples", "the small examples, as their READMEs say", "tests/examples", True, examples),
     Part("demo", "the demo, played once", "examples/chat/demo.py", True, demo),
+    Part("chaos", "shoal torture; Python workers of all kinds, killed", "tests/chaos", True, chaos.both),
     Part("wheel", "pip install . in isolation, used elsewhere", "python/shoal/__init__.py", True, wheel),
     Part("clang", "C++ tests and sweep, clang -O2", "lib/base/CMakeLists.txt", False, all_clang),
     Part("tsan", "C++ tests, clang's thread sanitizer, locked reads", "lib/base/CMakeLists.txt", False, unit_tsan),
     Part("O0", "C++ tests and sweep, g++ -O0", "lib/base/CMakeLists.txt", False, all_O0),
     Part("O3", "C++ tests and sweep, g++ -O3 across files", "lib/base/CMakeLists.txt", False, all_O3),
     Part("clang-sweeps", "sweep, clang -O0 and -O3 across files", "tests/crash", False, clang_sweeps),
+    Part("linear", "histories of killed workers, judged by Porcupine", "tests/linear", False, chaos.linear),
     Part("more-mutants", "those that take longer", "tests/crash/mutants.py", False, mutants.others),
     Part("pythons", "wheel and Python tests, every CPython here", "python/tests", False, every_python),
 ]

@@ -65,7 +65,8 @@ enum CommandFlag : uint32_t {
 using Handler = void (*)(Call& call);
 // For commands whose shards do not follow from key positions (SCAN: its cursor's).
 using ShardsOf = uint64_t (*)(const Segment& segment, std::span<const Bytes> arguments, uint32_t database) noexcept;
-// Answers without a lock or says false: then what it wrote is dropped and the handler runs under the lock. Reads through
+// Answers without a lock or says false: then what it wrote is dropped and the handler runs under the lock. Reads
+// through
 // Snapshot only.
 using OptimisticHandler = bool (*)(Call& call);
 

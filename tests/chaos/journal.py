@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What a worker tells the test, outside of the segment: a file a worker, a line appended by one write before an operation
-("try") and one after its answer ("ok"). A killed worker leaves a try without its ok: a "maybe"."""
+"""What a worker tells the test, outside of the segment: a file a worker, a line appended by one write before an
+operation ("try") and one after its answer ("ok"). A killed worker leaves a try without its ok: a "maybe"."""
 
 import collections
 import os

@@ -67,7 +67,7 @@ class Crew:
             )
 
     def kill(self, number):
-        """By SIGKILL, as the kernel does when memory is short; the children of a Celery worker go with it, or after it."""
+        """By SIGKILL, as the kernel does it; the children of a Celery worker go with it, or after it."""
         process = self.processes[number]
         if KINDS[number] == "celery" and self.random.random() < 0.5:
             os.killpg(process.pid, signal.SIGKILL)

@@ -148,7 +148,8 @@ void Crew::kill_one(std::mt19937_64& random) {
 void Crew::stop_one(std::mt19937_64& random) {
   Lane& lane = lanes_[random() % lanes_.size()];
   if (lane.pid <= 0 || lane.continue_at_ns != 0) return;
-  const int64_t ms = random() % 8 == 0 ? 100 + static_cast<int64_t>(random() % 200) : 1 + static_cast<int64_t>(random() % 30);
+  const int64_t ms =
+      random() % 8 == 0 ? 100 + static_cast<int64_t>(random() % 200) : 1 + static_cast<int64_t>(random() % 30);
   lane.continue_at_ns = monotonic_ns() + ms * kNsPerMs;
   ::kill(lane.pid, SIGSTOP);
   ++stops;

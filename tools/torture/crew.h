@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // crew.h: the worker processes as their controller sees them: started, killed, stopped, waited for. For one thread.
 //
-// The controller is the subreaper of all: children of killed workers come to it. Whoever is to be killed is doomed in the
-// record first, so that nobody takes the task that he held for one that runs twice.
+// The controller is the subreaper of all: children of killed workers come to it. Whoever is to be killed is doomed in
+// the record first, so that nobody takes the task that he held for one that runs twice.
 #pragma once
 
 #include <sys/types.h>

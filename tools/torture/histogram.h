@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// histogram.h: how long something took, in 16 steps a power of two: percentiles within 6 %. It may lie in shared memory.
+// histogram.h: how long something took, in 16 steps a power of two: percentiles within 6 %. It may lie in shared
+// memory.
 // Written by one thread; a death in the midst of add() loses one count.
 #pragma once
 

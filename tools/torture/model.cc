@@ -58,7 +58,8 @@ Status Model::lay_out() {
     Status status = channels::configure(*process_, name, {16u << channel, 0}, kLockBudgetNs);
     if (status.ok()) status = listener_->subscribe(channels::ChannelKind::kChannel, name, {}, kLockBudgetNs, fresh);
     if (!status.ok()) return status;
-    if (talk_({"PUBLISH", name, speech(kActorsMax, channel, kMessageMax)}).kind != Answer::Kind::kNumber) return kNoRoom;
+    if (talk_({"PUBLISH", name, speech(kActorsMax, channel, kMessageMax)}).kind != Answer::Kind::kNumber)
+      return kNoRoom;
   }
   struct With {
     Record& record;
@@ -164,8 +165,9 @@ void Model::check_lines() {
       return value == pair.done.load() || value == pair.tried.load();
     };
     const uint64_t popped = actor.popped.done.load();
-    const bool right = line.last == 0 ? is_one_of(actor.pushed, popped) || is_one_of(actor.popped, actor.pushed.done.load())
-                                      : is_one_of(actor.popped, line.first - 1) && is_one_of(actor.pushed, line.last);
+    const bool right = line.last == 0
+                           ? is_one_of(actor.pushed, popped) || is_one_of(actor.popped, actor.pushed.done.load())
+                           : is_one_of(actor.popped, line.first - 1) && is_one_of(actor.pushed, line.last);
     if (!line.problem.empty() || !right) {
       lost("line of actor %u: %lu to %lu; pushed %lu, popped %lu %s", number, line.first, line.last,
            actor.pushed.done.load(), popped, line.problem.c_str());
@@ -202,7 +204,8 @@ void Model::check_channels() {
       if (heard > heard_[channel]) lost("room %u: actor %u heard %lu of %lu", channel, number, heard, heard_[channel]);
     }
     if (!bounds.hold(heard_[channel])) {
-      lost("room %u: %lu published; acknowledged %lu, at most %lu", channel, heard_[channel], bounds.least, bounds.most);
+      lost("room %u: %lu published; acknowledged %lu, at most %lu", channel, heard_[channel], bounds.least,
+           bounds.most);
     }
   }
 }
@@ -293,8 +296,8 @@ void Model::check_leftovers() {
   Segment& segment = process_->segment();
   const uint32_t own = process_->slot_index();
   const auto stays = [&](uint32_t slot) {
-    return slot == own || (process_->slot_alive(slot) && segment.slot(slot).role.load() ==
-                                                             static_cast<uint32_t>(shm::SlotRole::kDaemon));
+    return slot == own || (process_->slot_alive(slot) &&
+                           segment.slot(slot).role.load() == static_cast<uint32_t>(shm::SlotRole::kDaemon));
   };
   for (uint32_t slot = 0; slot < segment.header().slot_count; ++slot) {
     if (segment.slot(slot).state.load() != 0 && !stays(slot)) leaked("slot %u of pid %u", slot, segment.slot(slot).pid);

@@ -20,7 +20,8 @@ class Model {
   void check_end();
   // Removes all there is; then nothing may be in use.
   void check_empty();
-  // The structure of the segment: every block free or reached exactly once, no lock or sequence in the midst of something.
+  // The structure of the segment: every block free or reached exactly once, no lock or sequence in the midst of
+  // something.
   void check_structure();
 
  private:

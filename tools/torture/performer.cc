@@ -169,10 +169,10 @@ void Performer::count_pair() {
   Pair& published = actor_.published[channel];
   actor_.pair.tried.fetch_add(1);
   published.tried.fetch_add(1);
-  const Answer answer =
-      talk_.together({{"INCR", "torture:left"},
-                      {"PUBLISH", channel_name(channel), speech(number_, in_this_life(published.tried.load()), kMessageMax)},
-                      {"HINCRBY", "torture:right", "count", "1"}});
+  const Answer answer = talk_.together(
+      {{"INCR", "torture:left"},
+       {"PUBLISH", channel_name(channel), speech(number_, in_this_life(published.tried.load()), kMessageMax)},
+       {"HINCRBY", "torture:right", "count", "1"}});
   if (settle_answer(actor_.pair, answer, "pair")) {
     published.done.fetch_add(1);
     if (answer.items[0].number != answer.items[2].number) {
@@ -254,8 +254,8 @@ void Performer::expire() {
   const uint64_t number = below(uint64_t{1} << 40) + 1;
   expiring.ends_by_ms.store(INT64_MAX);
   const int64_t before_ms = wall_clock_ms();
-  const Answer answer = talk_({"SET", key("torture:expiring", number_, which), speech(number_, number, kMessageMax), "PX",
-                               std::to_string(ttl_ms)});
+  const Answer answer = talk_({"SET", key("torture:expiring", number_, which), speech(number_, number, kMessageMax),
+                               "PX", std::to_string(ttl_ms)});
   const int64_t after_ms = wall_clock_ms();
   if (answer.failed()) unexpected("expire", answer.text);
   expiring.number.store(answer.refused() ? 0 : number);

@@ -20,8 +20,8 @@ bool Performer::subscribe() {
     channels::Start start;
     start.since = channels::Position{record_.incarnation[channel], actor_.heard[channel].load()};
     bool fresh = false;
-    const Status status = subscriber->subscribe(channels::ChannelKind::kChannel, channel_name(channel), start,
-                                                kLockBudgetNs, fresh);
+    const Status status =
+        subscriber->subscribe(channels::ChannelKind::kChannel, channel_name(channel), start, kLockBudgetNs, fresh);
     if (!status.ok()) {
       unexpected("subscribe", status);
       return false;

@@ -17,10 +17,10 @@ const char* phase_name(Phase phase) noexcept {
 }
 
 const char* op_name(Op op) noexcept {
-  constexpr std::array kNames{"nothing",  "settle",      "write",  "read",    "read a foreign register",
-                              "bundle",   "count",       "pair",   "transfer", "list",
-                              "move a token", "expire",  "publish", "hear",   "push a task",
-                              "take a task",  "answer a task", "lock a shard", "fill", "sweep"};
+  constexpr std::array kNames{"nothing",      "settle",        "write",        "read",     "read a foreign register",
+                              "bundle",       "count",         "pair",         "transfer", "list",
+                              "move a token", "expire",        "publish",      "hear",     "push a task",
+                              "take a task",  "answer a task", "lock a shard", "fill",     "sweep"};
   static_assert(kNames.size() == static_cast<size_t>(Op::kOps));
   return kNames[static_cast<uint32_t>(op)];
 }

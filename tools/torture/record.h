@@ -4,7 +4,8 @@
 //
 // The rule of all of it: `tried` is stored before an operation, `done` after its answer. A worker that was killed in
 // between leaves tried != done: the operation is a "maybe", and what the segment says about it from then on is final.
-// An actor is one thread of execution: the main thread of a worker process, a second thread of it, a forked child of it.
+// An actor is one thread of execution: the main thread of a worker process, a second thread of it, a forked child of
+// it.
 // Its records outlive the process that wrote them; the next process in its seat goes on with them.
 #pragma once
 
@@ -69,7 +70,7 @@ inline constexpr uint32_t kOfEachKind = 4, kRegisters = 5 * kOfEachKind;
 constexpr Kind kind_of(uint32_t reg) noexcept { return static_cast<Kind>(reg / kOfEachKind); }
 
 inline constexpr uint32_t kCounters = 6, kAccounts = 6, kTokens = 24, kTokenLists = 4, kExpiring = 4, kChannels = 4;
-inline constexpr uint32_t kTasks = 256;       // of one actor, at work or waiting
+inline constexpr uint32_t kTasks = 256;  // of one actor, at work or waiting
 inline constexpr uint32_t kFillKeys = 64, kFillBytes = 200'000;
 
 enum class TaskState : uint32_t { kVoid, kPushing, kPushed, kAcking, kDone };
@@ -80,7 +81,7 @@ struct Task {
 };
 
 struct Expiring {
-  Atomic<uint64_t> number{0};                     // 0: not known what is there
+  Atomic<uint64_t> number{0};                      // 0: not known what is there
   Atomic<int64_t> ends_from_ms{0}, ends_by_ms{0};  // wall clock: not before, not after
 };
 

@@ -67,8 +67,8 @@ std::vector<std::string> what_everybody_does(const Record& record, const Segment
   for (uint32_t shard = 0; shard < segment.shard_count(); ++shard) {
     const uint32_t owner = segment.shard(shard).owner.load() & ~shm::kWaitersBit;
     if (owner == 0) continue;
-    lines.push_back("shard " + std::to_string(shard) + " is locked by pid " + std::to_string(holder_pid(segment, owner)) +
-                    (dead(segment, owner) ? ", which is dead" : ""));
+    lines.push_back("shard " + std::to_string(shard) + " is locked by pid " +
+                    std::to_string(holder_pid(segment, owner)) + (dead(segment, owner) ? ", which is dead" : ""));
   }
   return lines;
 }

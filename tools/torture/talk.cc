@@ -72,7 +72,8 @@ Answer Talk::finish(shoal::Outcome outcome) {
     return answer;
   }
   const Status& status = session_.status();
-  answer.kind = outcome == shoal::Outcome::kFailed && is_refusal(status) ? Answer::Kind::kRefused : Answer::Kind::kFailed;
+  answer.kind =
+      outcome == shoal::Outcome::kFailed && is_refusal(status) ? Answer::Kind::kRefused : Answer::Kind::kFailed;
   answer.text = outcome == shoal::Outcome::kFailed ? describe(status) : "neither answered nor failed";
   return answer;
 }

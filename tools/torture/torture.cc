@@ -39,7 +39,7 @@ class Signals {
  public:
   Signals() {
     interrupted = false;
-    struct sigaction action{};
+    struct sigaction action {};
     action.sa_handler = interrupt;
     for (size_t i = 0; i < 2; ++i) ::sigaction(kNumbers[i], &action, &before_[i]);
   }
@@ -54,7 +54,7 @@ class Signals {
 
 // Three quarters of what /dev/shm has left, within bounds: the segment is to become full, the machine is not.
 Result<SegmentOptions> shape(uint32_t workers) {
-  struct statvfs room{};
+  struct statvfs room {};
   if (::statvfs("/dev/shm", &room) != 0) return system_error("look at /dev/shm", errno);
   const uint64_t free_bytes = uint64_t{room.f_bavail} * room.f_frsize;
   SegmentOptions options;

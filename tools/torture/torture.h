@@ -14,16 +14,17 @@ namespace shoal::tool {
 
 struct TortureOptions {
   uint32_t seconds = 60;
-  uint32_t workers = 0;  // 0: two a processor, at least four
-  uint64_t seed = 0;     // 0: drawn
-  std::string name;      // empty: torture-PID
-  bool keep = false;     // the segment stays, for `shoal inspect`
+  uint32_t workers = 0;                              // 0: two a processor, at least four
+  uint64_t seed = 0;                                 // 0: drawn
+  std::string name;                                  // empty: torture-PID
+  bool keep = false;                                 // the segment stays, for `shoal inspect`
   std::function<void(const std::string&)> progress;  // a line a second
   int64_t stuck_after_ns = 30'000'000'000;           // an operation that takes so long hangs
   std::function<void(Process&)> meddle;              // for tests: a fault, before the last look
 };
 
-// "ok" is false if anything was lost, stuck or leaked. Errors: kExists, kFull (no room in /dev/shm), those of attaching.
+// "ok" is false if anything was lost, stuck or leaked. Errors: kExists, kFull (no room in /dev/shm), those of
+// attaching.
 Result<Json> torture(const TortureOptions& options);
 
 }  // namespace shoal::tool

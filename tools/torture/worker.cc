@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Seats: whoever begins a life claims the seat (life, pid 0); the one who lives it writes its pid there by CAS, or ends
-// when the controller took the seat back because whoever claimed it was killed before. A seat is set free by the one who
-// has seen its process end, and for a thread by the thread itself.
+// when the controller took the seat back because whoever claimed it was killed before. A seat is set free by the one
+// who has seen its process end, and for a thread by the thread itself.
 #include "tools/torture/worker.h"
 
 #include <linux/futex.h>

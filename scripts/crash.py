@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: MIT
+"""./dev crash: everything that kills, and one table of what it found. The work is that of the parts of ./dev test."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
+from typing import NamedTuple
+
+import chaos
+import mutants
+import parts
+from shell import Failed, say
+
+
+class Row(NamedTuple):
+    name: str
+    action: Callable[[], parts.Count]
+    facts: Callable[[parts.Count], str]  # cases, kills: from what the part left behind
+    quick: bool = True
+
+
+def said(report: str, pattern: str) -> list[str]:
+    """The numbers of the first line like this in the output of a JUnit report's tests."""
+    path = parts.REPORTS / f"{report}.xml"
+    if not path.exists():
+        return []
+    for element in ElementTree.parse(path).getroot().iter("system-out"):
+        if found := re.search(pattern, element.text or ""):
+            return [number for number in found.groups() if number]
+    return []
+
+
+def sweep_facts(count: parts.Count) -> str:
+    line = r"sweep: (\d+) cases, (\d+) storing instructions, (\d+) deaths, (\d+) deaths of"
+    found = said("ctest-release-L-sweep", line)
+    return "{} cases, {} kill points, {} deaths, {} of recoverers".format(*found) if len(found) == 4 else "?"
+
+
+def mutant_facts(count: parts.Count) -> str:
+    return f"{count.passed} of {count.passed + count.failed} mutants killed"
+
+
+def real_kill_facts(count: parts.Count) -> str:
+    kills = said("ctest-release-L-multiprocess", r"(\d+) kills")
+    return f"{count.passed} tests, {kills[0]} kills in the largest" if kills else f"{count.passed} tests"
+
+
+def torture_facts(count: parts.Count) -> str:
+    try:
+        found = json.loads(chaos.REPORT.read_text())
+    except (OSError, ValueError):
+        return "no report"
+    kills = next(row for row in found["phases"] if row["phase"] == "kills")
+    return (
+        f"seed {found['seed']}, {found['kills']} kills, {found['stops']} stops, {found['operations']} operations, "
+        f"lost {found['lost']}, stuck {found['stuck']}, leaked {found['leaked']}; "
+        f"longest wait for a lock with kills {kills['lock_max_us'] / 1000:.1f} ms"
+    )
+
+
+def python_facts(count: parts.Count) -> str:
+    found = said("pytest-tests_chaos-s", r"(\d+) kills, (\d+) tasks, (\d+) ran again")
+    return "{} kills, {} tasks, {} ran again".format(*found) if found else "?"
+
+
+def linear_facts(count: parts.Count) -> str:
+    found = said("pytest-tests_linear-s", r"(\d+) histories, (\d+) operations, (\d+) kills, (\d+) perhaps done")
+    return "{} histories, {} operations, {} kills, {} perhaps done".format(*found) if found else "?"
+
+
+ROWS = [
+    Row("sweep", parts.sweep, sweep_facts),
+    Row("mutants", mutants.some, mutant_facts, quick=False),
+    Row("more-mutants", mutants.others, mutant_facts, quick=False),
+    Row("real kills", parts.real_kills, real_kill_facts),
+    Row("torture", chaos.torture, torture_facts),
+    Row("chaos", chaos.python, python_facts),
+    Row("linear", chaos.linear, linear_facts),
+]
+OTHERS = ("model", "fuzz")  # parts that ask other questions of the same code, if they are there
+
+
+def rows(quick: bool) -> list[Row]:
+    others = [
+        Row(part.name, part.action, lambda count: f"{count.passed} tests", quick=False)
+        for part in parts.PARTS
+        if part.name in OTHERS and (parts.ROOT / part.needs).exists()
+    ]
+    return [row for row in [*ROWS, *others] if row.quick or not quick]
+
+
+def run(quick: bool, minutes: float | None) -> int:
+    """Minutes: of each part that runs for as long as one likes."""
+    if minutes is not None:
+        os.environ["SHOAL_CHAOS_SECONDS"] = str(minutes * 60)
+        os.environ["SHOAL_LINEAR_HISTORIES"] = str(int(minutes * 60))
+    table = []
+    for row in rows(quick):
+        say(f"{row.name}")
+        start = time.monotonic()
+        try:
+            count = row.action()
+        except Failed as problem:
+            print(f"dev: {row.name}: {problem}", flush=True)
+            count = parts.Count(0, 1)
+        table.append((row.name, time.monotonic() - start, count.failed, row.facts(count)))
+    print(f"\n{'part':14}{'seconds':>8}{'violations':>12}  what")
+    for name, seconds, failed, facts in table:
+        print(f"{name:14}{seconds:8.1f}{failed:12}  {facts}")
+    failed = sum(1 for row in table if row[2])
+    print(f"\n{len(table) - failed} passed, {failed} failed", flush=True)
+    return 1 if failed else 0
