@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import building
 import machine
+import models
 import mutants
 from shell import ROOT, Failed, jobs, run
 
@@ -219,6 +220,7 @@ PARTS = [  # name, what, the path it needs, part of a plain ./dev test, action
     Part("asan", "C++ tests, g++, address and undefined sanitizers", "lib/base/CMakeLists.txt", True, unit_asan),
     Part("sweep", "death after every instruction, small segments", "tests/crash", True, sweep),
     Part("mutants", "seeded faults that the tests must notice", "tests/crash/mutants.py", True, mutants.some),
+    Part("model", "the protocols' models, and faults in them, by spin", "tests/model/models.py", True, models.some),
     Part("python", "the package, without Celery", "python/tests", True, python),
     Part("celery", "transport, results, deaths of workers", "python/tests/celery", True, celery),
     Part("browser", "the demo's page in Chromium", "tests/browser", True, browser),
@@ -231,5 +233,6 @@ PARTS = [  # name, what, the path it needs, part of a plain ./dev test, action
     Part("O3", "C++ tests and sweep, g++ -O3 across files", "lib/base/CMakeLists.txt", False, all_O3),
     Part("clang-sweeps", "sweep, clang -O0 and -O3 across files", "tests/crash", False, clang_sweeps),
     Part("more-mutants", "those that take longer", "tests/crash/mutants.py", False, mutants.others),
+    Part("more-model", "those that take longer", "tests/model/models.py", False, models.others),
     Part("pythons", "wheel and Python tests, every CPython here", "python/tests", False, every_python),
 ]
