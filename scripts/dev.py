@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import building
+import fuzzing
 import linting
 import machine
 import testing
@@ -55,6 +56,12 @@ def bench(options: argparse.Namespace) -> int:
     return program(ROOT / f"bench/compare/{options.name}.py", options.rest)
 
 
+def fuzz(options: argparse.Namespace) -> int:
+    machine.prepare()
+    names = (options.name,) if options.name else fuzzing.FUZZERS
+    return 1 if fuzzing.fuzz(options.seconds, names, options.rest).failed else 0
+
+
 def lint(options: argparse.Namespace) -> int:
     machine.prepare()
     return linting.lint(options.fix)
@@ -81,10 +88,13 @@ def parse(arguments: list) -> argparse.Namespace:
     verb("demo", demo, "run the chat demo; everything after the verb goes to examples/chat/demo.py")
     c = verb("bench", bench, "compare with Redis; everything after NAME goes to bench/compare/NAME.py")
     c.add_argument("name", nargs="?", default="core", help="which comparison (core)")
+    z = verb("fuzz", fuzz, "fuzz damaged segments and commands; a file after NAME: run this input again")
+    z.add_argument("name", nargs="?", choices=fuzzing.FUZZERS, help="only this fuzzer")
+    z.add_argument("--seconds", type=int, default=30, help="of each fuzzer (30)")
     f = verb("lint", lint, "check format, Python style and the rules of tests/tidy.py")
     f.add_argument("--fix", action="store_true", help="rewrite what can be rewritten")
     options, rest = parser.parse_known_args(arguments)
-    if rest and options.action not in (demo, bench):
+    if rest and options.action not in (demo, bench, fuzz):
         parser.error("unknown arguments: " + " ".join(rest))
     options.rest = rest
     return options

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import building
+import fuzzing
 import machine
 import models
 import mutants
@@ -233,6 +234,7 @@ PARTS = [  # name, what, the path it needs, part of a plain ./dev test, action
     Part("O3", "C++ tests and sweep, g++ -O3 across files", "lib/base/CMakeLists.txt", False, all_O3),
     Part("clang-sweeps", "sweep, clang -O0 and -O3 across files", "tests/crash", False, clang_sweeps),
     Part("more-mutants", "those that take longer", "tests/crash/mutants.py", False, mutants.others),
+    Part("fuzz", "damaged segments, random commands", "tests/fuzz/CMakeLists.txt", False, fuzzing.short),
     Part("more-model", "those that take longer", "tests/model/models.py", False, models.others),
     Part("pythons", "wheel and Python tests, every CPython here", "python/tests", False, every_python),
 ]

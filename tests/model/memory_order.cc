@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The litmus shapes of MEMORY-ORDER.md under Relacy, which tries every interleaving and every value that C++11 lets a
-// load return. Each shape is the protocol, access by access, with the orders of the code; each of its orders is weakened
-// once, and then the violation must be found. An order that can be weakened without one would be one too many.
+// load return. Each shape is the protocol, access by access, with the orders of the code; each of its orders is
+// weakened once, and then the violation must be found. An order that can be weakened without one would be one too many.
 #include <relacy/relacy.hpp>
 
 #include <sys/wait.h>
@@ -75,8 +75,8 @@ struct Owner : rl::test_suite<Owner, 2> {
   unsigned done = 0;  // what only a holder touches: outside of the model's memory
 };
 
-// Sleeper and waker (process/wake.cc): begin_epoch() and the look after it; the publishing store, the fence and the look
-// at the epoch. One of the two sees the other.
+// Sleeper and waker (process/wake.cc): begin_epoch() and the look after it; the publishing store, the fence and the
+// look at the epoch. One of the two sees the other.
 struct Sleep : rl::test_suite<Sleep, 2> {
   static constexpr int kOrders = 2;
   Word published, epoch;
@@ -100,7 +100,8 @@ struct Sleep : rl::test_suite<Sleep, 2> {
   void after() { RL_ASSERT(saw_message || saw_sleeper); }
 };
 
-// A ring of one message's room: RingWriter::publish() of a second message over the first, RingReader::peek() and copy().
+// A ring of one message's room: RingWriter::publish() of a second message over the first, RingReader::peek() and
+// copy().
 struct Ring : rl::test_suite<Ring, 2> {
   static constexpr int kOrders = 4;
   Word next, oldest, head, tail;
