@@ -187,13 +187,12 @@ class World {
   void run_modelled(Session& session, FuzzedDataProvider& input) {
     const std::string key = "m" + std::to_string(input.ConsumeIntegralInRange(0, 3));
     const std::string value = word(input);
-    const bool known = model_.count(key) != 0;
     switch (input.ConsumeIntegralInRange(0, 3)) {
       case 0:
         if (done(session, {"SET", key, value})) model_[key] = value;
         break;
       case 1:
-        if (done(session, {"APPEND", key, value}) && (known || !value.empty())) model_[key] += value;
+        if (done(session, {"APPEND", key, value})) model_[key] += value;
         break;
       case 2:
         if (done(session, {"GETDEL", key})) model_.erase(key);

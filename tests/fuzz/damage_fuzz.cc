@@ -110,8 +110,7 @@ class Target {
 
   void read(const char* name, uint32_t database) {
     static char value[64 * 1024];
-    const Key key = keyspace::make_key(*segment_, database, name);
-    (void)keyspace::read_string(*segment_, key, [](uint32_t bytes) -> char* {
+    (void)keyspace::read_string(*segment_, database, name, [](uint32_t bytes) -> char* {
       if (bytes > sizeof value) fail("a reader without a lock believes a length of " + std::to_string(bytes));
       return value;
     });
