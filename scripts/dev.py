@@ -11,6 +11,7 @@ from pathlib import Path
 
 import building
 import crash
+import fuzzing
 import linting
 import machine
 import testing
@@ -61,6 +62,12 @@ def crash_tests(options: argparse.Namespace) -> int:
     return crash.run(options.quick, options.minutes)
 
 
+def fuzz(options: argparse.Namespace) -> int:
+    machine.prepare()
+    names = (options.name,) if options.name else fuzzing.FUZZERS
+    return 1 if fuzzing.fuzz(options.seconds, names, options.rest).failed else 0
+
+
 def lint(options: argparse.Namespace) -> int:
     machine.prepare()
     return linting.lint(options.fix)
@@ -90,10 +97,13 @@ def parse(arguments: list) -> argparse.Namespace:
     k = verb("crash", crash_tests, "run everything that kills, and print one table: kill points, kills, violations")
     k.add_argument("--quick", action="store_true", help="without the mutants")
     k.add_argument("--minutes", type=float, help="how long torture and chaos each go on (default: a quarter)")
+    z = verb("fuzz", fuzz, "fuzz damaged segments and commands; a file after NAME: run this input again")
+    z.add_argument("name", nargs="?", choices=fuzzing.FUZZERS, help="only this fuzzer")
+    z.add_argument("--seconds", type=int, default=30, help="of each fuzzer (30)")
     f = verb("lint", lint, "check format, Python style and the rules of tests/tidy.py")
     f.add_argument("--fix", action="store_true", help="rewrite what can be rewritten")
     options, rest = parser.parse_known_args(arguments)
-    if rest and options.action not in (demo, bench):
+    if rest and options.action not in (demo, bench, fuzz):
         parser.error("unknown arguments: " + " ".join(rest))
     options.rest = rest
     return options

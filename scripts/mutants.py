@@ -54,9 +54,7 @@ class Tree:
     def dependents(self, source: str) -> list:
         full = os.path.normpath(ROOT / source)
         return [
-            made
-            for made, parts in self.made_of.items()
-            if any(os.path.normpath(TREE / part) == full for part in parts)
+            made for made, parts in self.made_of.items() if any(os.path.normpath(TREE / part) == full for part in parts)
         ]
 
     def objects(self, mutant, link: list) -> list:

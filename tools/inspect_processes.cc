@@ -48,7 +48,8 @@ std::map<uint32_t, Threads> threads_by_slot(const Segment& segment) {
     const uint32_t id = context.id.load(std::memory_order_acquire);
     threads.claimed += 1;
     threads.asleep += context.asleep.load(std::memory_order_relaxed) & 1;
-    threads.dead += id != 0 && dead(segment, id) ? 1 : 0;
+    const bool sound = id != 0 && shm::context_index(id) == index;  // else a damaged id
+    threads.dead += sound && dead(segment, id) ? 1 : 0;
   }
   return result;
 }

@@ -82,7 +82,7 @@ Status check_death_notes() noexcept {
   const bool ran =
       ::pthread_create(&thread, nullptr, &die_with_note, page) == 0 && ::pthread_join(thread, &locked) == 0;
   uint32_t found = kUnknownOffset;
-  for (uint32_t offset = 0; ran && locked != nullptr && offset <= 4; offset += 4) {
+  for (uint32_t offset = 0; ran && locked != nullptr && offset <= kLockWordOffsetMax; offset += 4) {
     const auto* word = reinterpret_cast<const uint32_t*>(static_cast<const std::byte*>(page) + offset);
     if ((__atomic_load_n(word, __ATOMIC_ACQUIRE) & kFutexOwnerDied) != 0) found = offset;
   }

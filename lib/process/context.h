@@ -22,13 +22,15 @@ namespace shoal {
 
 // The word that the kernel marks when the thread that locked the note is gone.
 inline constexpr uint32_t kFutexOwnerDied = 0x4000'0000u;
+inline constexpr uint32_t kLockWordOffsetMax = 4;  // glibc 0, musl 4
 
 // True if the context that `id` named has been retired or its thread is gone. A memory read, no system call.
 inline bool dead(const Segment& segment, uint32_t id) noexcept {
   const shm::Context& context = segment.context(shm::context_index(id));
   if (context.id.load(std::memory_order_acquire) != id) return true;
-  const auto* note =
-      reinterpret_cast<const std::byte*>(&context.alive) + context.alive_offset.load(std::memory_order_relaxed);
+  // Within the note whatever the segment says: who looks at a damaged one must not fault.
+  const auto* note = reinterpret_cast<const std::byte*>(&context.alive) +
+                     (context.alive_offset.load(std::memory_order_relaxed) & kLockWordOffsetMax);
   const uint32_t word = __atomic_load_n(reinterpret_cast<const uint32_t*>(note), __ATOMIC_ACQUIRE);
   return (word & kFutexOwnerDied) != 0;
 }

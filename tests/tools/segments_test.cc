@@ -201,6 +201,21 @@ TEST_F(ToolTest, DamagedHeaderIsSaidAndNotFollowed) {
   EXPECT_EQ(inspect_view(view(), "")["segment"]["problem"], "the header is damaged");
 }
 
+TEST_F(ToolTest, DamagedContextIsShownAndNotFollowed) {
+  auto process = attach();
+  shm::Context& context = *process->context().value();
+  const uint32_t sound_offset = context.alive_offset.load(), sound_id = context.id.load();
+  process->segment().control_shard(1).owner.store(sound_id);
+  context.alive_offset.store(0x7fff'ff00);
+  EXPECT_EQ(processes_view(view()).size(), 1u);
+  EXPECT_EQ(shards_view(view()).size(), 4u);
+  context.id.store(0x00ff'ffff);
+  EXPECT_EQ(processes_view(view())[0]["dead_threads"], 0);
+  context.id.store(sound_id);
+  context.alive_offset.store(sound_offset);
+  process->segment().control_shard(1).owner.store(0);
+}
+
 TEST_F(ToolTest, ForeignFileIsSaidAndNotFollowed) {
   std::ofstream(name_.shm_path()) << std::string(8192, 'x');
   EXPECT_EQ(listed()["state"], "not a Shoal segment");
