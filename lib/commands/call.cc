@@ -197,8 +197,8 @@ Outcome CallRunner::run(const Command& command, std::span<const Bytes> arguments
   return result;
 }
 
-// Inlined with all that it calls in the usual case: a cold key's SET waits for two misses of the cache, and the processor
-// begins the caller's next one meanwhile only if there are few instructions between.
+// Inlined with all that it calls in the usual case: a cold key's SET waits for two misses of the cache, and the
+// processor begins the caller's next one meanwhile only if there are few instructions between.
 [[gnu::always_inline]] inline bool CallRunner::set_at_once(const Key& key, Bytes value) noexcept {
   Process& process = session_.process();
   shm::Context* const self = process.known_context();
