@@ -16,6 +16,14 @@ inline void copy_bytes(void* to, Bytes from) noexcept {
   if (!from.empty()) std::memcpy(to, from.data(), from.size());
 }
 
+// The same without the call, for what is short.
+inline void copy_short(void* to, Bytes from) noexcept {
+  auto* target = static_cast<char*>(to);
+  size_t at = 0;
+  for (; at + 16 <= from.size(); at += 16) std::memcpy(target + at, from.data() + at, 16);
+  copy_bytes(target + at, from.substr(at));
+}
+
 // memcmp without the call, for names, which are short.
 inline bool same_bytes(const char* a, const char* b, size_t count) noexcept {
   const auto word = [](const char* place) {

@@ -7,8 +7,8 @@
 #include "base/fork_gate.h"
 #include "client/subscription.h"
 #include "client/url.h"
-#include "commands/call.h"
 #include "commands/session.h"
+#include "commands/set_at_once.h"
 #include "keyspace/read_string.h"
 
 namespace shoal {
@@ -162,7 +162,8 @@ Result<std::optional<std::string>> Client::get(std::string_view key) {
 }
 
 Status Client::set(std::string_view key, std::string_view value) {
-  return state_->answer(CallRunner(state_->session).set(key, value, kLockBudgetNs), [](Reply::Tag, ReplyReader&) {});
+  if (__builtin_expect(set_at_once(state_->session, key, value), 1)) return {};
+  return state_->run({"SET", key, value}, [](Reply::Tag, ReplyReader&) {});
 }
 
 Status Client::set_for(std::string_view key, std::string_view value, int64_t ttl_ms) {

@@ -6,13 +6,12 @@
 
 #include "base/clock.h"
 #include "channels/outbox.h"
-#include "keyspace/string_value.h"
+#include "keyspace/keyspace.h"
 
 namespace shoal {
 
 namespace {
 
-constexpr uint32_t kLazyFreeBudget = 2;
 constexpr const char* kKeyTooLong = "ERR the key is longer than 1000000 bytes, the most that Shoal takes";
 
 // Names as clients wrote them, for messages: at most 128 bytes and none behind a zero, as Redis does.
@@ -28,11 +27,6 @@ std::string lower(const char* name) {
   std::string text;
   for (; *name != '\0'; ++name) text += static_cast<char>(*name >= 'A' && *name <= 'Z' ? *name + 32 : *name);
   return text;
-}
-
-// Each writer frees a little of what was removed lazily where it is at home.
-void free_a_little(Transaction& tx) noexcept {
-  if (tx.shard(tx.home()).lazy_free != 0) keyspace::free_lazily(tx, tx.home(), kLazyFreeBudget);
 }
 
 uint64_t all_shards(const Segment& segment) noexcept { return ~uint64_t{0} >> (64 - segment.shard_count()); }
@@ -190,45 +184,11 @@ Outcome CallRunner::run(const Command& command, std::span<const Bytes> arguments
     Call call(session_, command, arguments, &tx, reply);
     command.handler(call);
     if (call.failed() && !reply.overflow()) tx.rollback_to({0, 0});
-    if ((command.flags & kWrite) != 0) free_a_little(tx);
+    if ((command.flags & kWrite) != 0) keyspace::free_a_little(tx);
     return call.blocked() ? Outcome::kPending : Outcome::kReplied;
   });
   if (blocks) blocking::after(session_, result, arguments);
   return result;
-}
-
-// Inlined with all that it calls in the usual case: a cold key's SET waits for two misses of the cache, and the
-// processor begins the caller's next one meanwhile only if there are few instructions between.
-[[gnu::always_inline]] inline bool CallRunner::set_at_once(const Key& key, Bytes value) noexcept {
-  Process& process = session_.process();
-  shm::Context* const self = process.known_context();
-  if (self == nullptr || channels::has_outbox(*self)) return false;
-  Transaction tx(process, *self);
-  if (!tx.try_begin(key.shard)) return false;
-  if (!keyspace::overwrite_plain(tx, key, value)) {
-    keyspace::set_string(tx, key, keyspace::find_for_write(tx, key, wall_clock_ms), value, 0);
-  }
-  free_a_little(tx);
-  return tx.commit().ok();
-}
-
-Outcome CallRunner::set(Bytes name, Bytes value, int64_t budget_ns) {
-  if (session_.in_multi_ || name.size() > kNameBytesMax || value.size() > kValueBytesMax) {
-    const Bytes words[] = {"SET", name, value};
-    return session_.execute(words, budget_ns);
-  }
-  session_.begin_call();
-  const Segment& segment = session_.process().segment();
-  const Key key = keyspace::make_key(segment, session_.database(), name);
-  return set_at_once(key, value) ? Outcome::kReplied : set_slowly(key, value, budget_ns);
-}
-
-Outcome CallRunner::set_slowly(const Key& key, Bytes value, int64_t budget_ns) {
-  return transact(uint64_t{1} << key.shard, budget_ns, [&](Transaction& tx) {
-    keyspace::set_string(tx, key, keyspace::find_for_write(tx, key, wall_clock_ms), value, 0);
-    free_a_little(tx);
-    return Outcome::kReplied;
-  });
 }
 
 Outcome CallRunner::run_all(std::span<const std::vector<Bytes>> commands, int64_t budget_ns) {

@@ -24,8 +24,6 @@ class CallRunner {
  public:
   explicit CallRunner(Session& session) noexcept : session_(session) {}
   Outcome run(const Command& command, std::span<const Bytes> arguments, int64_t budget_ns);
-  // SET without words: what a typed client calls. An empty reply is OK.
-  Outcome set(Bytes name, Bytes value, int64_t budget_ns);
   Outcome run_all(std::span<const std::vector<Bytes>> commands, int64_t budget_ns);
 
  private:
@@ -33,9 +31,6 @@ class CallRunner {
   void after_commit(Transaction& tx, int64_t budget_ns) noexcept;  // unlocked: messages, wakes
   template <typename Body>
   Outcome transact(uint64_t shards, int64_t budget_ns, Body&& body);
-  // One attempt at SET without all that is seldom needed. False: nothing has happened.
-  bool set_at_once(const Key& key, Bytes value) noexcept;
-  Outcome set_slowly(const Key& key, Bytes value, int64_t budget_ns);
 
   Session& session_;
 };

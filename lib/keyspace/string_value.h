@@ -28,7 +28,7 @@ const shm::Entry* set_string(Transaction& tx, const Key& key, const shm::Entry* 
   const uint64_t value_at = sizeof entry + round_up(key.name.size(), 8);
   std::byte* place = tx.edit_words(&entry, (value_at + value.size() + 7) / 8);
   reinterpret_cast<shm::Entry*>(place)->version = tx.version(key.shard);
-  std::memcpy(place + value_at, value.data(), value.size());
+  copy_short(place + value_at, value);
   return true;
 }
 

@@ -66,16 +66,14 @@ void Transaction::rollback_to(Savepoint point) noexcept {
 }
 
 void Transaction::release_all_locks() noexcept {
-  if ((state_ & kVisible) != 0) {
+  if ((state_ & kVisible) != 0)
     for_each_shard(locked_, [this](uint32_t index) { make_even(segment_.control_shard(index)); });
-    state_ &= ~kVisible;
-  }
   for (uint64_t left = locked_; left != 0;) {
     const uint32_t index = 63 - static_cast<uint32_t>(std::countl_zero(left));
     left &= ~(uint64_t{1} << index);
     owner_lock::unlock(segment_.control_shard(index).owner);
   }
-  locked_ = 0;
+  forget_locks();
 }
 
 std::byte* Transaction::scratch(const void* address, uint64_t bytes) noexcept {

@@ -61,7 +61,7 @@ class Transaction {
   Status begin(uint64_t shards, int64_t budget_ns) noexcept {
     SHOAL_ASSERT(!open() && shards != 0);
     home_ = static_cast<uint32_t>(std::countr_zero(shards));
-    if (is_one_bit(shards) && try_begin(home_)) return {};
+    if ((shards & (shards - 1)) == 0 && try_begin(home_)) return {};
     return lock_shards(shards, budget_ns);
   }
   // The same for one shard if its lock is free at this moment.
@@ -72,6 +72,7 @@ class Transaction {
     shards_wanted_ = 0;
     home_ = shard;
     locked_ = uint64_t{1} << shard;
+    alone_ = &segment_.control_shard(shard);
     return true;
   }
   // kFull if it had failed: then everything was undone.
@@ -192,10 +193,10 @@ class Transaction {
   }
   void become_visible() noexcept {
     state_ |= kVisible;
-    if (__builtin_expect(!is_one_bit(locked_), 0)) {
-      make_all_odd();
+    if (__builtin_expect(alone_ != nullptr, 1)) {
+      make_odd(*alone_);
     } else {
-      make_odd(segment_.control_shard(static_cast<uint32_t>(std::countr_zero(locked_))));
+      make_all_odd();
     }
     std::atomic_thread_fence(std::memory_order_release);
   }
@@ -213,18 +214,15 @@ class Transaction {
     std::atomic_signal_fence(std::memory_order_seq_cst);
   }
   void release_locks() noexcept {
-    if (__builtin_expect(!is_one_bit(locked_), 0)) return release_all_locks();
-    shm::Shard& shard = segment_.control_shard(static_cast<uint32_t>(std::countr_zero(locked_)));
-    release(shard);
+    if (__builtin_expect(alone_ == nullptr, 0)) return release_all_locks();
+    if ((state_ & kVisible) != 0) make_even(*alone_);
+    owner_lock::unlock(alone_->owner);
+    forget_locks();
+  }
+  void forget_locks() noexcept {
     locked_ = 0;
+    alone_ = nullptr;
     state_ &= ~kVisible;
-  }
-  static constexpr bool is_one_bit(uint64_t mask) noexcept {  // std::has_single_bit is a call on a plain x86-64
-    return mask != 0 && (mask & (mask - 1)) == 0;
-  }
-  void release(shm::Shard& shard) noexcept {
-    if ((state_ & kVisible) != 0) make_even(shard);
-    owner_lock::unlock(shard.owner);
   }
   static void make_even(shm::Shard& shard) noexcept {
     shard.sequence.store(shard.sequence.load(std::memory_order_relaxed) + 1, std::memory_order_release);
@@ -247,7 +245,8 @@ class Transaction {
   Process& process_;
   shm::Context& self_;
   Journal journal_;
-  uint64_t locked_ = 0;  // mask of the shards held
+  uint64_t locked_ = 0;          // mask of the shards held
+  shm::Shard* alone_ = nullptr;  // the shard, if begin() found the lock of the only one free
   uint64_t bytes_wanted_ = 0, shards_wanted_ = 0;
   uint32_t id_;
   uint32_t home_ = 0;

@@ -145,6 +145,13 @@ class Dict {
   // kTorn also where a chain goes on, which find() would follow. A multiple of 8, in the extents or not.
   static Sought find_by_tag(const Snapshot& snapshot, const shm::DictRoot& root, uint64_t hash) noexcept;
 
+  [[gnu::always_inline]] static void prefetch(const Snapshot& snapshot, const shm::DictRoot& root,
+                                              uint64_t hash) noexcept {
+    uint64_t place;
+    if (const uint32_t buckets = root.buckets; buckets != 0 && first_bucket(snapshot, root, hash, buckets, place))
+      __builtin_prefetch(&snapshot.cells<shm::Bucket>(place));
+  }
+
   static uint32_t bucket_of(uint64_t hash, uint32_t buckets) noexcept {
     const uint32_t mask = ~0u >> std::countl_zero(buckets);
     const uint32_t number = static_cast<uint32_t>(hash) & mask;

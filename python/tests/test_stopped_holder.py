@@ -110,7 +110,7 @@ async def test_what_a_loop_could_not_publish_follows_when_the_lock_falls(name, h
         assert "subscribe" in (await pubsub.get_message(timeout=SOON))["type"]
     segment, publish, sent = client.connection_pool.segment, shoal._shoal.publish, 0
     for i in range(100):  # until it is the shard that this thread's outbox belongs to, and not that of the rings
-        end = hold_queue(b"queue%d" % (i // len(rooms)))
+        end = hold_queue(b"queue%d" % i)
         room = rooms[i % len(rooms)]
         answer = publish(segment, room, str(sent), False)
         sent += answer is not shoal._shoal.BUSY

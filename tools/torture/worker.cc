@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <ctime>
 #include <random>
 #include <thread>
@@ -71,9 +72,17 @@ class Worker {
   }
 
  private:
+  // Its thread and its child may be parked meanwhile: it parks with them.
   void end(Performer& performer) {
+    Actor& self = record_.actor(lane_, kMain);
+    const Actor& thread = record_.actor(lane_, kThread);
+    while (child_ > 0 || (thread_.joinable() && thread.seat.load() != 0)) {
+      see_child_end(WNOHANG);
+      if (const uint32_t pause = record_.pause.load(); pause % 2 == 1)
+        park(record_, self, pause, [this] { see_child_end(WNOHANG); });
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
     if (thread_.joinable()) thread_.join();
-    see_child_end(0);
     performer.leave();
   }
 
