@@ -31,7 +31,7 @@ inline bool same_bytes(const char* a, const char* b, size_t count) noexcept {
     std::memcpy(&value, place, sizeof value);
     return value;
   };
-  if (count < sizeof(uint64_t)) return std::memcmp(a, b, count) == 0;
+  if (count < sizeof(uint64_t)) return count == 0 || std::memcmp(a, b, count) == 0;
   uint64_t difference = word(a + count - 8) ^ word(b + count - 8);  // the last eight, which may overlap
   for (size_t i = 0; i + 8 < count; i += 8) difference |= word(a + i) ^ word(b + i);
   return difference == 0;
