@@ -60,7 +60,12 @@ class KilledReaders : public ::testing::Test {
   }
 
   std::mt19937_64 random_{20};
-  TestSegment segment_;
+  TestSegment segment_{[] {
+    SegmentOptions options = tiny_segment_options();
+    options.slot_count = 512;  // the killed keep theirs until the kernel has released them
+    options.context_count = 1024;
+    return options;
+  }()};
 };
 
 TEST_F(KilledReaders, ReadWholeValuesAndLeaveNothingBehind) {

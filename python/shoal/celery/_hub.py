@@ -73,6 +73,7 @@ class HubLink:
         self.retry: Any = None
         self.pause = FIRST_PAUSE
         self.busy_since = 0.0  # 0: the last calls found no lock held
+        self.serves = False  # the loop has begun to turn
         self._watch_daemon()
         loop.on_tick.add(self.settle)
         _local.link = (os.getpid(), self)
@@ -87,6 +88,7 @@ class HubLink:
     # -- taking --------------------------------------------------------------------------------------------------------
     def settle(self) -> None:
         """Before each poll: goes to sleep in the segment's eyes, unless there is something to do."""
+        self.serves = True
         fd = self.waker.fileno()
         if fd not in self.loop.readers:  # at first, and after a hub.reset()
             self.loop.add_reader(fd, self.turn)
@@ -154,9 +156,9 @@ class HubLink:
 
     @classmethod
     def now(cls, place: str, call: Callable[..., Any]) -> Any:
-        """Does call(wait=True); in a hub's thread call(wait=False), or HubBusy: nothing was done."""
+        """Does call(wait=True); in the thread of a hub that is at work call(wait=False), or HubBusy: nothing was done."""
         link = cls.here()
-        if link is None:
+        if link is None or not link.serves:  # a worker that starts declares its queues: it may wait, and must not give up
             return call(wait=True)
         if place not in link.lines:  # else what was said before comes before
             try:

@@ -72,10 +72,12 @@ def stop_holder(site):
 
 @pytest.fixture
 def channel(site):
-    """A channel whose thread, this one, is that of a worker's event loop."""
+    """A channel whose thread, this one, is that of a worker's event loop, which has begun to turn."""
     with Connection(site.url) as connection:
-        channel = connection.channel()
-        connection.transport.register_with_event_loop(connection.connection, Hub())
+        channel, hub = connection.channel(), Hub()
+        connection.transport.register_with_event_loop(connection.connection, hub)
+        for tick in list(hub.on_tick):
+            tick()
         yield channel
 
 
