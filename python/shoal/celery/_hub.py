@@ -156,9 +156,9 @@ class HubLink:
 
     @classmethod
     def now(cls, place: str, call: Callable[..., Any]) -> Any:
-        """Does call(wait=True); in the thread of a hub that is at work call(wait=False), or HubBusy: nothing was done."""
+        """Does call(wait=True); in the thread of a hub at work call(wait=False), or HubBusy: nothing was done."""
         link = cls.here()
-        if link is None or not link.serves:  # a worker that starts declares its queues: it may wait, and must not give up
+        if link is None or not link.serves:  # a worker that starts may wait, and must not give up
             return call(wait=True)
         if place not in link.lines:  # else what was said before comes before
             try:
