@@ -119,10 +119,6 @@ bool get_optimistic(Call& call) {
   auto read = keyspace::read_string(call.segment(), call.session().database(), call.arg(1), reserve);
   if (__builtin_expect(read == ReadString::kUseLock, 0)) {
     read = keyspace::read_blob(call.segment(), call.key(1), reserve);
-    if (read == ReadString::kUseLock) {
-      call.reply().clear_overflow();
-      call.reply().rewind(mark);
-    }
   }
   if (read == ReadString::kMissing) {
     call.reply().clear_overflow();

@@ -21,7 +21,7 @@ const Dict::Slot* find_slot(const Segment& segment, const Key& key) noexcept {
     if ((meta & EntryMeta::kIdentityMask) != wanted) return false;
     if (__builtin_expect(key.name.size() >= EntryMeta::kLongKey, 0)) return entry.key() == key.name;
     const char* name = reinterpret_cast<const char*>(&entry) + EntryMeta::unpack(meta).key_at();
-    return std::memcmp(name, key.name.data(), key.name.size()) == 0;
+    return same_bytes(name, key.name.data(), key.name.size());
   });
 }
 

@@ -9,16 +9,7 @@ ReadString find_blob_once(const Segment& segment, const Key& key, BlobPlace& pla
   const shm::Shard& shard = segment.shard(key.shard);
   const Snapshot snapshot(segment, shard);
   if (!snapshot.open()) return ReadString::kAgain;
-  const uint64_t wanted = EntryMeta::identity(key.database, key.name.size());
-  const auto is_wanted = [&](uint64_t entry) noexcept {
-    uint64_t word;
-    if (!snapshot.word(entry + offsetof(shm::Entry, meta), word)) return false;
-    if ((word & EntryMeta::kIdentityMask) != wanted) return false;
-    const EntryMeta meta = EntryMeta::unpack(word);
-    return snapshot.contains(entry, meta.value_at()) &&
-           snapshot.equals(entry + meta.key_at(), key.name.data(), key.name.size());
-  };
-  const auto [found, entry] = Dict::find(snapshot, shard.keys, key.hash, is_wanted);
+  const auto [found, entry] = find(snapshot, shard, key);
   if (found == Dict::Found::kTorn) return ReadString::kAgain;
   uint64_t word = 0, expires_ms = 0;
   if (found == Dict::Found::kYes) {

@@ -18,12 +18,8 @@ enum class ReadString {
   kAgain,    // a writer came in between, or a longer chain (never from read_string)
 };
 
-// One attempt that any short string is read by.
-template <typename Reserve>
-ReadString read_string_once(const Segment& segment, const Key& key, Reserve reserve) noexcept {
-  const shm::Shard& shard = segment.shard(key.shard);
-  const Snapshot snapshot(segment, shard);
-  if (!snapshot.open()) return ReadString::kAgain;
+// The key's entry as the snapshot shows it; what kYes found lies in the extents up to its value.
+inline Dict::Sought find(const Snapshot& snapshot, const shm::Shard& shard, const Key& key) noexcept {
   const uint64_t wanted = EntryMeta::identity(key.database, key.name.size());
   const auto is_wanted = [&](uint64_t entry) noexcept {
     uint64_t word;
@@ -33,7 +29,16 @@ ReadString read_string_once(const Segment& segment, const Key& key, Reserve rese
     return snapshot.contains(entry, meta.value_at()) &&
            snapshot.equals(entry + meta.key_at(), key.name.data(), key.name.size());
   };
-  const auto [found, entry] = Dict::find(snapshot, shard.keys, key.hash, is_wanted);
+  return Dict::find(snapshot, shard.keys, key.hash, is_wanted);
+}
+
+// One attempt that any short string is read by.
+template <typename Reserve>
+ReadString read_string_once(const Segment& segment, const Key& key, Reserve reserve) noexcept {
+  const shm::Shard& shard = segment.shard(key.shard);
+  const Snapshot snapshot(segment, shard);
+  if (!snapshot.open()) return ReadString::kAgain;
+  const auto [found, entry] = find(snapshot, shard, key);
   if (found != Dict::Found::kYes) {
     return found == Dict::Found::kNo && snapshot.valid() ? ReadString::kMissing : ReadString::kAgain;
   }

@@ -18,8 +18,6 @@ void for_each_shard(uint64_t mask, F&& f) noexcept {
 }  // namespace
 
 Status Transaction::lock_shards(uint64_t shards, int64_t budget_ns) noexcept {
-  journal_.rewind();
-  shards_wanted_ = 0;
   for (uint64_t left = shards; left != 0; left &= left - 1) {
     const auto index = static_cast<uint32_t>(std::countr_zero(left));
     Status status = owner_lock::lock(process_, segment_.control_shard(index).owner, id_, budget_ns);

@@ -60,17 +60,16 @@ class Transaction {
   // Locks the shards of the mask. Errors: owner_lock::lock; nothing is held then.
   Status begin(uint64_t shards, int64_t budget_ns) noexcept {
     SHOAL_ASSERT(!open() && shards != 0);
-    home_ = static_cast<uint32_t>(std::countr_zero(shards));
-    if ((shards & (shards - 1)) == 0 && try_begin(home_)) return {};
+    const auto first = static_cast<uint32_t>(std::countr_zero(shards));
+    if ((shards & (shards - 1)) == 0 && try_begin(first)) return {};
+    start_at(first);
     return lock_shards(shards, budget_ns);
   }
   // The same for one shard if its lock is free at this moment.
   bool try_begin(uint32_t shard) noexcept {
     SHOAL_ASSERT(!open());
     if (!owner_lock::try_lock(segment_.control_shard(shard).owner, id_)) return false;
-    journal_.rewind();
-    shards_wanted_ = 0;
-    home_ = shard;
+    start_at(shard);
     locked_ = uint64_t{1} << shard;
     alone_ = &segment_.control_shard(shard);
     return true;
@@ -206,6 +205,11 @@ class Transaction {
   void make_all_odd() noexcept;
   void fail_journal() noexcept { state_ |= kJournalFull; }
   std::byte* scratch(const void* address, uint64_t bytes) noexcept;
+  void start_at(uint32_t home) noexcept {
+    journal_.rewind();
+    shards_wanted_ = 0;
+    home_ = home;
+  }
   Status lock_shards(uint64_t shards, int64_t budget_ns) noexcept;
   Status commit_slowly() noexcept;
   void empty_journal() noexcept {

@@ -33,21 +33,17 @@ Model::Model(Record& record, std::shared_ptr<Process> process)
       listener_(std::make_unique<channels::Subscriber>(process_)) {}
 
 void Model::lost(const char* format, ...) noexcept {
-  char text[260];
   va_list arguments;
   va_start(arguments, format);
-  std::vsnprintf(text, sizeof text, format, arguments);
+  record_.violation_of(Fault::kLost, format, arguments);
   va_end(arguments);
-  record_.violation(Fault::kLost, "%s", text);
 }
 
 void Model::leaked(const char* format, ...) noexcept {
-  char text[260];
   va_list arguments;
   va_start(arguments, format);
-  std::vsnprintf(text, sizeof text, format, arguments);
+  record_.violation_of(Fault::kLeaked, format, arguments);
   va_end(arguments);
-  record_.violation(Fault::kLeaked, "%s", text);
 }
 
 Status Model::lay_out() {

@@ -33,15 +33,19 @@ Record* Record::create() {
 void Record::destroy(Record* record) noexcept { ::munmap(record, sizeof(Record)); }
 
 void Record::violation(Fault fault, const char* format, ...) noexcept {
+  va_list arguments;
+  va_start(arguments, format);
+  violation_of(fault, format, arguments);
+  va_end(arguments);
+}
+
+void Record::violation_of(Fault fault, const char* format, va_list arguments) noexcept {
   faults[static_cast<uint32_t>(fault)].fetch_add(1);
   const uint32_t index = next_violation.fetch_add(1);
   if (index >= kViolationsMax) return;  // the first ones tell the story
   Violation& violation = violations[index];
   violation.fault = fault;
-  va_list arguments;
-  va_start(arguments, format);
   std::vsnprintf(violation.text, sizeof violation.text, format, arguments);
-  va_end(arguments);
   violation.written.store(1);
 }
 

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstdarg>
 #include <cstdint>
 #include <string>
 
@@ -154,6 +155,7 @@ struct Record {
   }
 
   [[gnu::format(printf, 3, 4)]] void violation(Fault fault, const char* format, ...) noexcept;
+  void violation_of(Fault fault, const char* format, va_list arguments) noexcept;
   uint64_t fault_count() const noexcept;
 };
 
