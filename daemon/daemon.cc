@@ -32,7 +32,10 @@ struct Daemon::Loop {
     asio::steady_timer timer;
   };
 
-  Loop(Process& of, int idle_exit_s) : process_(of), idle_exit_(idle_exit_s) {}
+  // From here on a signal waits for run(): whoever sees the socket may ask the daemon to end.
+  Loop(Process& of, int idle_exit_s) : process_(of), idle_exit_(idle_exit_s) {
+    for (const int number : {SIGTERM, SIGINT, SIGHUP}) signals_.add(number);
+  }
 
   void add(std::unique_ptr<Task> task);
   Status listen(const SegmentName& name);
@@ -82,7 +85,6 @@ Status Daemon::Loop::listen(const SegmentName& name) {
 }
 
 void Daemon::Loop::run() {
-  for (const int number : {SIGTERM, SIGINT, SIGHUP}) signals_.add(number);
   signals_.async_wait([this](const error_code& error, int number) {
     if (!error) stop(number == SIGTERM ? "SIGTERM" : number == SIGINT ? "SIGINT" : "SIGHUP");
   });

@@ -42,7 +42,7 @@ struct Packed {
   std::array<uint8_t, kInsideMax + 4> data;
 };
 
-void pack(Packed& packed, uint32_t code, const void* bytes) noexcept {
+void pack(Packed& packed, uint32_t code, Bytes bytes) noexcept {
   const Shape shape = shape_of(code);
   packed.bytes = shape.total();
   uint8_t* front = packed.data.data();
@@ -53,19 +53,19 @@ void pack(Packed& packed, uint32_t code, const void* bytes) noexcept {
     *front++ = *back-- = static_cast<uint8_t>(0x80 | code >> 8);
     *front++ = *back = static_cast<uint8_t>(code);
   }
-  std::memcpy(front, bytes, shape.length);
+  copy_bytes(front, bytes);
 }
 
 // Packs the bytes, or the root of a new blob that holds them. How many blocks that took; -1 when memory ran out.
 int64_t pack_bytes(Transaction& tx, Packed& packed, Bytes bytes) noexcept {
   if (bytes.size() <= kInsideMax) {
-    pack(packed, static_cast<uint32_t>(bytes.size()), bytes.data());
+    pack(packed, static_cast<uint32_t>(bytes.size()), bytes);
     return 0;
   }
   StoredBytes stored;
   stored.blob = string::create_blob(tx, &bytes, 1);
   if (tx.failed()) return -1;
-  pack(packed, kBlobLength, &stored.blob);
+  pack(packed, kBlobLength, {reinterpret_cast<const char*>(&stored.blob), sizeof stored.blob});
   return static_cast<int64_t>(stored.blocks());
 }
 
@@ -297,7 +297,7 @@ bool push(Transaction& tx, const ListRoot& root, End end, Bytes bytes) noexcept 
 bool push_stored(Transaction& tx, const ListRoot& root, End end, const StoredBytes& stored) noexcept {
   if (!stored.is_blob()) return push(tx, root, end, stored.inside);
   Packed packed;
-  pack(packed, kBlobLength, &stored.blob);
+  pack(packed, kBlobLength, {reinterpret_cast<const char*>(&stored.blob), sizeof stored.blob});
   tx.edit(root.blocks) += stored.blocks();
   return push_packed(tx, root, end, packed);
 }
