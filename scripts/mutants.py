@@ -10,6 +10,7 @@ import importlib.util
 import json
 import os
 import shlex
+import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -87,6 +88,7 @@ def command(arguments: list, what: str) -> None:
 
 
 def build(tree: Tree, mutant, place: Path) -> Path:
+    shutil.rmtree(place, ignore_errors=True)  # it may hold another file's copy, of the row that had this name before
     copy = place / Path(mutant.file).relative_to("lib")
     copy.parent.mkdir(parents=True, exist_ok=True)
     copy.write_text(edited(mutant))

@@ -3,33 +3,38 @@
 // Dies at any line: undone with the transaction.
 #pragma once
 
-#include "base/clock.h"
 #include "channels/outbox.h"
 #include "commands/session.h"
 #include "keyspace/string_value.h"
+#include "transaction/single_edit.h"
 
 namespace shoal {
 
+// In a transaction, whatever the key holds.
+[[gnu::noinline]] bool set_in_transaction(Session& session, shm::Context& self, SingleEdit::Held held, Bytes name,
+                                          uint64_t hash, Bytes value);
+
 // False: nothing has happened, and the session must run the command "SET": the shard is locked at this moment, the
 // segment has to grow, or there is something about the session or the name that is seldom.
-// Inlined with all that it calls in the usual case: a cold key's SET waits for two misses of the cache, and the
-// processor begins the caller's next one meanwhile only if there are few instructions between. That is why the bucket
-// is asked for before anything else is looked at.
+// Inlined with all that it calls in the usual case: a cold key's SET waits for two misses of the cache, its bucket's
+// and its entry's, and the processor begins the caller's next one meanwhile only if there are few instructions between.
+// That is why the bucket is asked for before anything else is looked at.
 [[gnu::always_inline]] inline bool set_at_once(Session& session, Bytes name, Bytes value) {
   Process& process = session.process();
-  const Key key = keyspace::make_key(process.segment(), session.database(), name);
-  keyspace::prefetch(process.segment(), key);
+  Segment& segment = process.segment();
+  const Key key = keyspace::make_key(segment, session.database(), name);
+  Dict::prefetch(segment, segment.shard(key.shard).keys, key.hash);
   shm::Context* const self = process.known_context();
-  if (self == nullptr || channels::has_outbox(*self) || session.in_multi() || session.blocked_call().registered ||
-      name.size() > kNameBytesMax || value.size() > kValueBytesMax) {
+  if (self == nullptr || channels::has_outbox(*self) || session.in_multi() || session.blocked_call().registered)
     return false;
+  SingleEdit edit(segment, *self, key.shard);
+  if (!edit.locked()) return false;
+  if (__builtin_expect(!keyspace::has_lazy_frees(edit.shard(key.shard)) && keyspace::overwrite_plain(edit, key, value),
+                       1)) {
+    edit.commit();
+    return true;
   }
-  Transaction tx(process, *self);
-  if (!tx.try_begin(key.shard)) return false;
-  if (__builtin_expect(!keyspace::overwrite_plain(tx, key, value), 0))
-    keyspace::set_string(tx, key, keyspace::find_for_write(tx, key, wall_clock_ms), value, 0);
-  keyspace::free_a_little(tx);
-  return tx.commit().ok();
+  return set_in_transaction(session, *self, edit.release(), name, key.hash, value);
 }
 
 }  // namespace shoal

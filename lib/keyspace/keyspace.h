@@ -35,12 +35,6 @@ inline Key make_key(const Segment& segment, uint32_t database, Bytes name) noexc
   return {name, hash, segment.shard_of(hash), static_cast<uint8_t>(database)};
 }
 
-// Begins to fetch the key's bucket, while the caller does what must be done before it may look. Without the lock.
-[[gnu::always_inline]] inline void prefetch(const Segment& segment, const Key& key) noexcept {
-  const shm::Shard& shard = segment.shard(key.shard);
-  Dict::prefetch(Snapshot(segment, shard), shard.keys, key.hash);
-}
-
 // Removes key and value; large values are left to lazy freeing.
 void remove(Transaction& tx, const Key& key, const shm::Entry& entry) noexcept;
 
@@ -103,10 +97,11 @@ inline constexpr auto kDictGrave = static_cast<Type>(15);
 
 // Frees a few blocks of what was removed lazily in this shard. True if there is more.
 bool free_lazily(Transaction& tx, uint32_t shard, uint32_t budget) noexcept;
+inline bool has_lazy_frees(const shm::Shard& shard) noexcept { return shard.lazy_free != 0; }
 // Each writer frees a little of what was removed lazily where it is at home.
 inline void free_a_little(Transaction& tx) noexcept {
   constexpr uint32_t kBlocks = 2;
-  if (__builtin_expect(tx.shard(tx.home()).lazy_free != 0, 0)) free_lazily(tx, tx.home(), kBlocks);
+  if (__builtin_expect(has_lazy_frees(tx.shard(tx.home())), 0)) free_lazily(tx, tx.home(), kBlocks);
 }
 
 // Hash of an entry that lies in the segment, for the dict.

@@ -16,18 +16,21 @@ const shm::Entry* set_string(Transaction& tx, const Key& key, const shm::Entry* 
 
 // What most SETs are: a value as long as the one before, under a name of at most kPlainNameBytesMax bytes in the first
 // bucket of its hash, and no expiry before or after. False: it is not that, and nothing has changed.
-[[gnu::always_inline]] inline bool overwrite_plain(Transaction& tx, const Key& key, Bytes value) noexcept {
+// Edit: a Transaction or a SingleEdit that has the lock of the key's shard.
+template <typename Edit>
+[[gnu::always_inline]] inline bool overwrite_plain(Edit& edit, const Key& key, Bytes value) noexcept {
   if (key.name.size() > kPlainNameBytesMax) return false;
-  const uint64_t item = Dict::find_by_tag(tx.segment(), tx.shard(key.shard).keys, key.hash);
+  const uint64_t item = Dict::find_by_tag(edit.segment(), edit.shard(key.shard).keys, key.hash);
   if (item == 0) return false;
-  const auto& entry = tx.view<shm::Entry>(item);
+  const auto& entry = *edit.segment().template pointer<shm::Entry>(item);
   const uint64_t same_kind = EntryMeta::plain_string(key.database, key.name.size()) | uint64_t{value.size()} << 32;
   const auto* name = reinterpret_cast<const char*>(&entry + 1);
   if (entry.meta.load() != same_kind || !same_bytes(name, key.name.data(), key.name.size())) return false;
   // One record for all of the entry: cheaper than one for its version and one for the value behind the name.
   const uint64_t value_at = sizeof entry + round_up(key.name.size(), 8);
-  std::byte* place = tx.edit_words(&entry, (value_at + value.size() + 7) / 8);
-  reinterpret_cast<shm::Entry*>(place)->version = tx.version(key.shard);
+  std::byte* place = edit.edit_words(&entry, (value_at + value.size() + 7) / 8);
+  if (place == nullptr) return false;
+  reinterpret_cast<shm::Entry*>(place)->version = edit.version(key.shard);
   copy_short(place + value_at, value);
   return true;
 }

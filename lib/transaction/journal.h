@@ -13,9 +13,10 @@
 // counts.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
-#include <cstring>
 
+#include "base/bytes.h"
 #include "segment/segment.h"
 
 namespace shoal {
@@ -47,6 +48,18 @@ class Journal {
     const uint64_t offset = segment_.offset_of(field) & ~uint64_t{7};
     return append(Kind::kUndo, offset, segment_.pointer<uint64_t>(offset), 1);
   }
+  // The first record of an empty journal, for an owner without a Journal. False: no chunk yet, or it is too small.
+  [[gnu::always_inline]] static bool record_first(Segment& segment, shm::Context& self, const void* first,
+                                                  uint64_t count) noexcept {
+    const uint64_t chunk = self.first_chunk;
+    if (__builtin_expect(chunk == 0, 0)) return false;
+    const auto& header = *segment.pointer<shm::ChunkHeader>(chunk);
+    if (__builtin_expect(count + 1 > header.words, 0)) return false;
+    write_record(words_of(segment, chunk), Kind::kUndo, segment.offset_of(first), static_cast<const uint64_t*>(first),
+                 count);
+    count_up_to(self, header.first_word + count + 1);
+    return true;
+  }
   // Notes that the block is to be freed at the commit.
   bool record_free(uint64_t block) noexcept {
     const uint64_t place = words();
@@ -65,6 +78,12 @@ class Journal {
   }
   uint64_t last_free() const noexcept { return last_free_; }
 
+  // The commit: one store makes all that was done true.
+  static void empty(shm::Context& self) noexcept {
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    self.journal_words = 0;
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+  }
   // Undoes down to `words` and forgets the frees noted since.
   void undo_to(uint64_t words, uint64_t last_free) noexcept;
   // The next record is the first.
@@ -92,16 +111,23 @@ class Journal {
 
   [[gnu::always_inline]] bool append(Kind kind, uint64_t offset, const uint64_t* old, uint64_t count) noexcept {
     if (__builtin_expect(used_ + count + 1 > capacity_, 0) && !next_chunk(count + 1)) return false;
-    uint64_t* place = words_ + used_;
-    uint64_t i = 0;
-    for (; i + 2 <= count; i += 2) std::memcpy(place + i, old + i, 16);
-    if (i < count) place[i] = old[i];
-    place[count] = trailer(kind, count, offset);
+    write_record(words_ + used_, kind, offset, old, count);
     used_ += count + 1;
-    std::atomic_signal_fence(std::memory_order_seq_cst);
-    self_.journal_words = first_word_ + used_;
-    std::atomic_signal_fence(std::memory_order_seq_cst);
+    count_up_to(self_, first_word_ + used_);
     return true;
+  }
+  [[gnu::always_inline]] static void write_record(uint64_t* place, Kind kind, uint64_t offset, const uint64_t* old,
+                                                  uint64_t count) noexcept {
+    copy_words(place, old, count);
+    place[count] = trailer(kind, count, offset);
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+  }
+  [[gnu::always_inline]] static void count_up_to(shm::Context& self, uint64_t words) noexcept {
+    self.journal_words = words;
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+  }
+  static uint64_t* words_of(Segment& segment, uint64_t chunk) noexcept {
+    return reinterpret_cast<uint64_t*>(segment.control_base() + chunk + sizeof(shm::ChunkHeader));
   }
   bool next_chunk(uint64_t words_needed) noexcept;
   void enter(uint64_t chunk, uint64_t used) noexcept {
@@ -112,7 +138,7 @@ class Journal {
       return;
     }
     const auto& header = *segment_.pointer<shm::ChunkHeader>(chunk);
-    words_ = reinterpret_cast<uint64_t*>(segment_.control_base() + chunk + sizeof header);
+    words_ = words_of(segment_, chunk);
     capacity_ = header.words;
     first_word_ = header.first_word;
   }

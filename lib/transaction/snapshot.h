@@ -26,6 +26,7 @@
 #include <cstring>
 #include <type_traits>
 
+#include "base/bytes.h"
 #include "segment/segment.h"
 
 namespace shoal {
@@ -79,19 +80,19 @@ class Snapshot {
   // Copies bytes from a multiple of 8 that lies, with them, in what contains() has let pass.
   void copy(uint64_t offset, uint64_t bytes, char* target) const noexcept {
     const std::byte* from = base_ + offset;
-    for (; bytes >= 16; bytes -= 16, from += 16, target += 16) copy_two_words(from, target);
-    if (bytes > 0) copy_rest(from, bytes, target);
+    uint64_t at = 0;
+    for (; at + 16 <= bytes; at += 16) copy_two_words(from + at, target + at);
+    if (at < bytes) copy_rest(from + at, bytes - at, target + at);
   }
   // Whether the bytes there equal `expected`.
   bool equals(uint64_t offset, const char* expected, uint64_t bytes) const noexcept {
     const std::byte* from = base_ + offset;
-    uint64_t difference = 0;
-    for (; bytes >= 8; bytes -= 8, from += 8, expected += 8) {
-      uint64_t word;
-      std::memcpy(&word, expected, sizeof word);
-      difference |= word ^ load_word(from);
-    }
-    if (bytes > 0) difference |= difference_of_rest(from, expected, bytes);
+    const auto differ = [from, expected](uint64_t at) {
+      return load_word(from + at) ^ shoal::load_word(expected + at);
+    };
+    uint64_t at = 0, difference = 0;
+    for (; at + 16 <= bytes; at += 16) difference |= differ(at) | differ(at + 8);
+    if (at < bytes) difference |= difference_of_rest(from + at, expected + at, bytes - at);
     return difference == 0;
   }
 
@@ -121,10 +122,13 @@ class Snapshot {
     }
   }
   [[gnu::noinline]] static uint64_t difference_of_rest(const std::byte* from, const char* expected,
-                                                       uint64_t bytes) noexcept {  // fewer than 8
+                                                       uint64_t bytes) noexcept {  // at least 1
+    uint64_t difference = 0;
+    for (; bytes >= 8; bytes -= 8, from += 8, expected += 8) difference |= load_word(from) ^ shoal::load_word(expected);
+    if (bytes == 0) return difference;
     uint64_t word = 0;
     std::memcpy(&word, expected, bytes);
-    return (word ^ load_word(from)) << (64 - 8 * bytes);
+    return difference | (word ^ load_word(from)) << (64 - 8 * bytes);
   }
 
   const std::byte* base_;

@@ -31,7 +31,7 @@ Status Transaction::lock_shards(uint64_t shards, int64_t budget_ns) noexcept {
 }
 
 void Transaction::make_all_odd() noexcept {
-  for_each_shard(locked_, [this](uint32_t index) { make_odd(segment_.control_shard(index)); });
+  for_each_shard(locked_, [this](uint32_t index) { sequence::make_odd(segment_.control_shard(index)); });
 }
 
 Status Transaction::commit_slowly() noexcept {
@@ -41,7 +41,7 @@ Status Transaction::commit_slowly() noexcept {
     if (shards_wanted_ != 0) return {Code::kBusy, "BUSY more shards are needed"};
     return {Code::kFull, "OOM the segment is full"};
   }
-  empty_journal();
+  Journal::empty(self_);
   if ((state_ & kGivenUp) != 0) release_given_up();
   if ((state_ & kUndoneClaims) != 0) release_claims(segment_, self_, id_, shm::PageKind::kClaimed);
   state_ &= kVisible;
@@ -65,7 +65,7 @@ void Transaction::rollback_to(Savepoint point) noexcept {
 
 void Transaction::release_all_locks() noexcept {
   if ((state_ & kVisible) != 0)
-    for_each_shard(locked_, [this](uint32_t index) { make_even(segment_.control_shard(index)); });
+    for_each_shard(locked_, [this](uint32_t index) { sequence::make_even(segment_.control_shard(index)); });
   for (uint64_t left = locked_; left != 0;) {
     const uint32_t index = 63 - static_cast<uint32_t>(std::countl_zero(left));
     left &= ~(uint64_t{1} << index);

@@ -34,6 +34,8 @@
 #include "process/process.h"
 #include "transaction/journal.h"
 #include "transaction/owner_lock.h"
+#include "transaction/sequence.h"
+#include "transaction/single_edit.h"
 
 namespace shoal {
 
@@ -50,6 +52,10 @@ class Transaction {
         journal_(segment_, self),
         id_(self.id.load(std::memory_order_relaxed)) {
     SHOAL_ASSERT(self.journal_words == 0);
+  }
+  // Goes on with a lock that a SingleEdit took.
+  Transaction(Process& process, shm::Context& self, SingleEdit::Held held) noexcept : Transaction(process, self) {
+    hold(held.shard);
   }
   ~Transaction() {
     if (__builtin_expect(open(), 0)) rollback();
@@ -69,15 +75,13 @@ class Transaction {
   bool try_begin(uint32_t shard) noexcept {
     SHOAL_ASSERT(!open());
     if (!owner_lock::try_lock(segment_.control_shard(shard).owner, id_)) return false;
-    start_at(shard);
-    locked_ = uint64_t{1} << shard;
-    alone_ = &segment_.control_shard(shard);
+    hold(shard);
     return true;
   }
   // kFull if it had failed: then everything was undone.
   Status commit() noexcept {
     if (__builtin_expect((state_ & ~kVisible) != 0 || journal_.last_free() != 0, 0)) return commit_slowly();
-    empty_journal();
+    Journal::empty(self_);
     release_locks();
     return {};
   }
@@ -154,9 +158,7 @@ class Transaction {
   uint64_t capacity(uint64_t block) const noexcept;
 
   // The version that a change in this transaction gives to an entry of the shard (WATCH compares it).
-  uint64_t version(uint32_t shard) const noexcept {
-    return (segment_.shard(shard).sequence.load(std::memory_order_relaxed) | 1) + 1;
-  }
+  uint64_t version(uint32_t shard) const noexcept { return sequence::odd(segment_.shard(shard)) + 1; }
 
   // This transaction will have to wake sleepers once it is committed and unlocked: until settle_wakes() a death makes
   // its recoverer ring everybody.
@@ -193,14 +195,11 @@ class Transaction {
   void become_visible() noexcept {
     state_ |= kVisible;
     if (__builtin_expect(alone_ != nullptr, 1)) {
-      make_odd(*alone_);
+      sequence::make_odd(*alone_);
     } else {
       make_all_odd();
     }
     std::atomic_thread_fence(std::memory_order_release);
-  }
-  static void make_odd(shm::Shard& shard) noexcept {
-    shard.sequence.store(shard.sequence.load(std::memory_order_relaxed) | 1, std::memory_order_relaxed);
   }
   void make_all_odd() noexcept;
   void fail_journal() noexcept { state_ |= kJournalFull; }
@@ -210,16 +209,16 @@ class Transaction {
     shards_wanted_ = 0;
     home_ = home;
   }
+  void hold(uint32_t shard) noexcept {
+    start_at(shard);
+    locked_ = uint64_t{1} << shard;
+    alone_ = &segment_.control_shard(shard);
+  }
   Status lock_shards(uint64_t shards, int64_t budget_ns) noexcept;
   Status commit_slowly() noexcept;
-  void empty_journal() noexcept {
-    std::atomic_signal_fence(std::memory_order_seq_cst);
-    self_.journal_words = 0;  // the commit
-    std::atomic_signal_fence(std::memory_order_seq_cst);
-  }
   void release_locks() noexcept {
     if (__builtin_expect(alone_ == nullptr, 0)) return release_all_locks();
-    if ((state_ & kVisible) != 0) make_even(*alone_);
+    if ((state_ & kVisible) != 0) sequence::make_even(*alone_);
     owner_lock::unlock(alone_->owner);
     forget_locks();
   }
@@ -227,9 +226,6 @@ class Transaction {
     locked_ = 0;
     alone_ = nullptr;
     state_ &= ~kVisible;
-  }
-  static void make_even(shm::Shard& shard) noexcept {
-    shard.sequence.store(shard.sequence.load(std::memory_order_relaxed) + 1, std::memory_order_release);
   }
   void release_all_locks() noexcept;
 

@@ -145,11 +145,22 @@ class Dict {
   // kTorn also where a chain goes on, which find() would follow. A multiple of 8, in the extents or not.
   static Sought find_by_tag(const Snapshot& snapshot, const shm::DictRoot& root, uint64_t hash) noexcept;
 
-  [[gnu::always_inline]] static void prefetch(const Snapshot& snapshot, const shm::DictRoot& root,
+  // Begins to fetch the first bucket of the hash, for whoever will look for it soon, without the lock: what it reads
+  // may be out of date or damaged, and then it fetches something else. At depth 2 it would have to look twice into
+  // memory that it cannot trust, and does nothing.
+  [[gnu::always_inline]] static void prefetch(const Segment& segment, const shm::DictRoot& root,
                                               uint64_t hash) noexcept {
-    uint64_t place;
-    if (const uint32_t buckets = root.buckets; buckets != 0 && first_bucket(snapshot, root, hash, buckets, place))
-      __builtin_prefetch(&snapshot.cells<shm::Bucket>(place));
+    const uint32_t buckets = root.buckets, depth = root.depth;
+    uint64_t table = root.table;
+    if (buckets == 0) return;
+    uint64_t number = bucket_of(hash, buckets);
+    if (__builtin_expect(depth != 0, 1)) {
+      const uint64_t slot = table + number / kBucketsPerSegment * sizeof(Slot);
+      if (depth != 1 || slot % sizeof(Slot) != 0 || slot >= segment.committed()) return;
+      table = *segment.pointer<Slot>(slot);
+      number %= kBucketsPerSegment;
+    }
+    __builtin_prefetch(segment.pointer<shm::Bucket>(table) + number);
   }
 
   static uint32_t bucket_of(uint64_t hash, uint32_t buckets) noexcept {

@@ -11,6 +11,7 @@
 //   !fill 2          two pages stay free, and the segment cannot grow
 //   !renew           the thread leaves and comes back: without a journal chunk
 //   !sleep BLPOP a 0 another process waits so and falls asleep; it outlives everybody, and must be woken
+//   !set a 1         SET as the typed client's
 //   !q ...           an operation on task queues (queue_words.h)
 //   !leave  !arrive  the thread gives its context back, takes one
 //

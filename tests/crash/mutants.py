@@ -68,9 +68,9 @@ MUTANTS = [
         "lib/transaction/journal.h",
         (
             (
-                "    uint64_t* place = words_ + used_;\n",
-                "    uint64_t* place = words_ + used_;\n    self_.journal_words = first_word_ + used_ + count + 1;\n"
-                "    std::atomic_signal_fence(std::memory_order_seq_cst);\n",
+                "    write_record(words_ + used_, kind, offset, old, count);\n",
+                "    count_up_to(self_, first_word_ + used_ + count + 1);\n"
+                "    write_record(words_ + used_, kind, offset, old, count);\n",
             ),
         ),
         done_or_not("SET in place*", "SETNX of a missing key"),
@@ -227,8 +227,8 @@ MUTANTS = [
         "lib/transaction/transaction.h",
         (
             (
-                "    empty_journal();\n    release_locks();\n    return {};\n",
-                "    release_locks();\n    empty_journal();\n    return {};\n",
+                "    Journal::empty(self_);\n    release_locks();\n    return {};\n",
+                "    release_locks();\n    Journal::empty(self_);\n    return {};\n",
             ),
         ),
         done_or_not("SET in place"),
@@ -236,14 +236,14 @@ MUTANTS = [
     ),
     Mutant(
         "readers are not told of an edit",
-        "lib/transaction/transaction.h",
-        (("shard.sequence.store(shard.sequence.load(std::memory_order_relaxed) | 1, std::memory_order_relaxed);", ""),),
+        "lib/transaction/sequence.h",
+        (("shard.sequence.store(odd(shard), std::memory_order_relaxed);", ""),),
         done_or_not("SET in place*", "SETNX of a missing key"),
         only=JOURNALLED,
     ),
     Mutant(
         "a sequence goes back when the transaction ends",
-        "lib/transaction/transaction.h",
+        "lib/transaction/sequence.h",
         (
             (
                 "sequence.store(shard.sequence.load(std::memory_order_relaxed) + 1,",
@@ -252,6 +252,33 @@ MUTANTS = [
         ),
         done_or_not("SET in place"),
         only=("commands/call.cc", "transaction/transaction.cc"),
+    ),
+    Mutant(
+        "the lock falls before the commit of a single edit",
+        "lib/transaction/single_edit.h",
+        (
+            ("    Journal::empty(self_);\n", ""),
+            (
+                "    shard_ = nullptr;\n  }\n  // The lock is",
+                "    Journal::empty(self_);\n    shard_ = nullptr;\n  }\n  // The lock is",
+            ),
+        ),
+        done_or_not("SET by the typed client*"),
+        only=("tests/crash/world.cc",),
+    ),
+    Mutant(
+        "readers are not told of a single edit",
+        "lib/transaction/single_edit.h",
+        (("    shard_->sequence.store(odd_, std::memory_order_relaxed);\n", ""),),
+        done_or_not("SET by the typed client*"),
+        only=("tests/crash/world.cc",),
+    ),
+    Mutant(
+        "a single edit has no record",
+        "lib/transaction/single_edit.h",
+        (("!Journal::record_first(segment_, self_, address, words)", "words == 0"),),
+        done_or_not("SET by the typed client*"),
+        only=("tests/crash/world.cc",),
     ),
     Mutant(
         "a transaction that found no memory is committed",

@@ -9,6 +9,7 @@
 #include <stdexcept>
 
 #include "base/clock.h"
+#include "commands/set_at_once.h"
 #include "crash/channel_words.h"
 #include "crash/queue_words.h"
 #include "transaction/page_pool.h"
@@ -112,6 +113,10 @@ std::string World::run(const std::string& line) {
   } else if (word == "!clock") {  // so many milliseconds later
     in >> number;
     set_wall_clock_offset_ms(static_cast<int64_t>(number));
+  } else if (word == "!set") {
+    std::string name, value;
+    std::istringstream(expanded(line)) >> word >> name >> value;
+    return set_at_once(session_->session(), name, value) ? "OK" : run_command("SET " + name + " " + value);
   } else if (word == "!q") {
     std::string rest;
     std::getline(in, rest);
