@@ -122,16 +122,23 @@ bool LoopWaker::ours() const noexcept {
 }
 
 void LoopWaker::arm() noexcept {
+  drain();  // before: afterwards a byte may be for the sleep that begins
   if (ours()) begin_epoch(context_->loop_asleep);
 }
 
-void LoopWaker::disarm(Process& process) noexcept {
+void LoopWaker::rouse(Process& process) noexcept {
   if (!ours()) return;
   end_epoch(context_->loop_asleep, context_->loop_asleep.load(std::memory_order_relaxed) | 1);
+  rung_ = true;
+  relay::pass_on(process, *context_);
+}
+
+void LoopWaker::drain() noexcept {
+  if (!rung_ || !ours()) return;
+  rung_ = false;
   char bytes[64];
   while (::read(fifo_.fd, bytes, sizeof bytes) == static_cast<ssize_t>(sizeof bytes)) {
   }
-  relay::pass_on(process, *context_);
 }
 
 }  // namespace shoal

@@ -60,8 +60,14 @@ class LoopWaker {
 
   int fd() const noexcept { return fifo_.fd; }
   void arm() noexcept;  // odd + fence: the caller must look at its sources again before it waits
-  // Even, and the FIFO is drained: the caller must look at its sources.
-  void disarm(Process& process) noexcept;
+  // Even: the caller must look at its sources. The FIFO stays readable until drain() or arm(), so that what it was
+  // woken for need not wait for a system call.
+  void rouse(Process& process) noexcept;
+  void drain() noexcept;
+  void disarm(Process& process) noexcept {  // both
+    rouse(process);
+    drain();
+  }
   uint32_t context_id() const noexcept { return context_id_; }
 
  private:
@@ -73,6 +79,7 @@ class LoopWaker {
   uint32_t context_id_ = 0;
   uint64_t nonce_ = 0;
   FifoHandle fifo_;
+  bool rung_ = false;  // there may be bytes in the FIFO
 };
 
 }  // namespace shoal

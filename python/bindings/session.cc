@@ -8,6 +8,7 @@
 #include <nanobind/stl/shared_ptr.h>
 
 #include "bindings.h"
+#include "channels/publish.h"
 #include "commands/blocking.h"
 #include "commands/call.h"
 #include "commands/session.h"
@@ -48,6 +49,20 @@ class PySession {
   nb::object try_get(nb::handle key) { return hot(nullptr, "GET", key, nb::handle()); }
   nb::object set(nb::handle key, nb::handle value) { return hot(&PySession::wait_for_locks, "SET", key, value); }
   nb::object try_set(nb::handle key, nb::handle value) { return hot(nullptr, "SET", key, value); }
+
+  // PUBLISH, as a loop runs it. BUSY also for whatever is not the usual case: then the command says what it is.
+  nb::object try_publish(nb::handle channel, nb::handle message) {
+    std::vector<nb::object> owned;
+    const Bytes name = encode(channel, owned), bytes = encode(message, owned);
+    shm::Context* const self = session_.process().known_context();
+    channels::Published published;
+    if (self == nullptr || session_.in_multi() ||
+        !channels::publish(session_.process(), *self, name, bytes, kLoopLockBudgetNs, published).ok()) {
+      return busy_sign();
+    }
+    see_to_messages(segment_, false);
+    return nb::int_(published.receivers);
+  }
 
   nb::object execute_many(nb::list commands, bool atomic);
   nb::object try_execute_many(nb::list commands, bool atomic, nb::list replies);
@@ -253,7 +268,9 @@ void bind_session(nb::module_& module) {
       .def("set", &PySession::set, nb::sig("def set(self, key: typing.Any, value: typing.Any, /) -> bool"))
       .def("try_get", &PySession::try_get, nb::sig("def try_get(self, key: typing.Any, /) -> typing.Any"))
       .def("try_set", &PySession::try_set,
-           nb::sig("def try_set(self, key: typing.Any, value: typing.Any, /) -> typing.Any"));
+           nb::sig("def try_set(self, key: typing.Any, value: typing.Any, /) -> typing.Any"))
+      .def("try_publish", &PySession::try_publish,
+           nb::sig("def try_publish(self, channel: typing.Any, message: typing.Any, /) -> typing.Any"));
 }
 
 }  // namespace shoal::python

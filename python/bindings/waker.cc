@@ -22,6 +22,8 @@ class PyWaker {
 
   int fileno() const noexcept { return waker_->fd(); }
   void arm() noexcept { waker_->arm(); }
+  void rouse() noexcept { waker_->rouse(*segment_->process()); }
+  void drain() noexcept { waker_->drain(); }
   void disarm() noexcept { waker_->disarm(*segment_->process()); }
 
  private:
@@ -36,6 +38,8 @@ void bind_waker(nb::module_& module) {
       .def(nb::init<SegmentRef>(), nb::arg("segment"))
       .def("fileno", &PyWaker::fileno)
       .def("arm", &PyWaker::arm)
+      .def("rouse", &PyWaker::rouse)
+      .def("drain", &PyWaker::drain)
       .def("disarm", &PyWaker::disarm);
 }
 

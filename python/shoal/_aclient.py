@@ -107,6 +107,13 @@ class Redis(ClientBase, redis.asyncio.Redis):  # type: ignore[misc]
                 reply = _BUSY
             return await super().set(name, value) if reply is _BUSY else reply
 
+        async def publish(self, channel, message, **options):
+            try:
+                reply = self._hot[-1].try_publish(channel, message) if not options else _BUSY
+            except IndexError:
+                reply = _BUSY
+            return await super().publish(channel, message, **options) if reply is _BUSY else reply
+
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> AsyncPipeline:
         """A pipeline: with `transaction` its commands are one MULTI/EXEC, else they run one after the other."""
         pool: Any = self.connection_pool

@@ -37,9 +37,9 @@ def apply_callback(callbacks: Any, name: Any, reply: Any, options: dict[str, Any
 class ClientBase:
     """Sessions and callbacks of one client.
 
-    GET and SET without options go straight into the extension. They do not even take a session out of the list: such a
-    call neither waits nor lets the GIL go, so it may use one that lies there. `_hot` is that list, or empty for ever
-    once a callback was set for one of them, and if a subclass wants to see every command.
+    GET and SET without options and asyncio's PUBLISH go straight into the extension. They do not even take a session
+    out of the list: such a call neither waits nor lets the GIL go, so it may use one that lies there. `_hot` is that
+    list, or empty for ever once a callback was set for one of them, and if a subclass wants to see every command.
     """
 
     connection_pool: SegmentPool
@@ -61,7 +61,7 @@ class ClientBase:
 
     def set_response_callback(self, command: str, callback: Callable[..., Any]) -> None:
         """Set a custom response callback, as in redis-py."""
-        if command.upper() in ("GET", "SET"):
+        if command.upper() in ("GET", "SET", "PUBLISH"):
             self._hot = ()
         self.response_callbacks[command] = callback
 

@@ -14,7 +14,6 @@ asyncio: a message is taken out in the coroutine's own last step, so a cancelled
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections import deque
 from datetime import timedelta
@@ -22,7 +21,7 @@ from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from . import _shoal
-from ._loop import LoopWaker, _until_not_busy
+from ._loop import LoopWaker, _until_not_busy, until_filled
 
 _log = logging.getLogger("shoal")
 _BATCH = 256
@@ -229,7 +228,7 @@ class Channel(_ChannelBase):
 class AsyncSubscription(_SubscriptionBase):
     """Messages and Gaps of one channel, in an event loop."""
 
-    _waker: Any = None
+    _sleeps_with: LoopWaker | None = None
 
     async def __aenter__(self) -> AsyncSubscription:
         if self._subscriber is None:
@@ -268,30 +267,12 @@ class AsyncSubscription(_SubscriptionBase):
             return False
         if self._subscriber is None:
             await self.__aenter__()
-        await asyncio.sleep(0)  # a publisher that never pauses does not starve the other tasks
-        if await self._filled():
-            return bool(self._items)
-        loop = asyncio.get_running_loop()
-        deadline = None if timeout is None else loop.time() + timeout
-        sleeper = LoopWaker.current(self._channel._segment).sleeper(self._ready)
+        self._sleeps_with = LoopWaker.current(self._channel._segment)
         try:
-            while True:
-                sleeper.arm()
-                if await self._filled():
-                    return bool(self._items)
-                left = None if deadline is None else deadline - loop.time()
-                if left is not None and left <= 0:
-                    return False
-                self._waker = sleeper
-                await sleeper.wait(left)
+            await until_filled(self._channel._segment, self._fill, self._ready, timeout)
         finally:
-            self._waker = None
-            sleeper.close()
-
-    async def _filled(self) -> bool:
-        """Whether there is something to return, or nothing more to come."""
-        filled = self._fill()
-        return bool(await _until_not_busy(self._fill) if filled is _shoal.BUSY else filled)
+            self._sleeps_with = None
+        return bool(self._items)
 
     def _fill(self) -> Any:
         if self._subscriber is None:
@@ -307,8 +288,8 @@ class AsyncSubscription(_SubscriptionBase):
 
     def _close(self, wait: bool = False) -> None:
         super()._close(wait)
-        if self._waker is not None:  # somebody iterates in another task: let it end
-            self._waker.wake()
+        if self._sleeps_with is not None:  # somebody may iterate in another task: let it end
+            self._sleeps_with.look()
 
 
 class AsyncChannel(_ChannelBase):

@@ -17,6 +17,7 @@ loop wakes zero times. A waker (any process) writes a byte only while the thread
 
 When the FIFO becomes readable the thread is marked awake, and every sleeper polls again; a sleeper with a cheap `ready`
 callback is left alone while that says False. Cancelling at the await leaves nothing behind but what poll() registered.
+until_filled() is this for what fills an inbox.
 
 While the daemon's connection is open, the daemon sweeps up after dead processes; from the moment that it ends, the loop
 itself does so every 250 ms until there is a daemon again.
@@ -30,7 +31,8 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextvars import Context, copy_context
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -157,13 +159,21 @@ class LoopWaker:
     def _on_readable(self) -> None:
         self.wakes += 1
         self._asleep = False
-        self._waker.disarm()
-        if any(sleeper.ready is not None for sleeper in self._sleepers):
-            self._waker.arm()  # before their ready() is asked, for the same reason as in arm()
+        self._waker.rouse()
+        self.look(at_once=True)
+        self._waker.drain()
+        if self._sleepers and not self._asleep:
+            self._waker.arm()  # and once more, for the same reason as in arm()
             self._asleep = True
+            self.look(at_once=True)
+
+    def look(self, at_once: bool = False) -> None:
+        """Wake the sleepers that would find something; `at_once` as in _Wake, for a caller that is not in a task."""
         for sleeper in list(self._sleepers):
-            if sleeper.ready is None or sleeper.ready():
-                sleeper.wake()
+            if sleeper in self._sleepers and (sleeper.ready is None or sleeper.ready()):
+                del self._sleepers[sleeper]
+                if sleeper._future is not None:
+                    sleeper._future.resolve(True, at_once)
 
 
 def _see_to_messages(segment: _shoal.Segment) -> None:
@@ -178,6 +188,48 @@ def _see_to_messages(segment: _shoal.Segment) -> None:
 _shoal.when_messages_stay(_see_to_messages)
 
 
+class _Wake(asyncio.Future[bool]):
+    """What one task awaits, that can go on with it at once.
+
+    A Future's callbacks run in the next turn of the loop, which asks the selector once more before it gets there: a
+    good part of the time from a message to its coroutine. Here the loop's own callback, in which no task runs, calls
+    the awaiting task itself. Every other end, a time-out or a cancellation, takes the usual way.
+    """
+
+    _then: tuple[Callable[[Any], object], Context | None] | None = None
+
+    def add_done_callback(self, fn: Callable[[Any], object], /, *, context: Context | None = None) -> None:
+        if self._then is None and not self.done():
+            self._then = (fn, context)
+        else:
+            super().add_done_callback(fn, context=context)
+
+    def remove_done_callback(self, fn: Callable[[Any], object], /) -> int:
+        if self._then is not None and self._then[0] == fn:
+            self._then = None
+            return 1
+        return super().remove_done_callback(fn)
+
+    def _call_soon(self) -> None:
+        then, self._then = self._then, None
+        if then is not None:
+            super().add_done_callback(then[0], context=then[1])
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        self._call_soon()
+        return super().cancel(msg)
+
+    def resolve(self, woken: bool, at_once: bool = False) -> None:
+        if self.done():
+            return
+        if not at_once:
+            self._call_soon()
+        then, self._then = self._then, None
+        self.set_result(woken)
+        if then is not None:
+            (then[1] or copy_context()).run(then[0], self)
+
+
 class Sleeper:
     """One coroutine's place in the loop's sleep."""
 
@@ -185,41 +237,61 @@ class Sleeper:
 
     def __init__(self, waker: LoopWaker, ready: Callable[[], bool] | None) -> None:
         self._waker = waker
-        self._future: asyncio.Future[bool] | None = None
+        self._future: _Wake | None = None
         self.ready = ready
 
     def arm(self) -> None:
         """From now on a wake is not lost. Poll after it, then wait()."""
         if self._future is None or self._future.done():
-            self._future = asyncio.get_running_loop().create_future()
+            self._future = _Wake(loop=asyncio.get_running_loop())
         self._waker._add(self)
 
-    async def wait(self, seconds: float | None = None) -> bool:
+    def wait(self, seconds: float | None = None) -> Awaitable[bool]:
         """Sleep until woken (True) or for so long (False)."""
-        future = self._future
-        assert future is not None, "arm() comes first"
-        if seconds is None:
-            return await future
-        timer = future.get_loop().call_later(max(seconds, 0.0), _resolve, future, False)
+        assert self._future is not None, "arm() comes first"
+        return self._future if seconds is None else self._wait_for(self._future, seconds)
+
+    @staticmethod
+    async def _wait_for(future: _Wake, seconds: float) -> bool:
+        timer = future.get_loop().call_later(max(seconds, 0.0), future.resolve, False)
         try:
             return await future
         finally:
             timer.cancel()
-
-    def wake(self) -> None:
-        """Let its coroutine poll again."""
-        self._waker._discard(self)
-        if self._future is not None:
-            _resolve(self._future, True)
 
     def close(self) -> None:
         """Give the place up."""
         self._waker._discard(self)
 
 
-def _resolve(future: asyncio.Future[bool], woken: bool) -> None:
-    if not future.done():
-        future.set_result(woken)
+async def until_filled(
+    segment: _shoal.Segment, fill: Callable[[], Any], ready: Callable[[], bool], seconds: float | None
+) -> bool:
+    """Fill an inbox until something is in it (True) or the time is over. Other tasks get their turn in any case.
+
+    `fill` says whether something is there, or BUSY; `ready` tells cheaply whether it would find something.
+    """
+    await asyncio.sleep(0)  # a publisher that never pauses does not starve the other tasks
+    if (filled := fill()) and filled is not _shoal.BUSY:
+        return True
+    loop = asyncio.get_running_loop()
+    deadline = None if seconds is None else loop.time() + seconds
+    sleeper = LoopWaker.current(segment).sleeper(ready)
+    try:
+        while True:
+            if filled is _shoal.BUSY:
+                filled = await _until_not_busy(fill)
+            if filled:
+                return True
+            left = None if deadline is None else deadline - loop.time()
+            if left is not None and left <= 0:
+                return False
+            sleeper.arm()
+            if not (filled := fill()):
+                await sleeper.wait(left)
+                filled = fill()
+    finally:
+        sleeper.close()
 
 
 async def finish_command(

@@ -10,11 +10,10 @@ asyncio: a message is taken out of the inbox in the coroutine's own last step, s
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -23,7 +22,7 @@ import redis.client
 from redis.exceptions import ResponseError
 
 from . import _shoal
-from ._loop import LoopWaker, _until_not_busy
+from ._loop import LoopWaker, _until_not_busy, until_filled
 from ._transcoding import is_utf8
 
 _log = logging.getLogger("shoal")
@@ -203,12 +202,14 @@ class AsyncPubSub(_Inbox, redis.asyncio.client.PubSub):
             self._attach()
             return self._answer_ping(args[1:])
         for _ in self._drains(args[0]):
-            await self._filled()
+            if self._fill_now() is _shoal.BUSY:
+                await _until_not_busy(self._fill_now)
         for call, word, name in self._steps(args[0], args[1:]):
             attempt = partial(call, wait=False)
             if attempt() is _shoal.BUSY:
                 await _until_not_busy(attempt)
             self._answer(word, name)
+        LoopWaker.current(self.connection_pool.segment).look()  # a task that listens to this object has its replies
         return None
 
     async def check_health(self) -> None:
@@ -224,46 +225,40 @@ class AsyncPubSub(_Inbox, redis.asyncio.client.PubSub):
         """The next message, or None: the time is over, or it was for a handler or is not wanted."""
         if not self._replies and not await self._wait(timeout):
             return None
-        reply = self._replies.popleft()
-        if len(reply) == 3 and (reply[0] == b"message" or reply[0] == "message"):
-            channel = reply[1]
-            if self.channels.get(channel) is None:
-                return {"type": "message", "pattern": None, "channel": channel, "data": reply[2]}
-        handle: Any = self.handle_message
-        return await handle(reply, ignore_subscribe_messages)
+        message = self._plain_message()
+        return await self._handled(ignore_subscribe_messages) if message is None else message
 
     async def listen(self) -> AsyncIterator[Any]:
         """All messages, until the last subscription is gone."""
         while self.subscribed:
-            message = await self.get_message(timeout=None)
+            if not self._replies and not await self._wait(None):
+                continue
+            message = self._plain_message()
+            if message is None:
+                message = await self._handled(False)
             if message is not None:
                 yield message
 
-    async def _wait(self, timeout: float | None) -> bool:
-        """Until the inbox holds something (True) or the time is over. Other tasks get their turn in any case."""
-        await asyncio.sleep(0)
-        if await self._filled():
-            return True
-        if timeout is not None and timeout <= 0:
-            return False
-        loop = asyncio.get_running_loop()
-        deadline = None if timeout is None else loop.time() + timeout
-        sleeper = LoopWaker.current(self.connection_pool.segment).sleeper(self._ready)
-        try:
-            while True:
-                sleeper.arm()
-                if await self._filled():
-                    return True
-                left = None if deadline is None else deadline - loop.time()
-                if left is not None and left <= 0:
-                    return False
-                await sleeper.wait(left)
-        finally:
-            sleeper.close()
+    def _plain_message(self) -> Any:
+        """Takes the next reply if it is a message to a channel without a handler."""
+        reply = self._replies[0]
+        if len(reply) != 3 or (reply[0] != b"message" and reply[0] != "message"):
+            return None
+        if self.channels.get(reply[1]) is not None:
+            return None
+        self._replies.popleft()
+        return {"type": "message", "pattern": None, "channel": reply[1], "data": reply[2]}
 
-    async def _filled(self) -> bool:
-        filled = self._fill(wait=False)
-        return bool(await _until_not_busy(partial(self._fill, wait=False)) if filled is _shoal.BUSY else filled)
+    async def _handled(self, ignore_subscribe_messages: bool) -> Any:
+        handle: Any = self.handle_message
+        return await handle(self._replies.popleft(), ignore_subscribe_messages)
+
+    def _wait(self, timeout: float | None) -> Awaitable[bool]:
+        """Until the inbox holds something (True) or the time is over. Other tasks get their turn in any case."""
+        return until_filled(self.connection_pool.segment, self._fill_now, self._ready, timeout)
+
+    def _fill_now(self) -> Any:
+        return self._fill(wait=False)
 
     def _ready(self) -> bool:
         return bool(self._replies) or self._subscriber is None or self._subscriber.readable()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 import asyncio
 import contextlib
+import contextvars
 import os
 import random
 import threading
@@ -185,6 +186,67 @@ async def test_no_item_is_lost_or_doubled_however_consumers_are_cancelled(ar, na
     await asyncio.gather(*tasks, return_exceptions=True)
     assert sorted(got) == list(range(count))
     assert await ar.llen("q1") == await ar.llen("q2") == 0
+
+
+async def test_a_woken_task_is_a_task_like_any_other(ar, name):
+    """It goes on inside the loop's callback: with its own context, as the current task, and what it raises is its."""
+    place = contextvars.ContextVar("place", default="outside")
+    seen = []
+
+    async def wait(number):
+        place.set(number)
+        reply = await ar.blpop(f"q{number}", 0)
+        seen.append((place.get(), asyncio.current_task(), reply[1]))
+        if number == 1:
+            raise KeyError("its own")
+        await asyncio.sleep(0)
+        return number
+
+    tasks = [asyncio.create_task(wait(number)) for number in range(4)]
+    await asyncio.sleep(0.01)
+    other = shoal.Redis(name, **SMALL)
+    with other.pipeline() as pipe:  # one wake for all four
+        for number in range(4):
+            pipe.rpush(f"q{number}", number)
+        pipe.execute()
+    outcomes = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), SOON)
+    assert [outcomes[0], type(outcomes[1]), *outcomes[2:]] == [0, KeyError, 2, 3]
+    assert sorted(seen, key=lambda entry: entry[0]) == [(n, tasks[n], b"%d" % n) for n in range(4)]
+    assert place.get() == "outside"
+
+
+async def test_a_woken_task_may_cancel_the_next_one(ar, name):
+    tasks = []
+
+    async def wait(number):
+        reply = await ar.blpop(f"q{number}", 0)
+        tasks[1 - number].cancel()
+        return reply
+
+    tasks += [asyncio.create_task(wait(number)) for number in range(2)]
+    await asyncio.sleep(0.01)
+    shoal.Redis(name, **SMALL).rpush("q0", "a")
+    outcomes = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), SOON)
+    assert outcomes[0] == (b"q0", b"a") and isinstance(outcomes[1], asyncio.CancelledError)
+    assert await ar.rpush("q1", "b") == 1  # nobody waits for it any more
+
+
+async def test_a_task_may_give_its_wait_up_in_the_turn_in_which_it_is_woken(ar, name):
+    other, lost = shoal.Redis(name, **SMALL), 0
+    for number in range(100):
+        waiting = asyncio.create_task(ar.blpop("q", 0))
+        await asyncio.sleep(0)
+        other.rpush("q", number)
+        if number % 3 == 1:
+            waiting.cancel()
+        elif number % 3 == 2:
+            asyncio.get_running_loop().call_soon(waiting.cancel)
+        try:
+            assert await asyncio.wait_for(waiting, SOON) == (b"q", b"%d" % number)
+        except asyncio.CancelledError:
+            lost += 1
+            assert await ar.lpop("q") == b"%d" % number
+    assert lost > 0
 
 
 async def test_an_idle_loop_with_a_daemon_wakes_zero_times(ar, start_shoald):

@@ -218,6 +218,25 @@ async def test_a_sleeping_coroutine_is_woken_and_a_cancelled_one_loses_nothing(n
     assert got == list(range(200))
 
 
+async def test_a_task_that_listens_hears_of_what_another_task_subscribes_to(name):
+    client = shoal.asyncio.Redis(name, **SMALL)
+    pubsub = client.pubsub()
+    await pubsub.subscribe("a")
+    assert (await pubsub.get_message())["channel"] == b"a"
+    waiting = asyncio.create_task(pubsub.get_message(timeout=20))
+    await asyncio.sleep(0.01)
+    assert not waiting.done()
+    await pubsub.subscribe("b")
+    assert (await waiting)["channel"] == b"b"
+
+
+async def test_a_callback_for_publish_sees_every_publish(name):
+    client = shoal.asyncio.Redis(name, **SMALL)
+    assert await client.publish("room", "x") == 0
+    client.set_response_callback("PUBLISH", lambda receivers, **options: ("said", receivers))
+    assert await client.publish("room", "x") == ("said", 0)
+
+
 async def test_handlers_run_in_the_loop(name):
     client = shoal.asyncio.Redis(name, **SMALL)
     got, done = [], asyncio.Event()
