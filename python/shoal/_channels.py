@@ -23,6 +23,7 @@ from typing import Any, NamedTuple, TypeVar
 from . import _shoal
 from ._loop import LoopWaker, _until_not_busy, until_filled
 
+_new_tuple: Any = tuple.__new__
 _log = logging.getLogger("shoal")
 _BATCH = 256
 
@@ -135,7 +136,10 @@ class _ChannelBase:
                 self.name,
                 self._keep,
             )
-        return Published(receivers, Position(incarnation, sequence) if incarnation else None)
+        # Without a call of the class: this is a good part of what a publication costs.
+        position = _new_tuple(Position, (incarnation, sequence)) if incarnation else None
+        published: Published = _new_tuple(Published, (receivers, position))
+        return published
 
 
 _Items = TypeVar("_Items", bound="_SubscriptionBase")
@@ -306,10 +310,10 @@ class AsyncChannel(_ChannelBase):
         """Publish to all subscribers in all processes."""
         if not self._settled:
             await self._settle()
-        attempt = partial(_shoal.publish, self._segment, self.name, data, False)
-        answer = attempt()
+        segment = self._segment_of()
+        answer = _shoal.publish(segment, self.name, data, False)
         if answer is _shoal.BUSY:
-            answer = await _until_not_busy(attempt)
+            answer = await _until_not_busy(partial(_shoal.publish, segment, self.name, data, False))
         return self._published(answer)
 
     def subscribe(self, last: int | None = None, since: Since = None) -> AsyncSubscription:

@@ -160,7 +160,11 @@ class LoopWaker:
         self.wakes += 1
         self._asleep = False
         self._waker.rouse()
-        self.look(at_once=True)
+        if len(self._sleepers) == 1:  # who else should it be for
+            sleeper, _ = self._sleepers.popitem()
+            sleeper.wake(at_once=True)
+        else:
+            self.look(at_once=True)
         self._waker.drain()
         if self._sleepers and not self._asleep:
             self._waker.arm()  # and once more, for the same reason as in arm()
@@ -172,8 +176,7 @@ class LoopWaker:
         for sleeper in list(self._sleepers):
             if sleeper in self._sleepers and (sleeper.ready is None or sleeper.ready()):
                 del self._sleepers[sleeper]
-                if sleeper._future is not None:
-                    sleeper._future.resolve(True, at_once)
+                sleeper.wake(at_once)
 
 
 def _see_to_messages(segment: _shoal.Segment) -> None:
@@ -219,15 +222,19 @@ class _Wake(asyncio.Future[bool]):
         self._call_soon()
         return super().cancel(msg)
 
-    def resolve(self, woken: bool, at_once: bool = False) -> None:
-        if self.done():
-            return
-        if not at_once:
+    def resolve(self, woken: bool) -> None:
+        if not self.done():
             self._call_soon()
-        then, self._then = self._then, None
-        self.set_result(woken)
-        if then is not None:
-            (then[1] or copy_context()).run(then[0], self)
+            self.set_result(woken)
+
+    def resolve_at_once(self) -> None:
+        then = self._then
+        if then is None or self.done():
+            return self.resolve(True)
+        self._then = None
+        self.set_result(True)
+        (then[1] or copy_context()).run(then[0], self)
+        return None
 
 
 class Sleeper:
@@ -250,6 +257,11 @@ class Sleeper:
         """Sleep until woken (True) or for so long (False)."""
         assert self._future is not None, "arm() comes first"
         return self._future if seconds is None else self._wait_for(self._future, seconds)
+
+    def wake(self, at_once: bool) -> None:
+        """Let its coroutine poll again; the waker knows it no more."""
+        if self._future is not None:
+            self._future.resolve_at_once() if at_once else self._future.resolve(True)
 
     @staticmethod
     async def _wait_for(future: _Wake, seconds: float) -> bool:

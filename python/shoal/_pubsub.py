@@ -202,8 +202,8 @@ class AsyncPubSub(_Inbox, redis.asyncio.client.PubSub):
             self._attach()
             return self._answer_ping(args[1:])
         for _ in self._drains(args[0]):
-            if self._fill_now() is _shoal.BUSY:
-                await _until_not_busy(self._fill_now)
+            if self._fill(False) is _shoal.BUSY:
+                await _until_not_busy(partial(self._fill, False))
         for call, word, name in self._steps(args[0], args[1:]):
             attempt = partial(call, wait=False)
             if attempt() is _shoal.BUSY:
@@ -255,10 +255,7 @@ class AsyncPubSub(_Inbox, redis.asyncio.client.PubSub):
 
     def _wait(self, timeout: float | None) -> Awaitable[bool]:
         """Until the inbox holds something (True) or the time is over. Other tasks get their turn in any case."""
-        return until_filled(self.connection_pool.segment, self._fill_now, self._ready, timeout)
-
-    def _fill_now(self) -> Any:
-        return self._fill(wait=False)
+        return until_filled(self.connection_pool.segment, partial(self._fill, False), self._ready, timeout)
 
     def _ready(self) -> bool:
         return bool(self._replies) or self._subscriber is None or self._subscriber.readable()

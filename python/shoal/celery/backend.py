@@ -3,8 +3,9 @@
 
 What differs is how a result is waited for. Nobody subscribes to a channel for each task: whoever sends tasks has one
 small reply queue, its name travels with the message, and the worker drops the task's id there when it has stored the
-state. Who waits for a task that somebody else sent binds its reply queue to the task's id. The record itself is read
-from its key, so a reply that was lost with a worker costs nothing but the next look, a second later at most.
+state, with the record if that is short. Who waits for a task that somebody else sent binds its reply queue to the
+task's id. A longer record is read from its key, and so is one whose reply was lost with a worker, a second later at
+most.
 """
 
 from __future__ import annotations
@@ -31,10 +32,13 @@ from ._hub import HubLink
 
 REPLIES = 10_000  # ids that a reply queue holds; what falls out is found by the next look at the keys
 SENT = 10_000  # tasks that a thread remembers having sent
+REPLY_BYTES = 1024  # of a record that travels with its reply
 LOOK = 1.0  # seconds between two looks at the keys of what is waited for, while no reply comes
 _PREFIX = b"celery-result-"
+_PARTED = b"\0"  # a reply's id from its record
 
 _sending = threading.local()  # the reply queue of the task that this thread is about to send
+_stored = threading.local()  # the record that this thread has just stored
 
 
 class ResultConsumer(BaseResultConsumer):
@@ -141,9 +145,13 @@ class ResultConsumer(BaseResultConsumer):
         row = consumer.take()
         if row is None:
             return False
-        task_id = row[2].decode()
+        name, _, record = row[2].partition(_PARTED)
+        task_id = name.decode()
         if task_id in self.expected or task_id in self.bound:
-            self._read([task_id])
+            if record:
+                self.on_state_change(self.backend.decode_result(record), None)
+            else:
+                self._read([task_id])
         return True
 
     def _look(self) -> None:
@@ -239,22 +247,22 @@ class ShoalBackend(RedisBackend):
     def _store_result(
         self, task_id: str, result: Any, state: str, traceback: Any = None, request: Any = None, **kwargs: Any
     ) -> Any:
+        _stored.record = b""  # it stays so if the task has succeeded before
         stored = super()._store_result(task_id, result, state, traceback, request, **kwargs)
         reply = (getattr(request, "properties", None) or {}).get("shoal_reply") if request else None
-        data = task_id.encode() if isinstance(task_id, str) else task_id
+        name = task_id.encode() if isinstance(task_id, str) else task_id
+        record = _stored.record
+        data = name + _PARTED + record if 0 < len(record) <= REPLY_BYTES else name
         if reply:
             self.queues.push_existing(reply.encode(), data)
-        waiting = [(queue, incarnation) for _, _, queue, incarnation in self.queues.bindings(_PREFIX + data)]
+        waiting = [(queue, incarnation) for _, _, queue, incarnation in self.queues.bindings(_PREFIX + name)]
         if waiting:
-            self.queues.push_routes(_PREFIX + data, waiting, data)
+            self.queues.push_routes(_PREFIX + name, waiting, data)
         return stored
 
     def _set(self, key: Any, value: Any, expires: int | None = None) -> None:
-        expires = self.expires if expires is None else expires
-        if expires:
-            self.client.setex(key, expires, value)
-        else:
-            self.client.set(key, value)
+        _stored.record = value.encode() if isinstance(value, str) else value
+        self.client.set(key, value, ex=(self.expires if expires is None else expires) or None)
 
     # -- chords: what Celery's Redis backend does in Lua --------------------------------------------------------------
     def _atomically(self, watched: Iterable[Any], steps: Callable[[Pipeline], Any]) -> Any:

@@ -45,6 +45,12 @@ def add(a, b):
 
 
 @app.task
+def echo(text, seconds):
+    time.sleep(seconds)
+    return text
+
+
+@app.task
 def total(numbers):
     return sum(numbers)
 

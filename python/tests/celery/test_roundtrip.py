@@ -58,6 +58,33 @@ def test_a_result_is_had_by_whoever_asks_for_its_id(site):
     assert AsyncResult(sent.id, app=site.app).get(timeout=30) == "x"
 
 
+def test_a_short_record_travels_with_its_reply_and_a_long_one_does_not(site, monkeypatch):
+    site.worker()
+    backend, read = site.app.backend, []
+    get = backend.get
+    monkeypatch.setattr(backend, "get", lambda key: read.append(key) or get(key))
+    looks = []
+    for text in ("x", "x" * 5000):
+        sent = site.send("echo", text, 0.2)  # not done yet when get() looks at the key for the first time
+        assert sent.get(timeout=30) == text
+        looks.append(read.count(backend.get_key_for_task(sent.id)))
+    assert looks == [1, 2]
+
+
+def test_a_record_that_is_stored_once_more_is_told_as_it_is(site):
+    """A task that has succeeded keeps its record; the reply must not carry what this thread stored before."""
+    backend = site.app.backend
+    backend.store_result("first", 1, "SUCCESS")
+    backend.store_result("second", 2, "SUCCESS")
+    name = backend.result_consumer.name.encode()
+    backend.result_consumer.consume_from("first")
+    backend.store_result("first", 3, "FAILURE")
+    assert site.queues.stats(name)["ready"] == 1
+    consumer = _shoal.Consumer(site.queues)
+    assert consumer.take_from(name, True)[2] == b"first"
+    assert AsyncResult("first", app=site.app).get(timeout=30) == 1
+
+
 def test_replies_that_nobody_waits_for_leave_a_bounded_trace(site):
     site.worker(concurrency=2)
     for i in range(50):
