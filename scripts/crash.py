@@ -25,12 +25,15 @@ class Row(NamedTuple):
 
 
 def said(report: str, pattern: str) -> list[str]:
-    """The numbers of the first line like this in the output of a JUnit report's tests."""
+    """The numbers of the first line like this in a JUnit report: in a test's output, or a property of its suite."""
     path = parts.REPORTS / f"{report}.xml"
     if not path.exists():
         return []
-    for element in ElementTree.parse(path).getroot().iter("system-out"):
-        if found := re.search(pattern, element.text or ""):
+    root = ElementTree.parse(path).getroot()
+    texts = [element.text or "" for element in root.iter("system-out")]
+    texts += [element.get("value", "") for element in root.iter("property")]
+    for text in texts:
+        if found := re.search(pattern, text):
             return [number for number in found.groups() if number]
     return []
 

@@ -160,7 +160,7 @@ def expect_heard(crew, r):
         assert sequence == last
 
 
-def test_killed_workers_of_all_kinds_lose_nothing(crew):
+def test_killed_workers_of_all_kinds_lose_nothing(crew, record_testsuite_property):
     with shoal.from_url(crew.url) as r:
         begin = lay_out(r)
         for number in range(len(KINDS)):
@@ -188,4 +188,5 @@ def test_killed_workers_of_all_kinds_lose_nothing(crew):
         expect_acknowledged(crew, r, begin)
         expect_heard(crew, r)
         expect_sound(crew.name)
-        print(f"{crew.kills} kills, {crew.sent} tasks, {sum(ran.values()) - crew.sent} ran again")
+        again = sum(ran.values()) - crew.sent
+        record_testsuite_property("facts", f"{crew.kills} kills, {crew.sent} tasks, {again} ran again")

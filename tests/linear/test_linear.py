@@ -18,7 +18,7 @@ pytestmark = pytest.mark.timeout(600 + 10 * HISTORIES)
 
 
 @pytest.fixture(scope="module")
-def recorded(tmp_path_factory):
+def recorded(tmp_path_factory, record_testsuite_property):
     """Name -> operations."""
     seed = int(os.environ.get("SHOAL_SEED", time.time_ns() % 2**32))
     print(f"seed {seed}")
@@ -32,7 +32,8 @@ def recorded(tmp_path_factory):
     subprocess.run(["shoal", "rm", "--force", name], check=False, capture_output=True)
     pending = sum("return" not in each for history in found.values() for each in history)
     total = sum(map(len, found.values()))
-    print(f"{len(found)} histories, {total} operations, {kills} kills, {pending} perhaps done")
+    facts = f"{len(found)} histories, {total} operations, {kills} kills, {pending} perhaps done"
+    record_testsuite_property("facts", facts)
     return found
 
 
