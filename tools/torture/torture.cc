@@ -27,7 +27,7 @@ namespace chaos {
 
 namespace {
 
-constexpr int64_t kNsPerMs = 1'000'000, kNsPerS = 1'000'000'000;
+constexpr int64_t kNsPerS = 1'000'000'000;
 constexpr uint64_t kLargest = 48 * kMiB, kSmallest = 8 * kMiB;
 // A round, unless the run is shorter than two.
 constexpr int64_t kRoundNs = 3 * kNsPerS;
