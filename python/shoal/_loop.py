@@ -16,8 +16,8 @@ loop wakes zero times. A waker (any process) writes a byte only while the thread
         sleeper.close()
 
 When the FIFO becomes readable the thread is marked awake, and every sleeper polls again; a sleeper with a cheap `ready`
-callback is left alone while that says False. Cancelling at the await leaves nothing behind but what poll() registered.
-until_filled() is this for what fills an inbox.
+callback is left alone while that says False, unless it is the only one. Cancelling at the await leaves nothing behind
+but what poll() registered. until_filled() is this for what fills an inbox.
 
 While the daemon's connection is open, the daemon sweeps up after dead processes; from the moment that it ends, the loop
 itself does so every 250 ms until there is a daemon again.
@@ -146,6 +146,9 @@ class LoopWaker:
 
     def _add(self, sleeper: Sleeper) -> None:
         self._sleepers[sleeper] = None
+        self._fall_asleep()
+
+    def _fall_asleep(self) -> None:
         if not self._asleep:
             self._waker.arm()
             self._asleep = True
@@ -167,9 +170,8 @@ class LoopWaker:
             self.look(at_once=True)
         self._waker.drain()
         if self._sleepers and not self._asleep:
-            self._waker.arm()  # and once more, for the same reason as in arm()
-            self._asleep = True
-            self.look(at_once=True)
+            self._fall_asleep()
+            self.look(at_once=True)  # once more, for the same reason as after Sleeper.arm()
 
     def look(self, at_once: bool = False) -> None:
         """Wake the sleepers that would find something; `at_once` as in _Wake, for a caller that is not in a task."""
