@@ -200,17 +200,21 @@ class AsyncPubSub(_Inbox, redis.asyncio.client.PubSub):
         """(P)SUBSCRIBE, (P)UNSUBSCRIBE and PING; the replies come with the messages, as from a server."""
         if args[0] == "PING":
             self._attach()
-            return self._answer_ping(args[1:])
-        for _ in self._drains(args[0]):
+            self._answer_ping(args[1:])
+        else:
+            await self._run(args[0], args[1:])
+        LoopWaker.current(self.connection_pool.segment).look()  # a task that listens to this object has its replies
+        return None
+
+    async def _run(self, command: str, names: tuple[Any, ...]) -> None:
+        for _ in self._drains(command):
             if self._fill(False) is _shoal.BUSY:
                 await _until_not_busy(partial(self._fill, False))
-        for call, word, name in self._steps(args[0], args[1:]):
+        for call, word, name in self._steps(command, names):
             attempt = partial(call, wait=False)
             if attempt() is _shoal.BUSY:
                 await _until_not_busy(attempt)
             self._answer(word, name)
-        LoopWaker.current(self.connection_pool.segment).look()  # a task that listens to this object has its replies
-        return None
 
     async def check_health(self) -> None:
         """There is nothing to be checked."""

@@ -223,11 +223,15 @@ async def test_a_task_that_listens_hears_of_what_another_task_subscribes_to(name
     pubsub = client.pubsub()
     await pubsub.subscribe("a")
     assert (await pubsub.get_message())["channel"] == b"a"
-    waiting = asyncio.create_task(pubsub.get_message(timeout=20))
+    waiting = asyncio.create_task(pubsub.get_message(timeout=None))
     await asyncio.sleep(0.01)
     assert not waiting.done()
     await pubsub.subscribe("b")
-    assert (await waiting)["channel"] == b"b"
+    assert (await asyncio.wait_for(waiting, 20))["channel"] == b"b"
+    waiting = asyncio.create_task(pubsub.get_message(timeout=None))
+    await asyncio.sleep(0.01)
+    await pubsub.ping("still there")
+    assert (await asyncio.wait_for(waiting, 20))["data"] == b"still there"
 
 
 async def test_a_callback_for_publish_sees_every_publish(name):
