@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "channels/outbox.h"
 #include "channels/patterns.h"
+#include "process/give_way.h"
 #include "process/relay.h"
 #include "transaction/owner_lock.h"
 
@@ -138,8 +139,9 @@ Status publish_to(Process& process, shm::Context& self, const Name& target, cons
       done = publish_locked(process, self, target, message, hook, sleepers, result, room);
     }
     if (done) {
-      sleepers.wake(process);
+      const bool woken = sleepers.wake(process);
       if (self.outbox == kHintsOwed) self.outbox = 0;
+      if (woken && hook == nullptr) give_way();  // a hook: the first of several rings, or a dead one's
       return room.must ? growth : Status{};
     }
     growth = grow_ring(process, self, target, room, budget_ns);

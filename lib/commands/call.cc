@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "channels/outbox.h"
 #include "keyspace/keyspace.h"
+#include "process/give_way.h"
 
 namespace shoal {
 
@@ -93,8 +94,9 @@ void CallRunner::after_commit(Transaction& tx, int64_t budget_ns) noexcept {
     (void)channels::flush(session_.process(), self, self, budget_ns);  // what stays: see flush()
   }
   if (session_.wakes_.empty()) return;
-  waiters::ring(session_.process(), session_.wakes_);
+  const bool woken = waiters::ring(session_.process(), session_.wakes_);
   tx.settle_wakes();
+  if (woken) give_way();
 }
 
 template <typename Body>

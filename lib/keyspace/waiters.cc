@@ -191,9 +191,12 @@ Status release_slot(Process& process, uint32_t slot, uint64_t slot_generation, i
   return {};
 }
 
-void ring(Process& process, const Wakes& wakes) noexcept {
-  if (wakes.everybody) return wake_everybody(process);
-  for (uint32_t i = 0; i < wakes.count; ++i) wake_context(process, wakes.contexts[i]);
+bool ring(Process& process, const Wakes& wakes) noexcept {
+  bool woken = wakes.everybody;
+  if (wakes.everybody) wake_everybody(process);
+  for (uint32_t i = 0; i < wakes.count && !wakes.everybody; ++i)
+    woken = wake_context(process, wakes.contexts[i]) || woken;
+  return woken;
 }
 
 bool check(const Segment& segment, uint32_t shard, VisitBlock visit, void* context) noexcept {

@@ -102,8 +102,8 @@ void offer(Transaction& tx, const Key& key, Wakes& wakes) noexcept;
 // becomes. Errors: those of taking a lock.
 Status release_slot(Process& process, uint32_t slot, uint64_t slot_generation, int64_t budget_ns) noexcept;
 
-// Rings the contexts; outside the locks.
-void ring(Process& process, const Wakes& wakes) noexcept;
+// Rings the contexts; outside the locks. True if one of them slept.
+bool ring(Process& process, const Wakes& wakes) noexcept;
 
 // For check: visits every block; false if a queue is not what it should be.
 bool check(const Segment& segment, uint32_t shard, VisitBlock visit, void* context) noexcept;

@@ -54,17 +54,18 @@ void Sleepers::add(uint32_t context_id) noexcept {
   left_some_ = true;
 }
 
-void Sleepers::wake(Process& process) const noexcept {
-  uint32_t woken = 0;
+bool Sleepers::wake(Process& process) const noexcept {
+  bool woken = false;
   for (uint32_t i = 0; i < count_; ++i) {
     if (left_some_) {
       shm::Context& context = segment_.control_context(shm::context_index(own_[i]));
-      woken += relay::wake_to_pass_on(process, context, own_[i]) ? 1 : 0;
+      woken = relay::wake_to_pass_on(process, context, own_[i]) || woken;
     } else {
-      wake_context(process, own_[i]);
+      woken = wake_context(process, own_[i]) || woken;
     }
   }
-  if (left_some_ && woken == 0) relay::wake_some(process, 0, relay::kFanOut);  // ours have woken up by themselves
+  if (left_some_ && !woken) relay::wake_some(process, 0, relay::kFanOut);  // ours have woken up by themselves
+  return woken;
 }
 
 void relay_all(Process& process, shm::Context& self) noexcept {

@@ -35,12 +35,12 @@ inline bool owed(const shm::Context& context) noexcept {
 void pass_on(Process& process, shm::Context& self) noexcept;
 }  // namespace relay
 
-// Whom a message wakes: add() them before it is unlocked, wake() afterwards.
+// Whom a message wakes: add() them before it is unlocked, wake() afterwards; true if one of them slept.
 class Sleepers {
  public:
   explicit Sleepers(Segment& segment) noexcept : segment_(segment) {}
   void add(uint32_t context_id) noexcept;
-  void wake(Process& process) const noexcept;
+  bool wake(Process& process) const noexcept;
 
  private:
   Segment& segment_;

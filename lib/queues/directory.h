@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "base/hash.h"
+#include "process/give_way.h"
 #include "process/wake.h"
 #include "queues/records.h"
 #include "transaction/transaction.h"
@@ -89,8 +90,10 @@ Status run(Process& process, const Locks& locks, std::span<uint32_t> room, Body&
     if (wakes.count > 0) tx.owe_wakes();
     Status status = tx.failed() ? Status{Code::kFull, "OOM the segment is full"} : tx.commit();
     if (status.ok()) {
-      for (uint32_t i = 0; i < wakes.count; ++i) wake_context(process, wakes.ids[i]);
+      bool woken = false;
+      for (uint32_t i = 0; i < wakes.count; ++i) woken = wake_context(process, wakes.ids[i]) || woken;
       if (wakes.count > 0) tx.settle_wakes();
+      if (woken) give_way();
       return {};
     }
     if (tx.open()) tx.rollback();

@@ -165,7 +165,7 @@ class LoopWaker:
         self._waker.rouse()
         if len(self._sleepers) == 1:  # who else should it be for
             sleeper, _ = self._sleepers.popitem()
-            sleeper.wake(at_once=True)
+            sleeper.woken.resolve_at_once()
         else:
             self.look(at_once=True)
         self._waker.drain()
@@ -178,7 +178,7 @@ class LoopWaker:
         for sleeper in list(self._sleepers):
             if sleeper in self._sleepers and (sleeper.ready is None or sleeper.ready()):
                 del self._sleepers[sleeper]
-                sleeper.wake(at_once)
+                sleeper.woken.resolve_at_once() if at_once else sleeper.woken.resolve(True)
 
 
 def _see_to_messages(segment: _shoal.Segment) -> None:
@@ -242,28 +242,22 @@ class _Wake(asyncio.Future[bool]):
 class Sleeper:
     """One coroutine's place in the loop's sleep."""
 
-    __slots__ = ("_future", "_waker", "ready")
+    __slots__ = ("_waker", "ready", "woken")
 
     def __init__(self, waker: LoopWaker, ready: Callable[[], bool] | None) -> None:
         self._waker = waker
-        self._future: _Wake | None = None
         self.ready = ready
+        self.woken = _Wake(loop=asyncio.get_running_loop())
 
     def arm(self) -> None:
         """From now on a wake is not lost. Poll after it, then wait()."""
-        if self._future is None or self._future.done():
-            self._future = _Wake(loop=asyncio.get_running_loop())
+        if self.woken.done():
+            self.woken = _Wake(loop=asyncio.get_running_loop())
         self._waker._add(self)
 
     def wait(self, seconds: float | None = None) -> Awaitable[bool]:
-        """Sleep until woken (True) or for so long (False)."""
-        assert self._future is not None, "arm() comes first"
-        return self._future if seconds is None else self._wait_for(self._future, seconds)
-
-    def wake(self, at_once: bool) -> None:
-        """Let its coroutine poll again; the waker knows it no more."""
-        if self._future is not None:
-            self._future.resolve_at_once() if at_once else self._future.resolve(True)
+        """Sleep until woken (True: the waker knows it no more) or for so long (False). arm() comes first."""
+        return self.woken if seconds is None else self._wait_for(self.woken, seconds)
 
     @staticmethod
     async def _wait_for(future: _Wake, seconds: float) -> bool:
@@ -291,6 +285,7 @@ async def until_filled(
     loop = asyncio.get_running_loop()
     deadline = None if seconds is None else loop.time() + seconds
     sleeper = LoopWaker.current(segment).sleeper(ready)
+    armed = False
     try:
         while True:
             if filled is _shoal.BUSY:
@@ -301,11 +296,13 @@ async def until_filled(
             if left is not None and left <= 0:
                 return False
             sleeper.arm()
+            armed = True
             if not (filled := fill()):
-                await sleeper.wait(left)
+                armed = not await sleeper.wait(left)  # who was woken has been let go
                 filled = fill()
     finally:
-        sleeper.close()
+        if armed:
+            sleeper.close()
 
 
 async def finish_command(

@@ -71,6 +71,17 @@ def test_a_short_record_travels_with_its_reply_and_a_long_one_does_not(site, mon
     assert looks == [1, 2]
 
 
+def test_nobody_naps_where_a_result_is_waited_for(site, monkeypatch):
+    """Celery sleeps for nothing after each reply, which to Linux means 60 us."""
+    site.worker()
+    naps = []
+    monkeypatch.setattr("time.sleep", naps.append)
+    monkeypatch.setattr("celery.backends.asynchronous.sleep", naps.append)
+    monkeypatch.setattr("shoal.celery.backend.sleep", naps.append, raising=False)
+    assert site.send("add", 2, 3).get(timeout=30) == 5
+    assert naps == []
+
+
 def test_a_record_that_is_stored_once_more_is_told_as_it_is(site):
     """A task that has succeeded keeps its record; the reply must not carry what this thread stored before."""
     backend = site.app.backend
