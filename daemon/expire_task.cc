@@ -28,7 +28,7 @@ template <typename Body>
 bool ExpireTask::transact(uint32_t shard, Body&& body) {
   auto context = process_.context();
   if (!context.ok()) return false;
-  Transaction tx(process_, *context.value());
+  Transaction tx(process_, *context.value(), {Purpose::kExpire});
   if (!tx.begin(uint64_t{1} << shard, kLoopLockBudgetNs).ok()) return false;
   body(tx);
   return tx.commit().ok();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// `shoal check`: joins the segment, holds all its locks while it walks, and says what it found.
+// `shoal check` and `shoal repair`: join the segment, hold all its locks while they walk, and say what they found.
 #include "commands/check.h"
 
 #include "process/process.h"
@@ -7,23 +7,62 @@
 
 namespace shoal::tool {
 
-Result<Json> check_segment(const SegmentName& name, bool) {
+namespace {
+
+Result<std::unique_ptr<Process>> join(const SegmentName& name) {
   auto segment = Segment::open(name, OpenMode::kAttach);
   if (!segment.ok()) return segment.status();
-  auto process = Process::attach(std::move(segment).value(), shm::SlotRole::kTool);
+  return Process::attach(std::move(segment).value(), shm::SlotRole::kTool);
+}
+
+Json read_only_of(const CheckReport& report) {
+  Json rows = Json::array();
+  for (const ReadOnlyShard& shard : report.read_only) {
+    rows.push_back(
+        {{"shard", shard.shard}, {"operation", shard.operation}, {"key", shard.key}, {"why", describe(shard)}});
+  }
+  return rows;
+}
+
+Json findings_of(const CheckReport& report) {
+  Json rows = Json::array();
+  for (const Finding& finding : report.findings) rows.push_back({{"finding", describe(finding)}});
+  return rows;
+}
+
+}  // namespace
+
+Result<Json> check_segment(const SegmentName& name, bool) {
+  auto process = join(name);
   if (!process.ok()) return process.status();
-  auto report = check_locked(*process.value(), kLockBudgetNs);
-  if (!report.ok()) return report.status();
-  Json findings = Json::array();
-  for (const Finding& finding : report.value().findings) findings.push_back({{"finding", describe(finding)}});
+  auto checked = check_locked(*process.value(), kLockBudgetNs);
+  if (!checked.ok()) return checked.status();
+  const CheckReport& report = checked.value();
   return Json{{"segment", name.name()},
-              {"ok", report.value().clean()},
-              {"keys", report.value().keys},
-              {"blocks", report.value().blocks},
-              {"blocks_bytes", report.value().bytes},
-              {"pages_owned", report.value().pages_owned},
-              {"pages_free", report.value().pages_free},
-              {"findings", findings}};
+              {"ok", report.clean()},
+              {"keys", report.keys},
+              {"blocks", report.blocks},
+              {"blocks_bytes", report.bytes},
+              {"pages_owned", report.pages_owned},
+              {"pages_free", report.pages_free},
+              {"read_only", read_only_of(report)},
+              {"findings", findings_of(report)}};
+}
+
+Result<Json> repair_segment(const SegmentName& name, bool force) {
+  auto process = join(name);
+  if (!process.ok()) return process.status();
+  auto checked = repair_locked(*process.value(), force, kLockBudgetNs);
+  if (!checked.ok()) return checked.status();
+  const CheckReport& report = checked.value();
+  const bool reopened = report.sound() || force;
+  Json done{{"segment", name.name()}, {"ok", reopened}, {"sound", report.sound()}, {"reopened", Json::array()}};
+  done[reopened ? "reopened" : "still_read_only"] = read_only_of(report);
+  if (!report.sound()) {
+    done["findings"] = findings_of(report);
+    done["what_to_do"] = "the segment is damaged: copy what can be read, then `shoal rm`; --force reopens it as it is";
+  }
+  return done;
 }
 
 }  // namespace shoal::tool

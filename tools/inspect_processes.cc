@@ -7,6 +7,7 @@
 
 #include "process/context.h"
 #include "tools/views.h"
+#include "transaction/suspect.h"
 
 namespace shoal::tool {
 
@@ -125,6 +126,7 @@ Json shards_view(const SegmentView& view) {
                     {"channels", shard.channels.count.load()},
                     {"queues", shard.queues.count.load()},
                     {"used_bytes", shard.bytes_used},
+                    {"deaths", suspect::deaths(shard)},
                     {"holder", holder(view, shard.owner.load(std::memory_order_acquire))},
                     {"sequence", shard.sequence.load(std::memory_order_relaxed)}});
   }

@@ -106,6 +106,10 @@ int main(int argc, char** argv) {
   commands_verb->add_flag("--markdown", arguments.markdown, "as the tables of docs/COMMANDS.md");
   auto* check = app.add_subcommand("check", "verify every invariant: each block free or reachable exactly once");
   check->add_option("NAME", arguments.name, "the segment")->required();
+  auto* repair = app.add_subcommand(
+      "repair", "let shards take writes again in which one operation killed three processes, if the segment is sound");
+  repair->add_option("NAME", arguments.name, "the segment")->required();
+  repair->add_flag("--force,-f", arguments.force, "even if `check` finds it damaged");
   auto* gc = app.add_subcommand("gc", "remove what the dead left: slots of dead processes, FIFOs, runtime directories");
   gc->add_option("NAME", arguments.name, "only of this segment");
   gc->add_flag("--dry-run,-n", arguments.dry_run, "only say what would be removed");
@@ -133,6 +137,7 @@ int main(int argc, char** argv) {
   if (*inspect_verb) return inspect(arguments);
   if (*commands_verb) return commands(arguments);
   if (*check) return with_name(arguments, check_segment);
+  if (*repair) return with_name(arguments, repair_segment);
   if (*gc) return collect(arguments);
   if (*torture_verb) return run_torture(arguments);
   return with_name(arguments, remove_segment);

@@ -11,6 +11,8 @@
 // Dies at any line: undone with the transaction.
 #pragma once
 
+#include <utility>
+
 #include "channels/ring.h"
 #include "transaction/transaction.h"
 
@@ -67,11 +69,12 @@ Status look_up(Process& process, shm::Context& self, const Name& name, int64_t b
 // ---- Whole ----
 
 // Runs body(tx) in a transaction over the shards; runs it again over more of them when it wanted more, and in a larger
-// segment when it was full.
+// segment when it was full. `name_hash`: of the channel that it is about, if it is one.
 template <typename Body>
-Status transact(Process& process, shm::Context& self, uint64_t shards, int64_t budget_ns, Body&& body) noexcept {
+Status transact(Process& process, shm::Context& self, uint64_t shards, uint64_t name_hash, int64_t budget_ns,
+                Body&& body) noexcept {
   for (int tries = 0;; ++tries) {
-    Transaction tx(process, self);
+    Transaction tx(process, self, {Purpose::kSubscribe, false, name_hash});
     if (Status status = tx.begin(shards, budget_ns); !status.ok()) return status;
     body(tx);
     const uint64_t wanted = tx.bytes_wanted();
@@ -83,6 +86,10 @@ Status transact(Process& process, shm::Context& self, uint64_t shards, int64_t b
     if (status.code() != Code::kFull || tries == 8) return status;
     if (status = process.segment().grow(wanted + kPageBytes); !status.ok()) return status;
   }
+}
+template <typename Body>
+Status transact(Process& process, shm::Context& self, uint64_t shards, int64_t budget_ns, Body&& body) noexcept {
+  return transact(process, self, shards, 0, budget_ns, std::forward<Body>(body));
 }
 
 // Walks every invariant of the channels of a shard, whose lock (and that of shard 0) the caller holds; nullptr = sound.

@@ -54,11 +54,12 @@ Room room_for(const Segment& segment, const shm::Channel& channel, RingBytes byt
 
 Status grow_ring(Process& process, shm::Context& self, const Name& target, const Room& room,
                  int64_t budget_ns) noexcept {
-  const Status status = transact(process, self, uint64_t{1} << target.shard, budget_ns, [&](Transaction& tx) {
-    const shm::Channel* channel = find(tx.segment(), target);
-    if (channel == nullptr || ring_bytes(tx.segment(), *channel).capacity() >= room.capacity) return;
-    (void)resize_ring(tx, target, *channel, room.capacity);
-  });
+  const Status status =
+      transact(process, self, uint64_t{1} << target.shard, target.hash, budget_ns, [&](Transaction& tx) {
+        const shm::Channel* channel = find(tx.segment(), target);
+        if (channel == nullptr || ring_bytes(tx.segment(), *channel).capacity() >= room.capacity) return;
+        (void)resize_ring(tx, target, *channel, room.capacity);
+      });
   return status;
 }
 
@@ -134,9 +135,16 @@ Status publish_to(Process& process, shm::Context& self, const Name& target, cons
     Sleepers sleepers(process.segment());
     bool done;
     {
+      Purpose{Purpose::kPublish, false, target.hash}.announce(self);
       ShardLock lock(process, self, target.shard, budget_ns);
       if (!lock.ok()) return lock.status();
+      shm::Shard& shard = process.segment().control_shard(target.shard);
+      const bool suspected = suspect::deaths(shard) != 0;
+      if (__builtin_expect(suspected, 0)) {
+        if (Status s = suspect::admit(process.segment(), target.shard, self, false); !s.ok()) return s;
+      }
       done = publish_locked(process, self, target, message, hook, sleepers, result, room);
+      if (__builtin_expect(suspected, 0)) suspect::survived(shard, self);
     }
     if (done) {
       const bool woken = sleepers.wake(process);

@@ -61,7 +61,7 @@ Status Withdrawal::withdraw(Process& from, uint32_t shard, int64_t budget_ns) {
   auto context = from.context();
   if (!context.ok()) return context.status();
   Wakes wakes;
-  Transaction tx(from, *context.value());
+  Transaction tx(from, *context.value(), {Purpose::kWake});
   if (Status status = tx.begin(uint64_t{1} << shard, budget_ns); !status.ok()) return status;
   for (const BlockedCall::Place& place : places) {
     if (place.shard == shard && waiters::is_registered(tx.segment(), place.waiter, who.ticket))

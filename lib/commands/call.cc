@@ -30,6 +30,11 @@ std::string lower(const char* name) {
   return text;
 }
 
+Purpose purpose_of(const Command& command, uint64_t first_key) noexcept {
+  const auto row = static_cast<uint32_t>(&command - command_table().data());
+  return {row + 1, (command.flags & kWrite) == 0, first_key};
+}
+
 uint64_t all_shards(const Segment& segment) noexcept { return ~uint64_t{0} >> (64 - segment.shard_count()); }
 
 }  // namespace
@@ -61,8 +66,8 @@ const Command* check_command(std::span<const Bytes> arguments, Reply& reply) {
   return command;
 }
 
-uint64_t shards_of(const Segment& segment, const Command& command, std::span<const Bytes> arguments,
-                   uint32_t database) noexcept {
+uint64_t shards_of(const Segment& segment, const Command& command, std::span<const Bytes> arguments, uint32_t database,
+                   uint64_t& first_key) noexcept {
   if ((command.flags & kAllShards) != 0) return all_shards(segment);
   if (command.shards != nullptr) return command.shards(segment, arguments, database);
   if (command.keys.first == 0) return 1;
@@ -71,7 +76,9 @@ uint64_t shards_of(const Segment& segment, const Command& command, std::span<con
   auto add = [&](size_t index) {
     if (index >= arguments.size()) return;
     too_long |= arguments[index].size() > kNameBytesMax;
-    mask |= uint64_t{1} << keyspace::make_key(segment, database, arguments[index]).shard;
+    const Key key = keyspace::make_key(segment, database, arguments[index]);
+    if (mask == 0) first_key = key.hash;
+    mask |= uint64_t{1} << key.shard;
   };
   const auto argc = static_cast<int64_t>(arguments.size());
   if ((command.flags & kNumKeys) != 0) {
@@ -100,7 +107,7 @@ void CallRunner::after_commit(Transaction& tx, int64_t budget_ns) noexcept {
 }
 
 template <typename Body>
-Outcome CallRunner::transact(uint64_t shards, int64_t budget_ns, Body&& body) {
+Outcome CallRunner::transact(const Purpose& purpose, uint64_t shards, int64_t budget_ns, Body&& body) {
   Process& process = session_.process();
   Reply& reply = session_.reply_;
   const size_t start = reply.used();
@@ -109,9 +116,12 @@ Outcome CallRunner::transact(uint64_t shards, int64_t budget_ns, Body&& body) {
     if (!context.ok()) return session_.fail(context.status());
     uint64_t wanted = 0, more_shards = 0;
     {
-      Transaction tx(process, *context.value());
+      Transaction tx(process, *context.value(), purpose);
       if (Status status = tx.begin(shards, budget_ns); !status.ok()) {
-        return status.code() == Code::kBusy ? Outcome::kBusy : session_.fail(status);
+        if (status.code() != Code::kRedisError)
+          return status.code() == Code::kBusy ? Outcome::kBusy : session_.fail(status);
+        reply.error(status.text());
+        return Outcome::kReplied;
       }
       session_.wakes_.clear();
       const Outcome outcome = body(tx);
@@ -175,14 +185,15 @@ Outcome CallRunner::run(const Command& command, std::span<const Bytes> arguments
     }
     reply.enlarge();
   }
-  const uint64_t shards = shards_of(session_.process().segment(), command, arguments, session_.database());
+  uint64_t first_key = 0;
+  const uint64_t shards = shards_of(session_.process().segment(), command, arguments, session_.database(), first_key);
   if (shards == 0) {
     reply.error(kKeyTooLong);
     return Outcome::kReplied;
   }
   const bool blocks = (command.flags & kBlocking) != 0;
   if (blocks) blocking::before(session_, arguments);
-  const Outcome result = transact(shards, budget_ns, [&](Transaction& tx) {
+  const Outcome result = transact(purpose_of(command, first_key), shards, budget_ns, [&](Transaction& tx) {
     Call call(session_, command, arguments, &tx, reply);
     command.handler(call);
     if (call.failed() && !reply.overflow()) tx.rollback_to({0, 0});
@@ -196,7 +207,8 @@ Outcome CallRunner::run(const Command& command, std::span<const Bytes> arguments
 Outcome CallRunner::run_all(std::span<const std::vector<Bytes>> commands, int64_t budget_ns) {
   Segment& segment = session_.process().segment();
   Reply& reply = session_.reply_;
-  uint64_t shards = 0;
+  uint64_t shards = 0, first_key = 0;
+  bool writes = false;
   uint32_t database = session_.database();
   std::vector<const Command*> rows;
   for (const auto& arguments : commands) {
@@ -209,7 +221,8 @@ Outcome CallRunner::run_all(std::span<const std::vector<Bytes>> commands, int64_
       database = static_cast<uint32_t>(selected);
     }
     if ((command->flags & kSession) != 0 && command->shards == nullptr) continue;
-    const uint64_t own = shards_of(segment, *command, arguments, database);
+    writes |= (command->flags & kReadOnly) == 0;
+    const uint64_t own = shards_of(segment, *command, arguments, database, first_key);
     if (own == 0) {
       reply.error(kKeyTooLong);
       return Outcome::kReplied;
@@ -221,7 +234,8 @@ Outcome CallRunner::run_all(std::span<const std::vector<Bytes>> commands, int64_
   }
   const uint32_t first_database = session_.database();
   session_.runs_atomically_ = true;
-  const Outcome outcome = transact(shards == 0 ? 1 : shards, budget_ns, [&](Transaction& tx) {
+  const Purpose purpose{purpose_of(*find_command("EXEC"), 0).kind, !writes, first_key};
+  const Outcome outcome = transact(purpose, shards == 0 ? 1 : shards, budget_ns, [&](Transaction& tx) {
     session_.select(first_database);
     const int64_t now_ms = wall_clock_ms();
     for (const auto& watch : session_.watches_) {

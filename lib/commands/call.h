@@ -13,9 +13,9 @@
 
 namespace shoal {
 
-// Shards that the command will touch, as a mask; 0: a key is too long.
-uint64_t shards_of(const Segment& segment, const Command& command, std::span<const Bytes> arguments,
-                   uint32_t database) noexcept;
+// Shards that the command will touch, as a mask; 0: a key is too long. `first_key`: its hash, if there is one.
+uint64_t shards_of(const Segment& segment, const Command& command, std::span<const Bytes> arguments, uint32_t database,
+                   uint64_t& first_key) noexcept;
 
 // Arity and existence; answers the error and returns nullptr.
 const Command* check_command(std::span<const Bytes> arguments, Reply& reply);
@@ -30,7 +30,7 @@ class CallRunner {
   // Locks, runs `body(tx)` and commits; repeats it after growth. The body leaves its answer in the session's reply.
   void after_commit(Transaction& tx, int64_t budget_ns) noexcept;  // unlocked: messages, wakes
   template <typename Body>
-  Outcome transact(uint64_t shards, int64_t budget_ns, Body&& body);
+  Outcome transact(const Purpose& purpose, uint64_t shards, int64_t budget_ns, Body&& body);
 
   Session& session_;
 };

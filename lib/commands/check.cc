@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 
 #include "base/fault_guard.h"
 #include "channels/outbox.h"
+#include "commands/command.h"
 #include "keyspace/keyspace.h"
 #include "keyspace/waiters.h"
 #include "queues/check.h"
@@ -93,6 +95,40 @@ void run_part(const Part& part, BlockCheck& blocks, uint32_t shard) {
   if (!finished) blocks.found(part.broken, shard);
 }
 
+// ---- Read-only shards ----
+
+std::string name_of_purpose(uint32_t kind) {
+  const std::span<const Command> rows = command_table();
+  if (kind > 0 && kind <= rows.size()) return rows[kind - 1].name;
+  switch (kind) {
+    case Purpose::kSetAtOnce:
+      return "SET";
+    case Purpose::kPublish:
+      return "PUBLISH";
+    case Purpose::kSubscribe:
+      return "a subscription";
+    case Purpose::kTasks:
+      return "a task queue's operation";
+    case Purpose::kExpire:
+      return "the daemon's removal of keys";
+    case Purpose::kWake:
+      return "the end of a wait";
+    case Purpose::kCheck:
+      return "a check";
+    default:
+      return "an operation without a name";
+  }
+}
+
+void check_suspects(const Segment& segment, BlockCheck& blocks, CheckReport& report) {
+  for (uint32_t index = 0; index < segment.shard_count(); ++index) {
+    const shm::Shard& shard = segment.shard(index);
+    if (!suspect::read_only(shard)) continue;
+    blocks.found("a shard is read-only: one operation killed three processes in it", index, shard.suspect_operation);
+    report.read_only.push_back({index, name_of_purpose(shard.suspect_operation), {}});
+  }
+}
+
 class KeyspaceCheck {
  public:
   KeyspaceCheck(const Segment& segment, BlockCheck& blocks, CheckReport& report) noexcept
@@ -164,12 +200,19 @@ class KeyspaceCheck {
     return key.hash;
   }
 
+  void name_suspect(uint32_t index, Bytes key) {
+    for (ReadOnlyShard& shard : report_.read_only) {
+      if (shard.shard == index) shard.key = key;
+    }
+  }
+
   uint64_t live_entry(uint32_t index, uint64_t offset, bool& good) noexcept {
     const uint64_t hash = entry(index, offset, good);
     if (!good) return 0;
     ++report_.keys;
     const auto& entry = *segment_.pointer<Entry>(offset);
     const shm::Shard& shard = segment_.shard(index);
+    if (hash == shard.suspect_key_hash) name_suspect(index, entry.key());
     const uint8_t database = entry.info().database;
     const auto expires = static_cast<uint64_t>(entry.expires_ms());
     ++keys_[database];
@@ -337,6 +380,7 @@ CheckReport check(const Segment& segment) {
   BlockCheck blocks(segment);
   check_shard_words(segment, blocks);
   check_processes(segment, blocks);
+  check_suspects(segment, blocks, report);
   KeyspaceCheck keys(segment, blocks, report);
   for (uint32_t index = 0; index < segment.shard_count(); ++index) keys.shard(index);
   for (uint32_t index = 0; index < segment.shard_count(); ++index) {
@@ -357,15 +401,37 @@ CheckReport check(const Segment& segment) {
   return report;
 }
 
-Result<CheckReport> check_locked(Process& process, int64_t budget_ns) {
+namespace {
+
+template <typename Then>
+Result<CheckReport> check_with_locks(Process& process, int64_t budget_ns, Then&& then) {
   auto context = process.context();
   if (!context.ok()) return context.status();
-  Transaction tx(process, *context.value());
+  Transaction tx(process, *context.value(), {Purpose::kCheck, true});
   const uint64_t all = ~uint64_t{0} >> (64 - process.segment().shard_count());
   if (Status status = tx.begin(all, budget_ns); !status.ok()) return status;
   CheckReport report = check(process.segment());
+  then(report);
   tx.rollback();
   return report;
+}
+
+}  // namespace
+
+Result<CheckReport> check_locked(Process& process, int64_t budget_ns) {
+  return check_with_locks(process, budget_ns, [](const CheckReport&) {});
+}
+
+Result<CheckReport> repair_locked(Process& process, bool force, int64_t budget_ns) {
+  return check_with_locks(process, budget_ns, [&](const CheckReport& report) {
+    if (!report.sound() && !force) return;
+    for (const ReadOnlyShard& shard : report.read_only) suspect::forget(process.segment().control_shard(shard.shard));
+  });
+}
+
+std::string describe(const ReadOnlyShard& shard) {
+  return shard.operation + (shard.key.empty() ? "" : " on the key \"" + shard.key + "\"") +
+         " killed three processes; shard " + std::to_string(shard.shard) + " takes no writes";
 }
 
 std::string describe(const Finding& finding) {

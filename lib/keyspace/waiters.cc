@@ -172,7 +172,7 @@ Status release_slot(Process& process, uint32_t slot, uint64_t slot_generation, i
       auto context = process.context();
       if (!context.ok()) return context.status();
       Wakes wakes;
-      Transaction tx(process, *context.value());
+      Transaction tx(process, *context.value(), {Purpose::kWake});
       if (Status status = tx.begin(uint64_t{1} << shard, budget_ns); !status.ok()) return status;
       more = false;
       for (uint32_t released = 0; released < kReleasesPerTransaction && !tx.failed(); ++released) {

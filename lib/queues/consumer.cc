@@ -50,7 +50,7 @@ Consumer::Source& Consumer::source(Bytes queue, bool no_ack) {
 // none is to be made the body does not run.
 Status Consumer::with_holder(Source& source, bool make_queue, int64_t budget_ns, auto&& body) {
   const Name name(queues_.process().segment(), NamedKind::kQueue, queues_.database(), source.queue);
-  return run(queues_.process(), Locks::one(name.shard, budget_ns), [&](Transaction& tx, Wakes& wakes) {
+  return run(queues_.process(), Locks::of(name, budget_ns), [&](Transaction& tx, Wakes& wakes) {
     Core core{tx, wakes, name};
     const Queue* queue = make_queue ? core.ensure() : core.find();
     if (queue == nullptr) return Step::kAbandon;
@@ -208,7 +208,7 @@ Result<bool> Consumer::answer(const LeaseTag& tag, Outcome outcome, int64_t budg
   if (!usable(me).ok()) return false;
   const Name name(queues_.process().segment(), NamedKind::kQueue, queues_.database(), tag.queue);
   bool ended = false;
-  Status status = run(queues_.process(), Locks::one(name.shard, budget_ns), [&](Transaction& tx, Wakes& wakes) {
+  Status status = run(queues_.process(), Locks::of(name, budget_ns), [&](Transaction& tx, Wakes& wakes) {
     ended = false;
     Core core{tx, wakes, name};
     const Queue* queue = core.find();

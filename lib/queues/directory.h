@@ -66,9 +66,13 @@ struct Locks {
   static Locks one(uint32_t shard, int64_t budget_ns = kLockBudgetNs) noexcept {
     return {uint64_t{1} << shard, budget_ns};
   }
+  static Locks of(const Name& name, int64_t budget_ns = kLockBudgetNs) noexcept {
+    return {uint64_t{1} << name.shard, budget_ns, name.hash};
+  }
 
   uint64_t shards;
   int64_t budget_ns;
+  uint64_t name_hash = 0;  // of what it is about, if that has one
 };
 
 // Runs `body(tx, wakes)` in one transaction; when the segment is full, grows it and runs the body again, so a body sets
@@ -78,7 +82,7 @@ Status run(Process& process, const Locks& locks, std::span<uint32_t> room, Body&
   for (int attempt = 0;; ++attempt) {
     Result<shm::Context*> context = process.context();
     if (!context.ok()) return context.status();
-    Transaction tx(process, *context.value());
+    Transaction tx(process, *context.value(), {Purpose::kTasks, false, locks.name_hash});
     if (Status status = tx.begin(locks.shards, locks.budget_ns); !status.ok()) return status;
     Wakes wakes{room};
     const Step step = body(tx, wakes);

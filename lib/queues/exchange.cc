@@ -49,7 +49,7 @@ const Exchange* find(Transaction& tx, const Name& name) noexcept {
 Status TaskQueues::bind(Bytes exchange_text, Bytes key, Bytes pattern, Bytes queue_text, int64_t budget_ns) {
   const Name queue_name(process_.segment(), NamedKind::kQueue, database_, queue_text);
   uint64_t incarnation = 0;
-  Status status = run(process_, Locks::one(queue_name.shard, budget_ns), [&](Transaction& tx, Wakes& wakes) {
+  Status status = run(process_, Locks::of(queue_name, budget_ns), [&](Transaction& tx, Wakes& wakes) {
     const shm::Queue* queue = Core{tx, wakes, queue_name}.ensure();
     if (queue == nullptr) return Step::kAbandon;
     incarnation = queue->incarnation;
@@ -57,7 +57,7 @@ Status TaskQueues::bind(Bytes exchange_text, Bytes key, Bytes pattern, Bytes que
   });
   if (!status.ok()) return status;
   const Name name(process_.segment(), NamedKind::kExchange, database_, exchange_text);
-  return run(process_, Locks::one(name.shard, budget_ns), [&](Transaction& tx, Wakes&) {
+  return run(process_, Locks::of(name, budget_ns), [&](Transaction& tx, Wakes&) {
     const Exchange* exchange = find(tx, name);
     if (exchange == nullptr) exchange = reinterpret_cast<Exchange*>(create_named(tx, name, sizeof(Exchange)));
     if (exchange == nullptr) return Step::kAbandon;
@@ -87,7 +87,7 @@ Status TaskQueues::bind(Bytes exchange_text, Bytes key, Bytes pattern, Bytes que
 
 Status TaskQueues::unbind(Bytes exchange_text, Bytes key, Bytes pattern, Bytes queue_text, int64_t budget_ns) {
   const Name name(process_.segment(), NamedKind::kExchange, database_, exchange_text);
-  return run(process_, Locks::one(name.shard, budget_ns), [&](Transaction& tx, Wakes&) {
+  return run(process_, Locks::of(name, budget_ns), [&](Transaction& tx, Wakes&) {
     if (const Exchange* exchange = find(tx, name)) {
       unlink(tx, name, *exchange, [&](const Binding& b) {
         return key_of(b) == key && pattern_of(b) == pattern && queue_of(b) == queue_text;
@@ -99,7 +99,7 @@ Status TaskQueues::unbind(Bytes exchange_text, Bytes key, Bytes pattern, Bytes q
 
 Status TaskQueues::forget_route(Bytes exchange_text, const Route& route, int64_t budget_ns) {
   const Name name(process_.segment(), NamedKind::kExchange, database_, exchange_text);
-  return run(process_, Locks::one(name.shard, budget_ns), [&](Transaction& tx, Wakes&) {
+  return run(process_, Locks::of(name, budget_ns), [&](Transaction& tx, Wakes&) {
     if (const Exchange* exchange = find(tx, name)) {
       unlink(tx, name, *exchange,
              [&](const Binding& b) { return b.incarnation == route.incarnation && queue_of(b) == route.queue; });
@@ -115,7 +115,7 @@ Result<std::vector<Route>> TaskQueues::routes(Bytes exchange_text, int64_t budge
   uint64_t wanted = 0, count = 0;
   do {
     room.resize(wanted);
-    Status status = run(process_, Locks::one(name.shard, budget_ns), [&](Transaction& tx, Wakes&) {
+    Status status = run(process_, Locks::of(name, budget_ns), [&](Transaction& tx, Wakes&) {
       wanted = count = 0;
       const Exchange* exchange = find(tx, name);
       for (uint64_t next = exchange != nullptr ? exchange->bindings : 0; next != 0;

@@ -165,7 +165,7 @@ namespace {
 template <typename Body>
 Status with_queue(TaskQueues& queues, const LeaseTag& tag, Body&& body) {
   const Name name(queues.process().segment(), NamedKind::kQueue, queues.database(), tag.queue);
-  return run(queues.process(), name.shard, [&](Transaction& tx, Wakes& wakes) {
+  return run(queues.process(), Locks::of(name), [&](Transaction& tx, Wakes& wakes) {
     Core core{tx, wakes, name};
     const Queue* queue = core.find();
     if (queue == nullptr || queue->incarnation != tag.incarnation) return Step::kAbandon;

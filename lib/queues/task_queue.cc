@@ -59,7 +59,7 @@ void fill_stats(const Segment& segment, const Queue& queue, QueueStats& stats) n
 Result<uint64_t> TaskQueues::declare(Bytes text, const QueueOptions& options, int64_t budget_ns) {
   const Name name(process_.segment(), NamedKind::kQueue, database_, text);
   uint64_t size = 0;
-  Status status = run(process_, Locks::one(name.shard, budget_ns), [&](Transaction& tx, Wakes& wakes) {
+  Status status = run(process_, Locks::of(name, budget_ns), [&](Transaction& tx, Wakes& wakes) {
     Core core{tx, wakes, name};
     const Queue* queue = core.ensure(options);
     if (queue == nullptr) return Step::kAbandon;
@@ -74,7 +74,7 @@ Result<uint64_t> TaskQueues::declare(Bytes text, const QueueOptions& options, in
 Result<PushResult> TaskQueues::push(Bytes text, const NewTask& task, int64_t budget_ns) {
   const Name name(process_.segment(), NamedKind::kQueue, database_, text);
   PushResult result = PushResult::kRefused;
-  Status status = run(process_, Locks::one(name.shard, budget_ns), [&](Transaction& tx, Wakes& wakes) {
+  Status status = run(process_, Locks::of(name, budget_ns), [&](Transaction& tx, Wakes& wakes) {
     Core core{tx, wakes, name};
     const Queue* queue = core.ensure();
     const bool pushed = queue != nullptr && core.push(*queue, task, now_ms());
@@ -88,7 +88,7 @@ Result<PushResult> TaskQueues::push(Bytes text, const NewTask& task, int64_t bud
 Result<PushResult> TaskQueues::push_existing(Bytes text, const NewTask& task, int64_t budget_ns) {
   const Name name(process_.segment(), NamedKind::kQueue, database_, text);
   PushResult result = PushResult::kGone;
-  Status status = run(process_, Locks::one(name.shard, budget_ns), [&](Transaction& tx, Wakes& wakes) {
+  Status status = run(process_, Locks::of(name, budget_ns), [&](Transaction& tx, Wakes& wakes) {
     Core core{tx, wakes, name};
     const Queue* queue = core.find();
     const bool pushed = queue != nullptr && core.push(*queue, task, now_ms());
@@ -103,7 +103,7 @@ Result<std::optional<QueueStats>> TaskQueues::stats(Bytes text, int64_t budget_n
   const Name name(process_.segment(), NamedKind::kQueue, database_, text);
   QueueStats stats;
   bool found = false;
-  Status status = run(process_, Locks::one(name.shard, budget_ns), [&](Transaction& tx, Wakes& wakes) {
+  Status status = run(process_, Locks::of(name, budget_ns), [&](Transaction& tx, Wakes& wakes) {
     const Queue* queue = Core{tx, wakes, name}.find();
     found = queue != nullptr;
     if (found) fill_stats(tx.segment(), *queue, stats);
@@ -120,7 +120,7 @@ Result<uint64_t> TaskQueues::purge(Bytes text, int64_t budget_ns) {
   uint64_t freed = 0;
   for (bool done = false; !done;) {
     const uint64_t before = freed;
-    Status status = run(process_, Locks::one(name.shard, budget_ns), [&](Transaction& tx, Wakes& wakes) {
+    Status status = run(process_, Locks::of(name, budget_ns), [&](Transaction& tx, Wakes& wakes) {
       Core core{tx, wakes, name};
       const Queue* queue = core.find();
       freed = before;
@@ -139,7 +139,7 @@ Result<uint64_t> TaskQueues::remove(Bytes text, int64_t budget_ns) {
   for (bool done = false; !done;) {
     const uint64_t before = freed;
     uint32_t wanted = 0;
-    Status status = run(process_, Locks::one(name.shard, budget_ns), room, [&](Transaction& tx, Wakes& wakes) {
+    Status status = run(process_, Locks::of(name, budget_ns), room, [&](Transaction& tx, Wakes& wakes) {
       Core core{tx, wakes, name};
       const Queue* queue = core.find();
       freed = before;
@@ -163,7 +163,7 @@ Result<std::vector<std::string>> TaskQueues::dead_letters(Bytes text, uint64_t l
     for (bool again = true; again;) {
       letter.resize(wanted);
       again = false;
-      Status status = run(process_, name.shard, [&](Transaction& tx, Wakes& wakes) {
+      Status status = run(process_, Locks::of(name), [&](Transaction& tx, Wakes& wakes) {
         const Queue* queue = Core{tx, wakes, name}.find();
         uint64_t task = queue == nullptr ? 0 : queue->dead.first;
         for (uint64_t i = 0; i < skip && task != 0; ++i) task = tx.view<Task>(task).right;
@@ -188,7 +188,7 @@ Result<uint64_t> TaskQueues::revive(Bytes text) {
   uint64_t revived = 0;
   for (bool done = false; !done;) {
     const uint64_t before = revived;
-    Status status = run(process_, name.shard, [&](Transaction& tx, Wakes& wakes) {
+    Status status = run(process_, Locks::of(name), [&](Transaction& tx, Wakes& wakes) {
       Core core{tx, wakes, name};
       const Queue* queue = core.find();
       revived = before;

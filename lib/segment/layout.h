@@ -94,7 +94,7 @@ struct Context {
   Atomic<uint32_t>
       loop_asleep;             // epoch, odd = its event loop sleeps on the context's FIFO; 0 = there has never been one
   Atomic<uint32_t> wake_debt;  // 1 between a commit that must wake and the end of its wakes
-  uint32_t operation;          // command table row being run, for people and for poison detection
+  uint32_t operation;          // what it took its last lock for (transaction/suspect.h)
   uint64_t key_hash;           // of the first key it works on
 
   uint64_t journal_words;          // THE commit word: words of journal that undo would apply; 0 = nothing to undo
@@ -179,12 +179,14 @@ inline constexpr uint32_t kCreatedCount = 256;
 
 struct alignas(64) Shard {
   // What a reader touches, in one cache line.
-  Atomic<uint32_t> owner;  // waiters:1 | context id:31; CAS (transaction/owner_lock.h)
-  uint32_t reserved0;
+  Atomic<uint32_t> owner;     // waiters:1 | context id:31; CAS (transaction/owner_lock.h)
+  Atomic<uint32_t> deaths;    // of the suspect, one after the other; 3 = read-only (transaction/suspect.h)
   Atomic<uint64_t> sequence;  // odd while a reader could see a half-done change; never goes back
   DictRoot keys;              // all databases of this shard; the database is part of an entry's key
   Cell<uint64_t> ring_epoch;  // changes whenever a channel or the block of its ring is freed (channels/)
-  uint64_t reserved1[2];
+  uint64_t suspect_key_hash;  // these three by whoever recovers a dead holder of the lock
+  uint32_t suspect_operation;
+  uint32_t last_dead;  // its context's id
 
   // Under the lock, through the journal.
   uint32_t class_pages[kClassCount];   // per size class: first span with room

@@ -8,6 +8,7 @@
 #include "transaction/journal.h"
 #include "transaction/owner_lock.h"
 #include "transaction/page_pool.h"
+#include "transaction/suspect.h"
 
 namespace shoal {
 
@@ -50,7 +51,8 @@ void undo_and_unlock(Segment& segment, shm::Context& context, uint32_t id) noexc
   std::atomic_signal_fence(std::memory_order_seq_cst);
   context.journal_words = 0;
   std::atomic_thread_fence(std::memory_order_seq_cst);
-  for_each_held_shard(segment, id, [](shm::Shard& shard) {
+  for_each_held_shard(segment, id, [&](shm::Shard& shard) {
+    suspect::note_death(shard, context, id);
     shard.sequence.store((shard.sequence.load(std::memory_order_relaxed) | 1) + 1, std::memory_order_release);
     shard.owner.store(0, std::memory_order_release);
     owner_lock::wake_waiters(shard.owner, INT_MAX);

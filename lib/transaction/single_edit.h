@@ -2,8 +2,8 @@
 // single_edit.h: the smallest transaction: the lock of one shard, if it is free at this moment, and at most one edit of
 // whole words.
 //
-//   SingleEdit edit(segment, self, shard);
-//   if (!edit.locked()) ...                              nothing has happened
+//   SingleEdit edit(segment, self, purpose, shard);
+//   if (!edit.locked()) ...                              nothing has happened; also where somebody died
 //   std::byte* place = edit.edit_words(&entry, count);   journals them and gives them mutable; nullptr: there is no
 //         room in the journal, nothing has happened
 //   edit.commit();
@@ -23,6 +23,7 @@
 #include "transaction/journal.h"
 #include "transaction/owner_lock.h"
 #include "transaction/sequence.h"
+#include "transaction/suspect.h"
 
 namespace shoal {
 
@@ -32,11 +33,16 @@ class SingleEdit {
     uint32_t shard;
   };
 
-  SingleEdit(Segment& segment, shm::Context& self, uint32_t shard) noexcept
+  SingleEdit(Segment& segment, shm::Context& self, const Purpose& purpose, uint32_t shard) noexcept
       : segment_(segment), self_(self), index_(shard) {
     SHOAL_ASSERT(self.journal_words == 0);
+    purpose.announce(self);
     shm::Shard& wanted = segment.control_shard(shard);
-    if (owner_lock::try_lock(wanted.owner, self.id.load(std::memory_order_relaxed))) shard_ = &wanted;
+    if (!owner_lock::try_lock(wanted.owner, self.id.load(std::memory_order_relaxed))) return;
+    shard_ = &wanted;
+    if (__builtin_expect(suspect::deaths(wanted) == 0, 1)) return;
+    owner_lock::unlock(wanted.owner);
+    shard_ = nullptr;
   }
   ~SingleEdit() {
     SHOAL_ASSERT(odd_ == 0);

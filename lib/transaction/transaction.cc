@@ -20,14 +20,26 @@ void for_each_shard(uint64_t mask, F&& f) noexcept {
 Status Transaction::lock_shards(uint64_t shards, int64_t budget_ns) noexcept {
   for (uint64_t left = shards; left != 0; left &= left - 1) {
     const auto index = static_cast<uint32_t>(std::countr_zero(left));
-    Status status = owner_lock::lock(process_, segment_.control_shard(index).owner, id_, budget_ns);
+    shm::Shard& shard = segment_.control_shard(index);
+    Status status = owner_lock::lock(process_, shard.owner, id_, budget_ns);
+    if (status.ok()) {
+      locked_ |= uint64_t{1} << index;
+      if (suspect::deaths(shard) != 0) {
+        state_ |= kSuspect;
+        status = suspect::admit(segment_, index, self_, reads_);
+      }
+    }
     if (!status.ok()) {
       release_all_locks();
       return status;
     }
-    locked_ |= uint64_t{1} << index;
   }
   return {};
+}
+
+void Transaction::survive() noexcept {
+  if ((state_ & kSuspect) == 0) return;
+  for_each_shard(locked_, [this](uint32_t index) { suspect::survived(segment_.control_shard(index), self_); });
 }
 
 void Transaction::make_all_odd() noexcept {
@@ -44,6 +56,7 @@ Status Transaction::commit_slowly() noexcept {
   Journal::empty(self_);
   if ((state_ & kGivenUp) != 0) release_given_up();
   if ((state_ & kUndoneClaims) != 0) release_claims(segment_, self_, id_, shm::PageKind::kClaimed);
+  survive();
   state_ &= kVisible;
   release_locks();
   return {};
@@ -52,6 +65,7 @@ Status Transaction::commit_slowly() noexcept {
 void Transaction::rollback() noexcept {
   rollback_to({0, 0});
   if ((state_ & kClaimed) != 0) release_claims(segment_, self_, id_, shm::PageKind::kClaimed);
+  survive();
   state_ &= kVisible;
   self_.wake_debt.store(0, std::memory_order_relaxed);
   release_locks();

@@ -36,6 +36,7 @@
 #include "transaction/owner_lock.h"
 #include "transaction/sequence.h"
 #include "transaction/single_edit.h"
+#include "transaction/suspect.h"
 
 namespace shoal {
 
@@ -45,16 +46,19 @@ class Transaction {
     uint64_t words, last_free;
   };
 
-  Transaction(Process& process, shm::Context& self) noexcept
+  Transaction(Process& process, shm::Context& self, const Purpose& purpose = {}) noexcept
       : segment_(process.segment()),
         process_(process),
         self_(self),
         journal_(segment_, self),
-        id_(self.id.load(std::memory_order_relaxed)) {
+        id_(self.id.load(std::memory_order_relaxed)),
+        reads_(purpose.reads) {
     SHOAL_ASSERT(self.journal_words == 0);
+    purpose.announce(self);
   }
   // Goes on with a lock that a SingleEdit took.
-  Transaction(Process& process, shm::Context& self, SingleEdit::Held held) noexcept : Transaction(process, self) {
+  Transaction(Process& process, shm::Context& self, const Purpose& purpose, SingleEdit::Held held) noexcept
+      : Transaction(process, self, purpose) {
     hold(held.shard);
   }
   ~Transaction() {
@@ -63,7 +67,7 @@ class Transaction {
   Transaction(const Transaction&) = delete;
   Transaction& operator=(const Transaction&) = delete;
 
-  // Locks the shards of the mask. Errors: owner_lock::lock; nothing is held then.
+  // Locks the shards of the mask. Errors: owner_lock::lock, suspect::admit; nothing is held then.
   Status begin(uint64_t shards, int64_t budget_ns) noexcept {
     SHOAL_ASSERT(!open() && shards != 0);
     const auto first = static_cast<uint32_t>(std::countr_zero(shards));
@@ -71,10 +75,15 @@ class Transaction {
     start_at(first);
     return lock_shards(shards, budget_ns);
   }
-  // The same for one shard if its lock is free at this moment.
+  // The same for one shard if its lock is free at this moment and nobody died with it.
   bool try_begin(uint32_t shard) noexcept {
     SHOAL_ASSERT(!open());
-    if (!owner_lock::try_lock(segment_.control_shard(shard).owner, id_)) return false;
+    shm::Shard& wanted = segment_.control_shard(shard);
+    if (!owner_lock::try_lock(wanted.owner, id_)) return false;
+    if (__builtin_expect(suspect::deaths(wanted) != 0, 0)) {
+      owner_lock::unlock(wanted.owner);
+      return false;
+    }
     hold(shard);
     return true;
   }
@@ -174,6 +183,7 @@ class Transaction {
     kJournalFull = 16,  // these three: it cannot be committed
     kMemoryFull = 32,
     kTooFewShards = 64,
+    kSuspect = 128,  // somebody died with one of the locks
   };
 
   std::byte* edit_hidden(const void* address,
@@ -225,8 +235,9 @@ class Transaction {
   void forget_locks() noexcept {
     locked_ = 0;
     alone_ = nullptr;
-    state_ &= ~kVisible;
+    state_ &= ~(kVisible | kSuspect);
   }
+  void survive() noexcept;
   void release_all_locks() noexcept;
 
   // allocator.cc
@@ -252,6 +263,7 @@ class Transaction {
   uint32_t home_ = 0;
   uint32_t given_up_ = 0;  // of kGivenUp: the first of the spans, linked by Page::next
   uint32_t state_ = 0;     // of State
+  bool reads_;             // Purpose::reads
 };
 
 }  // namespace shoal

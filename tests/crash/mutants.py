@@ -39,7 +39,31 @@ JOURNALLED = (
     "commands/cmd_string.cc",
 )
 
+POISON = "shoal_multiprocess_poison_test"
+
 MUTANTS = [
+    # ---- The suspect of a shard (transaction/suspect.h) ----
+    Mutant(
+        "who survives the suspect clears nothing",
+        "lib/transaction/suspect.cc",
+        (("  if (!read_only(shard) && is_suspect(shard, self)) forget(shard);\n", "  (void)shard, (void)self;\n"),),
+        "Poison.DeathsInBetween*",
+        program=POISON,
+    ),
+    Mutant(
+        "whoever comes to any end clears the suspect",
+        "lib/transaction/suspect.cc",
+        (("  if (!read_only(shard) && is_suspect(shard, self)) forget(shard);\n", "  forget(shard), (void)self;\n"),),
+        "Poison.OthersWhoSucceed*",
+        program=POISON,
+    ),
+    Mutant(
+        "a second recoverer counts a death again",
+        "lib/transaction/suspect.cc",
+        (("shard.last_dead == dead_id || ", ""),),
+        "Suspect.ADeathIsCountedOnce*",
+        program=POISON,
+    ),
     # ---- The journal: a store to reachable memory is preceded by its record, which is complete before it counts ----
     Mutant(
         "an edit without its record",
@@ -178,8 +202,8 @@ MUTANTS = [
         (
             (
                 "  if ((state_ & kClaimed) != 0) release_claims(segment_, self_, id_, shm::PageKind::kClaimed);\n"
-                "  state_ &= kVisible;\n  self_.wake_debt",
-                "  state_ &= kVisible;\n  self_.wake_debt",
+                "  survive();\n  state_ &= kVisible;\n  self_.wake_debt",
+                "  survive();\n  state_ &= kVisible;\n  self_.wake_debt",
             ),
         ),
         in_a_full_segment("MSET of blobs in several shards"),
@@ -432,8 +456,8 @@ MUTANTS = [
         "lib/commands/call.cc",
         (
             (
-                "  waiters::ring(session_.process(), session_.wakes_);\n  tx.settle_wakes();\n",
-                "  tx.settle_wakes();\n  waiters::ring(session_.process(), session_.wakes_);\n",
+                "  const bool woken = waiters::ring(session_.process(), session_.wakes_);\n  tx.settle_wakes();\n",
+                "  tx.settle_wakes();\n  const bool woken = waiters::ring(session_.process(), session_.wakes_);\n",
             ),
         ),
         done_or_not("RPUSH wakes a waiter"),

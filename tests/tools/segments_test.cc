@@ -17,6 +17,7 @@
 #include "queues/consumer.h"
 #include "tools/actions.h"
 #include "tools/views.h"
+#include "transaction/suspect.h"
 #include "transaction/transaction.h"
 
 namespace shoal::tool {
@@ -192,6 +193,35 @@ TEST_F(ToolTest, CheckPassesASoundSegmentAndNamesALostBlock) {
   EXPECT_EQ(report["ok"], false);
   EXPECT_NE(report["findings"].dump().find("lost"), std::string::npos) << report["findings"].dump();
   EXPECT_EQ(run("check " + name_.name()).second, 1);
+}
+
+TEST_F(ToolTest, RepairReopensAShardThatCheckNames) {
+  auto process = attach();
+  shm::Shard& shard = process->segment().control_shard(3);
+  for (uint32_t dead = 1; dead <= suspect::kDeathsMax; ++dead) suspect::note_death(shard, shm::Context{}, dead);
+  EXPECT_EQ(shards_view(view())[3]["deaths"], 3);
+  const Json report = check_segment(name_, false).value();
+  EXPECT_EQ(report["ok"], false);
+  ASSERT_EQ(report["read_only"].size(), 1u);
+  EXPECT_EQ(report["read_only"][0]["shard"], 3);
+  const auto [text, code] = run("repair " + name_.name() + " --json");
+  EXPECT_EQ(code, 0);
+  EXPECT_EQ(Json::parse(text)["reopened"].size(), 1u);
+  EXPECT_EQ(check_segment(name_, false).value()["ok"], true);
+}
+
+TEST_F(ToolTest, RepairOfADamagedSegmentWantsForce) {
+  auto process = attach();
+  shm::Shard& shard = process->segment().control_shard(3);
+  for (uint32_t dead = 1; dead <= suspect::kDeathsMax; ++dead) suspect::note_death(shard, shm::Context{}, dead);
+  shard.database_keys[0] = 5;
+  const Json refused = repair_segment(name_, false).value();
+  EXPECT_EQ(refused["ok"], false);
+  EXPECT_EQ(refused["still_read_only"].size(), 1u);
+  EXPECT_EQ(run("repair " + name_.name()).second, 1);
+  EXPECT_TRUE(suspect::read_only(shard));
+  EXPECT_EQ(repair_segment(name_, true).value()["ok"], true);
+  EXPECT_FALSE(suspect::read_only(shard));
 }
 
 TEST_F(ToolTest, DamagedHeaderIsSaidAndNotFollowed) {

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+// suspect.h: an operation that kills whoever tries it is stopped.
+//
+// Whoever takes a shard's lock says first what for (Context::operation, key_hash). If it dies with the lock, recovery
+// notes that in the shard: the shard's suspect. The same suspect again, and nobody has come to its end in between: one
+// death more. Another one: it is the suspect now. With the third death the shard is read-only: reading goes on, all but
+// the suspect itself, and whatever would change something is refused until `shoal repair`.
+//
+//   dies                              afterwards
+//   the suspect's recoverer, while    it is counted once or not at all: the dead one's id is noted before the count,
+//   it counts                         and who recovers next sees it
+//   who came to the suspect's end,    the count stands or is gone; both are true
+//   while it clears the count
+//
+// Nothing is counted for a death without a lock: it left nothing that kills the next one.
+#pragma once
+
+#include <cstdint>
+
+#include "base/status.h"
+#include "segment/segment.h"
+
+namespace shoal {
+
+// What a lock is taken for. Commands are numbered by their row, from 1.
+struct Purpose {
+  enum Kind : uint32_t {
+    kUnknown = 0,
+    kSetAtOnce = 0x10000,
+    kPublish,
+    kSubscribe,
+    kTasks,
+    kExpire,
+    kWake,
+    kCheck,
+  };
+
+  uint32_t kind = kUnknown;
+  bool reads = false;  // it changes nothing
+  uint64_t key_hash = 0;
+
+  // Before the lock. The context is the caller's own.
+  void announce(shm::Context& self) const noexcept {
+    self.operation = kind;
+    self.key_hash = key_hash;
+  }
+};
+
+namespace suspect {
+
+inline constexpr uint32_t kDeathsMax = 3;
+
+inline uint32_t deaths(const shm::Shard& shard) noexcept { return shard.deaths.load(std::memory_order_relaxed); }
+inline bool read_only(const shm::Shard& shard) noexcept { return deaths(shard) >= kDeathsMax; }
+
+// The rest under the shard's lock.
+
+// Whether the operation that `self` has announced may go on; the error's number is the shard's.
+Status admit(const Segment& segment, uint32_t shard, const shm::Context& self, bool reads) noexcept;
+// `self` has come to the end of what it announced.
+void survived(shm::Shard& shard, const shm::Context& self) noexcept;
+// For who recovers `dead`, which held the lock.
+void note_death(shm::Shard& shard, const shm::Context& dead, uint32_t dead_id) noexcept;
+// The shard takes writes again.
+void forget(shm::Shard& shard) noexcept;
+
+}  // namespace suspect
+
+}  // namespace shoal
