@@ -386,4 +386,23 @@ void cmd_object_encoding(Call& call) {
   call.reply().bulk(type_row(entry->type())->encoding(call.segment(), *entry));
 }
 
+// A clock or a count of uses would cost each GET a write. Who asks must not take a 0 for an answer.
+void cmd_object_idletime(Call& call) {
+  if (call.read(call.key(2)) == nullptr) return call.reply().null();
+  call.error("ERR idle time not tracked: there is no clock of last use");
+}
+
+void cmd_object_freq(Call& call) {
+  if (call.read(call.key(2)) == nullptr) return call.reply().null();
+  call.error(
+      "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching "
+      "between policies at runtime LRU and LFU data will take some time to adjust.");
+}
+
+// Nothing is shared between keys.
+void cmd_object_refcount(Call& call) {
+  if (call.read(call.key(2)) == nullptr) return call.reply().null();
+  call.reply().integer(1);
+}
+
 }  // namespace shoal

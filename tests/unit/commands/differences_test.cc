@@ -55,6 +55,16 @@ TEST_F(Differences, WhatIsAboutAServerIsAnsweredAsSaid) {
     EXPECT_NE(info.find(section), std::string::npos) << section;
 }
 
+TEST_F(Differences, NoUseOfAKeyIsTracked) {
+  EXPECT_EQ(r_("OBJECT IDLETIME a"), "(nil)");
+  EXPECT_EQ(r_("OBJECT FREQ a"), "(nil)");
+  EXPECT_EQ(r_("OBJECT REFCOUNT a"), "(nil)");
+  r_("SET a 1");
+  EXPECT_EQ(r_("OBJECT IDLETIME a"), "(error) ERR idle time not tracked: there is no clock of last use");
+  EXPECT_EQ(r_("OBJECT FREQ a").substr(0, 55), "(error) ERR An LFU maxmemory policy is not selected, ac");
+  EXPECT_EQ(r_("OBJECT REFCOUNT a"), "1");
+}
+
 TEST_F(Differences, MemoryUsageCountsTheBlocksOfTheValue) {
   EXPECT_EQ(r_("MEMORY USAGE a"), "(nil)");
   r_("SET a 1");
