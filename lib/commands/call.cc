@@ -233,7 +233,7 @@ Outcome CallRunner::run_all(std::span<const std::vector<Bytes>> commands, int64_
     shards |= uint64_t{1} << keyspace::make_key(segment, watch.database, watch.key).shard;
   }
   const uint32_t first_database = session_.database();
-  session_.runs_atomically_ = true;
+  session_.commands_of_exec_ = static_cast<int64_t>(commands.size());
   const Purpose purpose{purpose_of(*find_command("EXEC"), 0).kind, !writes, first_key};
   const Outcome outcome = transact(purpose, shards == 0 ? 1 : shards, budget_ns, [&](Transaction& tx) {
     session_.select(first_database);
@@ -254,7 +254,7 @@ Outcome CallRunner::run_all(std::span<const std::vector<Bytes>> commands, int64_
     }
     return Outcome::kReplied;
   });
-  session_.runs_atomically_ = false;
+  session_.commands_of_exec_ = -1;
   return outcome;
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// cmd_server.cc: commands about the session (PING, SELECT, HELLO, CLIENT ..., MULTI, WATCH) and about the whole (INFO).
+// cmd_server.cc: commands about the session (PING, SELECT, HELLO, MULTI, WATCH) and about the whole (INFO).
 #include "commands/cmd_server.h"
 
 #include <string>
@@ -91,23 +91,6 @@ void cmd_reset(Call& call) {
   call.session().name().clear();
   call.reply().simple("RESET");
 }
-
-void cmd_client_setname(Call& call) {
-  for (char c : call.arg(2)) {
-    if (c < '!' || c > '~')
-      return call.error("ERR Client names cannot contain spaces, newlines or special characters.");
-  }
-  call.session().name() = std::string(call.arg(2));
-  call.reply().ok();
-}
-
-void cmd_client_getname(Call& call) {
-  if (call.session().name().empty()) return call.reply().null();
-  call.reply().bulk(call.session().name());
-}
-
-void cmd_client_id(Call& call) { call.reply().integer(static_cast<int64_t>(call.session().id())); }
-void cmd_client_setinfo(Call& call) { call.reply().ok(); }
 
 void cmd_time(Call& call) {
   const int64_t now_ms = wall_clock_ms();

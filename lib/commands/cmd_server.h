@@ -6,10 +6,6 @@ namespace shoal {
 class Call;
 
 void cmd_auth(Call& call);
-void cmd_client_getname(Call& call);
-void cmd_client_id(Call& call);
-void cmd_client_setinfo(Call& call);
-void cmd_client_setname(Call& call);
 void cmd_command_count(Call& call);
 void cmd_command_list(Call& call);
 void cmd_config_get(Call& call);

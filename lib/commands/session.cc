@@ -8,14 +8,18 @@
 namespace shoal {
 
 namespace {
-uint64_t next_session_id() {
+uint64_t next_session_number() {
   static constinit std::atomic<uint64_t> next{1};
   return next.fetch_add(1, std::memory_order_relaxed);
 }
 }  // namespace
 
 Session::Session(std::shared_ptr<Process> process, uint32_t database, int protocol)
-    : process_(std::move(process)), database_(database), protocol_(protocol), id_(next_session_id()) {}
+    : process_(std::move(process)), database_(database), protocol_(protocol), number_(next_session_number()) {}
+
+uint64_t Session::id() const noexcept {
+  return client_id(process_->slot_index(), process_->slot_generation(), number_);
+}
 
 Session::~Session() { blocking::cancel(*this); }
 

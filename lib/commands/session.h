@@ -19,6 +19,15 @@
 
 namespace shoal {
 
+// CLIENT ID: of one life of a slot, and of a session in it; session 0 stands for the process. Positive as an int64_t.
+inline constexpr uint32_t kClientSessionBits = 24, kClientSlotBits = 16, kClientGenerationBits = 23;
+constexpr uint64_t client_id(uint32_t slot_index, uint64_t slot_generation, uint64_t session) noexcept {
+  constexpr auto low = [](uint64_t value, uint32_t bits) { return value & ((uint64_t{1} << bits) - 1); };
+  return low(slot_generation, kClientGenerationBits) << (kClientSlotBits + kClientSessionBits) |
+         low(slot_index, kClientSlotBits) << kClientSessionBits | low(session, kClientSessionBits);
+}
+constexpr bool same_process(uint64_t id, uint64_t other) noexcept { return (id ^ other) >> kClientSessionBits == 0; }
+
 enum class Outcome {
   kReplied,  // reply() holds the answer, which may be a Redis error
   kBusy,     // a lock was not had within the loop's budget: nothing happened; run it again on another thread
@@ -53,7 +62,7 @@ class Session {
   void select(uint32_t database) noexcept { database_ = database; }
   void set_protocol(int protocol) noexcept { protocol_ = protocol; }
   std::string& name() noexcept { return name_; }
-  uint64_t id() const noexcept { return id_; }
+  uint64_t id() const noexcept;  // of no other session that this segment has seen; a forked copy has its own
 
   // MULTI state, for cmd_transactions.cc.
   struct Watch {
@@ -62,7 +71,8 @@ class Session {
     uint64_t version;
   };
   bool in_multi() const noexcept { return in_multi_; }
-  bool runs_atomically() const noexcept { return runs_atomically_; }  // EXEC is at work
+  bool runs_atomically() const noexcept { return commands_of_exec_ >= 0; }  // EXEC is at work
+  int64_t commands_of_exec() const noexcept { return commands_of_exec_; }   // -1: it is not
   void start_multi() noexcept;
   void discard() noexcept;  // leaves MULTI and forgets the WATCHes
   void watch(const Key& key, uint64_t version);
@@ -95,10 +105,11 @@ class Session {
   Status status_;
   uint32_t database_;
   int protocol_;
-  uint64_t id_;
+  uint64_t number_;  // in its process
   std::string name_;
   int64_t budget_ns_ = kLockBudgetNs;
-  bool in_multi_ = false, multi_broken_ = false, runs_atomically_ = false;
+  bool in_multi_ = false, multi_broken_ = false;
+  int64_t commands_of_exec_ = -1;
   std::vector<std::vector<std::string>> queued_;
   std::vector<Watch> watches_;
   BlockedCall blocked_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // table.cc: everything that Shoal can do, a row a command. docs/COMMANDS.md and `shoal commands` are printed from it.
 #include "commands/cmd_bitmap.h"
+#include "commands/cmd_client.h"
 #include "commands/cmd_generic.h"
 #include "commands/cmd_hash.h"
 #include "commands/cmd_list.h"
@@ -203,9 +204,12 @@ constexpr Command kTable[] = {
 
     // Session and server
     {"AUTH", cmd_auth, kConnection, at_least(2), kSession | kFast, kNoKeys, "Accepts the user `default`; there are no passwords.", "O(1)"},
-    {"CLIENT", nullptr, kConnection, at_least(2), 0, kNoKeys, "Commands about this session.", "-"},
+    {"CLIENT", nullptr, kConnection, at_least(2), 0, kNoKeys, "Commands about who is attached.", "-"},
     {"CLIENT|GETNAME", cmd_client_getname, kConnection, exactly(2), kSession | kFast, kNoKeys, "Returns the session's name.", "O(1)"},
     {"CLIENT|ID", cmd_client_id, kConnection, exactly(2), kSession | kFast, kNoKeys, "Returns the session's number.", "O(1)"},
+    {"CLIENT|INFO", cmd_client_info, kConnection, exactly(2), kSession, kNoKeys, "Returns this session's line of CLIENT LIST.", "O(N), N = threads attached"},
+    {"CLIENT|LIST", cmd_client_list, kConnection, at_least(2), kSession, kNoKeys, "Lists the processes that are attached.", "O(N M), N = processes, M = threads attached"},
+    {"CLIENT|NO-EVICT", cmd_client_no_evict, kConnection, exactly(3), kSession | kFast, kNoKeys, "Accepted: no client is ever evicted.", "O(1)"},
     {"CLIENT|SETINFO", cmd_client_setinfo, kConnection, exactly(4), kSession | kFast, kNoKeys, "Accepted and ignored.", "O(1)"},
     {"CLIENT|SETNAME", cmd_client_setname, kConnection, exactly(3), kSession | kFast, kNoKeys, "Names the session.", "O(1)"},
     {"COMMAND", nullptr, kServer, at_least(1), 0, kNoKeys, "Commands about commands.", "-"},

@@ -117,6 +117,8 @@ class SegmentPool:
             int(self.connection_kwargs["protocol"] or 3),
             bool(encoder.decode_responses) and in_extension,
         )
+        if self.connection_kwargs["client_name"]:
+            session.execute(("CLIENT", "SETNAME", self.connection_kwargs["client_name"]))
         return session if in_extension else TranscodingSession(session, encoder)
 
     def get_encoder(self) -> Encoder:

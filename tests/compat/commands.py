@@ -446,6 +446,9 @@ SESSION = [
     lambda g: ["CLIENT", "SETNAME", g.pick("me", "a b", "", "x\ny")],
     lambda g: ["CLIENT", "GETNAME"],
     lambda g: ["CLIENT", g.pick("NOSUCH", "GETNAME", "SETNAME"), *g.some(g.member, 2)],
+    # So many words that one less, or a number more, still lists nobody.
+    lambda g: ["CLIENT", "LIST", *g.pick(["ID", 0, "x"], ["TYPE", g.pick("pubsub", "MASTER", "x")], ["x", "y"])],
+    lambda g: ["CLIENT", "NO-EVICT", g.pick("ON", "off", "x")],
     lambda g: ["CONFIG", g.pick("NOSUCH", "GET"), *g.maybe("no-such-option", chance=0.8)],
     lambda g: ["OBJECT", g.pick("ENCODING", "NOSUCH"), *g.maybe("nosuch", *g.maybe("x"), chance=0.8)],
     lambda g: ["OBJECT", g.pick("IDLETIME", "FREQ", "REFCOUNT"), *g.maybe("nosuch", *g.maybe("x"), chance=0.8)],

@@ -38,6 +38,8 @@ def read_reply(stream: BinaryIO) -> Any:
     kind, rest = line[:1], line[1:-2]
     if kind == b"$":
         return NULL if rest == b"-1" else stream.read(int(rest) + 2)[:-2]
+    if kind == b"=":  # a text with its format; the tape has bulks only
+        return stream.read(int(rest) + 2)[len(b"txt:") : -2]
     if kind == b":":
         return int(rest)
     if kind == b"_":
