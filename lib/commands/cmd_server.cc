@@ -128,9 +128,6 @@ void cmd_wait(Call& call) {
   call.reply().integer(0);
 }
 
-// No option of Redis's can be set; asked for one, there is none of that name.
-void cmd_config_get(Call& call) { call.reply().map(0); }
-
 void cmd_info(Call& call) {
   const Segment& segment = call.segment();
   const shm::Header& header = segment.header();

@@ -8,7 +8,6 @@ class Call;
 void cmd_auth(Call& call);
 void cmd_command_count(Call& call);
 void cmd_command_list(Call& call);
-void cmd_config_get(Call& call);
 void cmd_discard(Call& call);
 void cmd_echo(Call& call);
 void cmd_exec(Call& call);

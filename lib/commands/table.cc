@@ -2,6 +2,7 @@
 // table.cc: everything that Shoal can do, a row a command. docs/COMMANDS.md and `shoal commands` are printed from it.
 #include "commands/cmd_bitmap.h"
 #include "commands/cmd_client.h"
+#include "commands/cmd_config.h"
 #include "commands/cmd_generic.h"
 #include "commands/cmd_hash.h"
 #include "commands/cmd_list.h"
@@ -216,7 +217,10 @@ constexpr Command kTable[] = {
     {"COMMAND|COUNT", cmd_command_count, kServer, exactly(2), kSession | kFast, kNoKeys, "Counts the commands.", "O(N)"},
     {"COMMAND|LIST", cmd_command_list, kServer, exactly(2), kSession, kNoKeys, "Returns the names of the commands.", "O(N)"},
     {"CONFIG", nullptr, kServer, at_least(2), 0, kNoKeys, "Commands about options.", "-"},
-    {"CONFIG|GET", cmd_config_get, kServer, at_least(3), kSession, kNoKeys, "Returns an empty map: no option of Redis's applies.", "O(1)"},
+    {"CONFIG|GET", cmd_config_get, kServer, at_least(3), kSession, kNoKeys, "Returns options of Redis's that have a meaning here.", "O(N), N = patterns"},
+    {"CONFIG|RESETSTAT", cmd_config_resetstat, kServer, exactly(2), kSession, kNoKeys, "Accepted: INFO counts nothing that could be reset.", "O(1)"},
+    {"CONFIG|REWRITE", cmd_config_rewrite, kServer, exactly(2), kSession, kNoKeys, "Answers that there is no configuration file.", "O(1)"},
+    {"CONFIG|SET", cmd_config_set, kServer, at_least(4), kSession, kNoKeys, "Accepts an option's present value and refuses any other.", "O(N), N = options"},
     {"ECHO", cmd_echo, kConnection, exactly(2), kSession | kFast, kNoKeys, "Returns its argument.", "O(1)"},
     {"HELLO", cmd_hello, kConnection, at_least(1), kSession | kFast, kNoKeys, "Chooses RESP2 or RESP3 shapes.", "O(1)"},
     {"INFO", cmd_info, kServer, at_least(1), kSession, kNoKeys, "Returns facts about the segment.", "O(N), N = shards"},

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What libraries and people ask of a server out of habit: who is attached, what is used."""
+"""What libraries and people ask of a server out of habit: who is attached, which options hold."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ import pytest
 from redis.exceptions import ResponseError
 
 import shoal
-from conftest import SMALL
+from conftest import SMALL, remove_segment
 
 ATTACH_AND_STAY = """
 import sys, shoal
@@ -88,6 +88,25 @@ def test_client_name_is_the_name_of_each_session(name):
         assert pipeline.client_getname().execute() == ["me"]
     with pytest.raises(ResponseError, match="cannot contain spaces"):
         shoal.Redis(name, client_name="a b", **SMALL).ping()
+
+
+def test_options_say_what_holds_for_this_segment(name):
+    client = shoal.Redis(name, max_size=64 << 20, slots=9, daemon=False)
+    options = client.config_get()
+    assert options["maxmemory"] == str(64 << 20) == client.config_get("maxmemory")["maxmemory"]
+    assert (options["maxclients"], options["databases"], options["maxmemory-policy"]) == ("9", "16", "noeviction")
+    remove_segment(name)
+
+
+def test_an_option_can_be_set_to_what_it_is_and_to_nothing_else(r):
+    for option, value in r.config_get().items():
+        assert r.config_set(option, value) is True
+    assert r.config_set("maxmemory", "32mb", "appendonly", "no") is True
+    for option, value in [("maxmemory", "1gb"), ("maxmemory-policy", "allkeys-lru"), ("requirepass", "secret")]:
+        with pytest.raises(ResponseError, match=rf"argument '{option}'\) - can't set immutable config"):
+            r.config_set(option, value)
+    with pytest.raises(ResponseError, match="Unknown option or number of arguments for CONFIG SET - 'hz'"):
+        r.config_set("hz", 10)
 
 
 def test_idle_time_is_refused_rather_than_made_up(r):

@@ -163,6 +163,18 @@ class Generator:
     def ttl(self) -> int:
         return self.pick(100, 1000, 5000, 100_000)
 
+    def option(self) -> list:
+        """Nothing that would set an option of the server's to something new, even with a value of command()'s."""
+        return self.pick(
+            ["timeout", self.pick(0, 0, "00", "x", -1, 2**31)],
+            [self.pick("appendonly", "APPENDONLY"), self.pick("no", "NO", "x")],
+            ["save", self.pick("", "x", "3600", "0 1", "60 -1", " ")],
+            ["notify-keyspace-events", self.pick("", "Q", "KQ")],
+            ["maxmemory-policy", self.pick("noeviction", "NOEVICTION", "lru")],
+            ["proto-max-bulk-len", self.pick("512mb", "512MB", 2**29, "524288kb", "b", "1mbx", 2**64)],
+            ["no-such-option", "x"],
+        )
+
     def sortable(self) -> bytes:
         return self.pick(b"%d" % self.random.randint(-3, 12), b"%d" % self.random.randint(0, 5), b"1.5", b"-2e1")
 
@@ -450,6 +462,9 @@ SESSION = [
     lambda g: ["CLIENT", "LIST", *g.pick(["ID", 0, "x"], ["TYPE", g.pick("pubsub", "MASTER", "x")], ["x", "y"])],
     lambda g: ["CLIENT", "NO-EVICT", g.pick("ON", "off", "x")],
     lambda g: ["CONFIG", g.pick("NOSUCH", "GET"), *g.maybe("no-such-option", chance=0.8)],
+    lambda g: ["CONFIG", "GET", g.pick("timeout", "SAVE", "Timeou?", "appendonl*", "databases", "notify-*")],
+    lambda g: ["CONFIG", "SET", *g.option(), *g.maybe(*g.option())],
+    lambda g: ["CONFIG", g.pick("RESETSTAT", "REWRITE"), *g.maybe("x")],
     lambda g: ["OBJECT", g.pick("ENCODING", "NOSUCH"), *g.maybe("nosuch", *g.maybe("x"), chance=0.8)],
     lambda g: ["OBJECT", g.pick("IDLETIME", "FREQ", "REFCOUNT"), *g.maybe("nosuch", *g.maybe("x"), chance=0.8)],
     lambda g: ["MEMORY", g.pick("USAGE", "NOSUCH"), *g.maybe("nosuch", *g.maybe("x"), chance=0.8)],
