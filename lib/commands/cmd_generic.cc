@@ -334,7 +334,8 @@ void cmd_dbsize(Call& call) {
 
 namespace {
 bool flush_mode_ok(Call& call) noexcept {
-  if (call.argc() == 1 || call.arg_is(1, "ASYNC") || call.arg_is(1, "SYNC")) return true;
+  if (call.argc() == 1) return true;
+  if (call.argc() == 2 && (call.arg_is(1, "ASYNC") || call.arg_is(1, "SYNC"))) return true;
   call.error(kSyntaxError);
   return false;
 }

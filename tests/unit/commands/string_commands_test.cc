@@ -146,6 +146,7 @@ TEST_F(StringCommands, FlushedKeysAreFreedBitByBit) {
   EXPECT_EQ(r("FLUSHDB"), "OK");
   EXPECT_EQ(r("DBSIZE"), "0");
   EXPECT_EQ(r("GET k7"), "(nil)");
+  EXPECT_EQ(r("FLUSHALL ASYNC SYNC"), "(error) ERR syntax error");
   EXPECT_EQ(r("FLUSHALL"), "OK");
   for (int i = 0; i < 3000; ++i) r("SET a" + std::to_string(i % 64) + " v");
   for (uint32_t i = 0; i < 4; ++i) EXPECT_EQ(segment_.segment().shard(i).lazy_free, 0u);
