@@ -16,12 +16,16 @@ namespace {
 constexpr const char* kKeyTooLong = "ERR the key is longer than 1000000 bytes, the most that Shoal takes";
 
 // Names as clients wrote them, for messages: at most 128 bytes and none behind a zero, as Redis does.
-std::string quoted(Bytes text) { return std::string(text.substr(0, std::min<size_t>(text.find('\0'), 128))); }
+std::string quoted(Bytes text, size_t most = 128) {
+  return std::string(text.substr(0, std::min<size_t>(text.find('\0'), most)));
+}
 
 void answer_unknown(std::span<const Bytes> arguments, Reply& reply) {
-  std::string text = "ERR unknown command '" + quoted(arguments[0]) + "', with args beginning with: ";
-  for (size_t i = 1; i < arguments.size() && text.size() < 160; ++i) text += "'" + quoted(arguments[i]) + "' ";
-  reply.error(text);
+  constexpr size_t kMost = 128;
+  std::string begin;
+  for (size_t i = 1; i < arguments.size() && begin.size() < kMost; ++i)
+    begin += "'" + quoted(arguments[i], kMost - begin.size()) + "' ";
+  reply.error("ERR unknown command '" + quoted(arguments[0]) + "', with args beginning with: " + begin);
 }
 
 std::string lower(const char* name) {
