@@ -3,15 +3,23 @@
 what was answered. Each worker writes its own file, a line before and a line after each operation, so that what it was
 at when it was killed is known. CLOCK_MONOTONIC is the same for all of them."""
 
+import contextlib
+import ctypes
+import functools
 import json
 import os
 import random
 import signal
 import time
+import traceback
+from pathlib import Path
+from typing import NamedTuple
 
 import shoal
 
-CLIENTS, OPERATIONS, KILLS = 4, 60, 2
+WORKERS, KILLS = 6, 3
+OPERATIONS = 40
+LAST_NS = 60_000  # in which a doomed one dies; its operation may take a tenth of it or all
 
 
 def operation(r):
@@ -51,29 +59,71 @@ def run(client, prefix, commands):
     return pipe.execute()
 
 
-def work(url, prefix, number, path, seed):
+class Event(ctypes.Structure):
+    """struct sigevent"""
+
+    _fields_ = (
+        ("value", ctypes.c_void_p),
+        ("signal", ctypes.c_int),
+        ("notify", ctypes.c_int),
+        ("rest", ctypes.c_byte * 48),
+    )
+
+
+def die_in(nanoseconds):
+    """SIGKILL from a timer of the kernel: it meets this process at whatever instruction it is then."""
+    libc, timer = ctypes.CDLL(None, use_errno=True), ctypes.c_void_p()
+    event = Event(signal=signal.SIGKILL, notify=0)
+    moment = (ctypes.c_long * 4)(0, 0, 0, max(1, nanoseconds))  # struct itimerspec: no interval
+    for call in (
+        lambda: libc.timer_create(time.CLOCK_MONOTONIC, ctypes.byref(event), ctypes.byref(timer)),
+        lambda: libc.timer_settime(timer, 0, moment, None),
+    ):
+        if call() != 0:
+            raise OSError(ctypes.get_errno(), "no timer")
+
+
+class Journal:
+    """The file of one worker, and its fate."""
+
+    def __init__(self, path, number, crew, doomed):
+        self.number, self.crew, self.doomed, self.life_ns = number, crew, doomed, None
+        self.file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+
+    def turns(self, r, count):
+        """Yields so often. Who is doomed is killed on the way, in an operation or soon after it began."""
+        self.crew.meet()
+        end = r.randrange(count)
+        for i in range(count):
+            if self.doomed and i == end:
+                self.life_ns = r.randrange(LAST_NS)
+            if r.random() < 0.5:
+                os.sched_yield()  # else there is time for all that one does before the next one comes
+            yield
+        while self.doomed:
+            die_in(1)
+            signal.pause()
+
+    def write(self, line):
+        os.write(self.file, (json.dumps(line) + "\n").encode())
+
+    def operation(self, commands, run):
+        self.write({"client": self.number, "call": time.monotonic_ns(), "commands": commands})
+        if self.life_ns is not None:
+            die_in(self.life_ns)
+        replies = run()
+        self.write({"return": time.monotonic_ns(), "replies": replies})
+        return replies
+
+
+def work(url, prefix, journal, seed):
     """In a child process: until it has done its operations, or is killed."""
     r = random.Random(seed)
-    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     with shoal.from_url(url, decode_responses=True) as client:
         client.ping()
-        for _ in range(OPERATIONS):
+        for _ in journal.turns(r, OPERATIONS):
             commands = operation(r)
-            call = {"client": number, "call": time.monotonic_ns(), "commands": commands}
-            os.write(file, (json.dumps(call) + "\n").encode())
-            replies = run(client, prefix, commands)
-            os.write(file, (json.dumps({"return": time.monotonic_ns(), "replies": replies}) + "\n").encode())
-
-
-def start(*arguments):
-    pid = os.fork()
-    if pid == 0:
-        try:
-            work(*arguments)
-            os._exit(0)
-        finally:
-            os._exit(1)
-    return pid
+            journal.operation(commands, functools.partial(run, client, prefix, commands))
 
 
 def read(path):
@@ -89,26 +139,81 @@ def read(path):
     return found
 
 
+class Worker(NamedTuple):
+    number: int
+    path: Path
+    pid: int
+    doomed: bool
+
+
+class Crew:
+    """The workers of one history, on keys of its own."""
+
+    def __init__(self, url, folder, name, seed, body):
+        self.url, self.folder, self.name, self.body = url, folder, name, body
+        self.random = random.Random(seed)
+        self.workers, self.living = [], []
+        (self.ready, self.say_ready), (self.gate, self.open_gate) = os.pipe(), os.pipe()
+        self.descriptors = {self.ready, self.say_ready, self.gate, self.open_gate}
+
+    def begin(self, body, doomed=False):
+        number, seed = len(self.workers), self.random.randrange(2**32)
+        path = self.folder / f"{self.name}-{number}"
+        pid = os.fork()
+        if pid == 0:
+            self.be(body, Journal(path, number, self, doomed), seed)
+        self.workers.append(Worker(number, path, pid, doomed))
+        self.living.append(self.workers[-1])
+
+    def be(self, body, journal, seed):
+        """In a child process."""
+        try:
+            self.forget(self.open_gate, self.ready)
+            body(self.url, f"{self.name}:", journal, seed)
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(1)
+
+    def meet(self):
+        """Goes on when all are ready."""
+        os.write(self.say_ready, b".")
+        self.forget(self.say_ready)
+        os.read(self.gate, 1)  # nothing; it ends
+
+    def run(self):
+        doomed = self.random.sample(range(WORKERS), KILLS)
+        for number in range(WORKERS):
+            self.begin(self.body, number in doomed)
+        self.forget(self.say_ready)
+        said = 0
+        while said < WORKERS and (more := os.read(self.ready, WORKERS)):  # nothing: one has failed
+            said += len(more)
+        self.forget(self.open_gate)
+        self.wait()
+
+    def wait(self):
+        while self.living:
+            worker = self.living.pop()
+            code = os.waitstatus_to_exitcode(os.waitpid(worker.pid, 0)[1])
+            expected = -signal.SIGKILL if worker.doomed else 0
+            assert code == expected, f"worker {worker.number} ended with {code}, not {expected}"
+
+    def forget(self, *descriptors):
+        for each in self.descriptors.intersection(descriptors):
+            os.close(each)
+        self.descriptors.difference_update(descriptors)
+
+    def close(self):
+        for worker in self.living:
+            os.kill(worker.pid, signal.SIGKILL)
+            os.waitpid(worker.pid, 0)
+        self.forget(*self.descriptors)
+
+
 def record(url, folder, name, seed):
-    """Runs one history on keys of its own and returns its operations and how many workers were killed."""
-    r = random.Random(seed)
-    numbers = iter(range(1000))
-    paths, pids = [], []
-
-    def begin():
-        number = next(numbers)
-        paths.append(folder / f"{name}-{number}")
-        pids.append(start(url, f"{name}:", number, paths[-1], r.randrange(2**32)))
-
-    for _ in range(CLIENTS):
-        begin()
-    kills = 0
-    while kills < KILLS:
-        time.sleep(r.uniform(0, 0.006))  # how long they live, nothing more
-        victim = pids.pop(r.randrange(len(pids)))
-        os.kill(victim, signal.SIGKILL)
-        kills += os.waitstatus_to_exitcode(os.waitpid(victim, 0)[1]) == -signal.SIGKILL
-        begin()
-    codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
-    assert codes == [0] * len(codes), f"a worker failed: {codes}"
-    return [each for path in paths for each in read(path)], kills
+    """Runs one history and returns its operations."""
+    with contextlib.closing(Crew(url, folder, name, seed, work)) as crew:
+        crew.run()
+    return [each for worker in crew.workers for each in read(worker.path)]
