@@ -72,8 +72,14 @@ def python_facts(count: parts.Count) -> str:
 
 
 def linear_facts(count: parts.Count) -> str:
-    found = said("pytest-tests_linear-s", r"(\d+) histories, (\d+) operations, (\d+) kills, (\d+) perhaps done")
-    return "{} histories, {} operations, {} kills, {} perhaps done".format(*found) if found else "?"
+    done = r"(\d+) operations, (\d+) kills, (\d+) perhaps done"
+    keys = said("pytest-tests_linear-s", rf"(\d+) histories of keys, {done}")
+    leases = said("pytest-tests_linear-s", rf"(\d+) histories of leases, {done}, (\d+) taken again, (\d+) dead letters")
+    if not keys or not leases:
+        return "?"
+    return "keys: {} histories, {} operations, {} kills, {} perhaps done; ".format(
+        *keys
+    ) + "leases: {}, {}, {}, {}, {} tasks taken again, {} dead letters".format(*leases)
 
 
 ROWS = [

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Histories of processes that work on the same few keys at once and are killed at random: who called what when, and
 what was answered. Each worker writes its own file, a line before and a line after each operation, so that what it was
-at when it was killed is known. CLOCK_MONOTONIC is the same for all of them."""
+at when it was killed is known. CLOCK_MONOTONIC is the same for all of them. Task queues: leases.py."""
 
 import contextlib
 import ctypes

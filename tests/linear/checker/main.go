@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 
 // checker MODEL FILE...: is each history linearizable? One JSON object a line: {"client", "call", "return", "commands",
-// "replies"}. An operation is a list of commands that took effect as one (MULTI) or a single one. No "return": its
-// process was killed meanwhile, so it happened at some time after its call, or never, with whatever replies.
-// The models: keys (strings, counters, lists, hashes).
+// "replies"}. An operation is a list of commands that took effect as one (MULTI) or a single one. No "replies": its
+// process was killed meanwhile, so it happened with whatever replies, or never; before its "return", if there is one.
+// The models: keys (strings, counters, lists, hashes), leases (task queues, each checked by itself).
 // Prints the name of each history that is not linearizable; exit code 1 if there is one, 2 if one cannot be checked.
 package main
 
@@ -43,7 +43,10 @@ func read(path string) ([]porcupine.Operation, error) {
 		}
 		operation := porcupine.Operation{ClientId: r.Client, Input: r, Call: r.Call, Return: math.MaxInt64}
 		if r.Return != nil {
-			operation.Return, operation.Output = *r.Return, r.Replies
+			operation.Return = *r.Return
+		}
+		if r.Replies != nil {
+			operation.Output = r.Replies
 		}
 		operations = append(operations, operation)
 	}
@@ -51,9 +54,9 @@ func read(path string) ([]porcupine.Operation, error) {
 }
 
 func main() {
-	models := map[string]porcupine.Model{"keys": keys}
+	models := map[string]porcupine.Model{"keys": keys, "leases": leases}
 	if len(os.Args) < 2 || models[os.Args[1]].Step == nil {
-		fmt.Fprintln(os.Stderr, "checker keys FILE...")
+		fmt.Fprintln(os.Stderr, "checker keys|leases FILE...")
 		os.Exit(2)
 	}
 	model, code := models[os.Args[1]], 0
