@@ -74,12 +74,11 @@ def python_facts(count: parts.Count) -> str:
 def linear_facts(count: parts.Count) -> str:
     done = r"(\d+) operations, (\d+) kills, (\d+) perhaps done"
     keys = said("pytest-tests_linear-s", rf"(\d+) histories of keys, {done}")
-    leases = said("pytest-tests_linear-s", rf"(\d+) histories of leases, {done}, (\d+) taken again, (\d+) dead letters")
+    leases = said("pytest-tests_linear-s", rf"(\d+) histories of leases, {done}, (\d+) taken again")
     if not keys or not leases:
         return "?"
-    return "keys: {} histories, {} operations, {} kills, {} perhaps done; ".format(
-        *keys
-    ) + "leases: {}, {}, {}, {}, {} tasks taken again, {} dead letters".format(*leases)
+    words = "{} histories, {} operations, {} kills, {} perhaps done"
+    return f"keys: {words}; leases: {words}, {{}} taken again".format(*keys, *leases)
 
 
 ROWS = [

@@ -17,9 +17,10 @@ from typing import NamedTuple
 
 import shoal
 
+PR_SET_PDEATHSIG = 1
 WORKERS, KILLS = 6, 3
 OPERATIONS = 40
-LAST_NS = 60_000  # in which a doomed one dies; its operation may take a tenth of it or all
+LAST_NS = 25_000  # in which a doomed one dies; its operation may take a tenth of it or all
 
 
 def operation(r):
@@ -70,38 +71,40 @@ class Event(ctypes.Structure):
     )
 
 
-def die_in(nanoseconds):
+class Death:
     """SIGKILL from a timer of the kernel: it meets this process at whatever instruction it is then."""
-    libc, timer = ctypes.CDLL(None, use_errno=True), ctypes.c_void_p()
-    event = Event(signal=signal.SIGKILL, notify=0)
-    moment = (ctypes.c_long * 4)(0, 0, 0, max(1, nanoseconds))  # struct itimerspec: no interval
-    for call in (
-        lambda: libc.timer_create(time.CLOCK_MONOTONIC, ctypes.byref(event), ctypes.byref(timer)),
-        lambda: libc.timer_settime(timer, 0, moment, None),
-    ):
-        if call() != 0:
-            raise OSError(ctypes.get_errno(), "no timer")
+
+    def __init__(self):
+        self.libc, self.timer = ctypes.CDLL(None), ctypes.c_void_p()
+        event = Event(signal=signal.SIGKILL, notify=0)
+        assert self.libc.timer_create(time.CLOCK_MONOTONIC, ctypes.byref(event), ctypes.byref(self.timer)) == 0
+        self.come_in(0)  # never; the first call of a function is slow
+
+    def come_in(self, nanoseconds):
+        moment = (ctypes.c_long * 4)(0, 0, 0, nanoseconds)  # struct itimerspec: no interval
+        assert self.libc.timer_settime(self.timer, 0, moment, None) == 0
 
 
 class Journal:
     """The file of one worker, and its fate."""
 
     def __init__(self, path, number, crew, doomed):
-        self.number, self.crew, self.doomed, self.life_ns = number, crew, doomed, None
+        self.number, self.crew, self.doomed, self.die = number, crew, doomed, lambda: None
         self.file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
     def turns(self, r, count):
         """Yields so often. Who is doomed is killed on the way, in an operation or soon after it began."""
+        death = Death()
         self.crew.meet()
         end = r.randrange(count)
         for i in range(count):
             if self.doomed and i == end:
-                self.life_ns = r.randrange(LAST_NS)
+                self.die = functools.partial(death.come_in, r.randrange(1, LAST_NS))
             if r.random() < 0.5:
                 os.sched_yield()  # else there is time for all that one does before the next one comes
             yield
         while self.doomed:
-            die_in(1)
+            death.come_in(1)
             signal.pause()
 
     def write(self, line):
@@ -109,8 +112,7 @@ class Journal:
 
     def operation(self, commands, run):
         self.write({"client": self.number, "call": time.monotonic_ns(), "commands": commands})
-        if self.life_ns is not None:
-            die_in(self.life_ns)
+        self.die()
         replies = run()
         self.write({"return": time.monotonic_ns(), "replies": replies})
         return replies
@@ -168,6 +170,7 @@ class Crew:
     def be(self, body, journal, seed):
         """In a child process."""
         try:
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # nobody stays when the tests are killed
             self.forget(self.open_gate, self.ready)
             body(self.url, f"{self.name}:", journal, seed)
             os._exit(0)

@@ -18,7 +18,7 @@ import random
 import time
 from urllib.parse import urlsplit
 
-from histories import Crew, read
+from histories import WORKERS, Crew, read
 
 import shoal
 from shoal import _shoal
@@ -168,7 +168,8 @@ def clear(*arguments):
 
     worker.journal.operation([SETTLED], lambda: [settle()])
     for queue in QUEUES:
-        while worker.take(queue):
+        pushed = WORKERS * OPERATIONS  # at most, and more cannot come back
+        while worker.take(queue) and (pushed := pushed - 1):
             worker.answer(worker.held.pop(), 0)
         worker.letters(queue)
         worker.stats(queue)
@@ -194,7 +195,7 @@ def may_hold(worker, operations):
         if name == "TAKE" and said:
             taken.add(about[0])
         elif name == "ANSWER" and said is True:
-            taken.remove(about[0])
+            taken.discard(about[0])
         elif name == "CLOSE" and said is None:
             taken.clear()
         elif name == "START" and said and about[0].split(".")[0] != str(worker):
