@@ -226,7 +226,8 @@ void cmd_zadd(Call& call) {
 void cmd_zincrby(Call& call) {
   AddFlags flags;
   flags.increment = true;
-  add(call, flags, 2);
+  size_t first = 0;
+  if (add_flags(call, flags, first)) add(call, flags, first);  // an option in place of the increment is one
 }
 
 void cmd_zrem(Call& call) {

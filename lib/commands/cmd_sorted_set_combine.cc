@@ -138,7 +138,7 @@ double combined(Aggregate aggregate, double a, double b) noexcept {
   if (aggregate == Aggregate::kMin) return std::min(a, b);
   if (aggregate == Aggregate::kMax) return std::max(a, b);
   const double sum = a + b;
-  return std::isnan(sum) ? 0 : sum;  // inf + -inf
+  return std::isnan(sum) ? 0 : sum;  // inf + -inf, anything + inf * 0
 }
 
 void put_union(Call& call, const Request& request, const SortedSetRoot& result) noexcept {
@@ -167,7 +167,7 @@ void visit_inter(Call& call, const Request& request, Visit&& visit) noexcept {
     for (size_t i = 1; i < request.count; ++i) {
       double other = 0;
       if (!find(call, request.sources[i], member, other)) return;
-      score = combined(request.aggregate, score, weighted(request.sources[i].weight, other));
+      score = combined(request.aggregate, score, request.sources[i].weight * other);  // Redis lets NaN in here
     }
     visit(member, score);
   });
