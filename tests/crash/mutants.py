@@ -613,6 +613,69 @@ MUTANTS = [
         "SortCommands.KeysThatAPatternNamesAreReadUnderTheirLocks",
         program="shoal_commands_test",
     ),
+    # ---- Environments: processes with equal thread ids and pids, as containers have them; crashes ----
+    Mutant(
+        "a waiter takes a holder with its own pid for its own former life",
+        "lib/transaction/owner_lock.cc",
+        (
+            (
+                "    if (dead(process.segment(), holder) && recover(process, self, holder)) continue;\n",
+                "    const bool mine = holder_pid(process.segment(), holder) == static_cast<uint32_t>(::getpid());\n"
+                "    const bool gone = mine || dead(process.segment(), holder);\n"
+                "    if (gone && recover(process, self, holder, mine)) continue;\n",
+            ),
+        ),
+        "EqualThreadIds.AWaiter*",
+        program="shoal_multiprocess_environments_test",
+        slow=True,
+    ),
+    Mutant(
+        "an attacher tries the notes of others",
+        "lib/process/context.cc",
+        (
+            (
+                "  shm::Header& header = segment.control_header();\n  const uint32_t regular",
+                "  for (uint32_t times = 0; times < 80; ++times) {\n"
+                "    shm::Context& other = segment.control_context(times % 4);\n"
+                "    if (other.claim.load() != 0) ::pthread_mutex_trylock(&other.alive);\n"
+                "  }\n"
+                "  shm::Header& header = segment.control_header();\n  const uint32_t regular",
+            ),
+        ),
+        "EqualThreadIds.AnAttacher*",
+        program="shoal_multiprocess_environments_test",
+        slow=True,
+    ),
+    Mutant(
+        "recovery frees the locks of whoever has the dead one's pid",
+        "lib/transaction/recovery.cc",
+        (
+            (
+                "    if ((shard.owner.load(std::memory_order_acquire) & ~shm::kWaitersBit) == id) f(shard);\n",
+                "    const uint32_t owner = shard.owner.load() & ~shm::kWaitersBit;\n"
+                "    if (owner != 0 && holder_pid(segment, owner) == holder_pid(segment, id)) f(shard);\n",
+            ),
+        ),
+        "EqualThreadIds.ARecoverer*",
+        program="shoal_multiprocess_environments_test",
+        slow=True,
+    ),
+    Mutant(
+        "a turn that was promised to the dead is passed to nobody",
+        "lib/keyspace/waiters.cc",
+        (("  if (last || tx.failed()) return;\n  const Key key", "  return;\n  const Key key"),),
+        "EqualThreadIds.APop*",
+        program="shoal_multiprocess_environments_test",
+        slow=True,
+    ),
+    Mutant(
+        "the segment is in core dumps",
+        "lib/segment/segment.cc",
+        (("  ::madvise(base_, size, MADV_DONTDUMP);\n", ""),),
+        "*CoreDump.*",
+        program="shoal_multiprocess_environments_test",
+        slow=True,
+    ),
 ]
 
 # Faults that no test can notice, and why: they are none.

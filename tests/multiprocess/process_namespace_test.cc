@@ -1,28 +1,16 @@
 // SPDX-License-Identifier: MIT
 // Two containers share a segment: processes with EQUAL thread ids in different PID namespaces. The kernel compares
 // thread ids when it marks a robust futex, so a process that dies while it touches a living thread's note marks it dead
-// (A1).
-#include <sched.h>
+// (A1). With locks, recovery and blocked commands: namespaces_test.cc.
 #include <time.h>
 
-#include <fstream>
 #include <random>
 
 #include "process/wake.h"
-#include "support/process_fixture.h"
+#include "support/pid_namespace.h"
 
 namespace shoal {
 namespace {
-
-// `body` runs as the first process, and so with thread id 1, of a PID namespace of its own. 100: not permitted here.
-int run_as_tid_one(const std::function<int()>& body) {
-  if (::unshare(CLONE_NEWPID) != 0 && ::unshare(CLONE_NEWUSER | CLONE_NEWPID) != 0) return 100;
-  Child first([&] {
-    ::alarm(0);  // the kernel drops signals of its own namespace to process 1; the killer sits outside
-    return ::getpid() == 1 ? body() : 101;
-  });
-  return first.wait();
-}
 
 struct Seen {
   std::atomic<uint32_t> holder_id, rounds;
@@ -31,6 +19,10 @@ struct Seen {
 
 class Namespaces : public ProcessTest {
  protected:
+  void SetUp() override {
+    ProcessTest::SetUp();
+    ASSERT_TRUE(namespaces_are_permitted());
+  }
   // Kills processes with the holder's thread id at random instants of `touch`, until `rounds` are over or the holder is
   // taken for dead. Returns how many rounds left him alive.
   int kill_touchers(int rounds, const std::function<void(Process&, uint32_t holder_id)>& touch) {
@@ -70,17 +62,6 @@ class Namespaces : public ProcessTest {
     kill_tree(holder);
     (void)watcher->reap_dead_slots();
     return survived;
-  }
-
-  // The child of ours is outside the namespace and waits for process 1 in it: that one has to go first.
-  static void kill_tree(Child& outer) {
-    const std::string pid = std::to_string(outer.pid());
-    std::string inner;
-    std::getline(std::ifstream("/proc/" + pid + "/task/" + pid + "/children"), inner, ' ');
-    if (!inner.empty()) ::kill(std::stoi(inner), SIGKILL);
-    const int code = outer.wait();
-    EXPECT_NE(code, 100) << "this machine does not permit PID namespaces: equal thread ids remain untested";
-    EXPECT_NE(code, 101);
   }
 };
 
