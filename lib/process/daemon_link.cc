@@ -40,14 +40,16 @@ Result<DaemonLink> DaemonLink::connect(const SegmentName& name) {
 
 DaemonLink& DaemonLink::operator=(DaemonLink&& other) noexcept {
   std::swap(fd_, other.fd_);
+  std::swap(socket_, other.socket_);
   return *this;
 }
 
 DaemonLink::~DaemonLink() {
-  if (fd_ >= 0) ::close(fd_);
+  if (still_ours()) ::close(fd_);
 }
 
 bool DaemonLink::lost() const noexcept {
+  if (!still_ours()) return true;
   char byte;
   const ssize_t got = ::recv(fd_, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
   return got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR);

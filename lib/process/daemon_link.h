@@ -3,13 +3,15 @@
 //
 // The connection is a hint and nothing else: while it is open somebody else sweeps; once it reports the end, processes
 // sweep themselves every kSelfSweepMs until it is back. No decision about life or locks rests on it (daemonizers close
-// descriptors).
+// descriptors, and the number may be another file's by now: that one is neither asked nor closed).
 // Nothing is ever sent over it. Thread-safe apart from moves. Dies at any line: the kernel closes the socket.
 #pragma once
 
 #include <string>
+#include <utility>
 
 #include "base/status.h"
+#include "segment/life_file.h"
 #include "segment/name.h"
 
 namespace shoal {
@@ -22,17 +24,19 @@ class DaemonLink {
  public:
   // kNotFound if no daemon listens. Never blocks.
   static Result<DaemonLink> connect(const SegmentName& name);
-  DaemonLink(DaemonLink&& other) noexcept : fd_(other.fd_) { other.fd_ = -1; }
+  DaemonLink(DaemonLink&& other) noexcept : fd_(std::exchange(other.fd_, -1)), socket_(other.socket_) {}
   DaemonLink& operator=(DaemonLink&& other) noexcept;
   ~DaemonLink();
 
-  // Readable means: the daemon is gone.
+  // Readable means: the daemon is gone. Ask lost() first.
   int fd() const noexcept { return fd_; }
   bool lost() const noexcept;
 
  private:
-  explicit DaemonLink(int fd) noexcept : fd_(fd) {}
+  explicit DaemonLink(int fd) noexcept : fd_(fd), socket_(file_identity(fd)) {}
+  bool still_ours() const noexcept { return fd_ >= 0 && socket_ && file_identity(fd_) == socket_; }
   int fd_;
+  FileIdentity socket_;
 };
 
 // Runs `program --background NAME` and waits until that says that a daemon serves (its own or one that was faster) or

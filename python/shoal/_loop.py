@@ -107,19 +107,27 @@ class LoopWaker:
     def _watch_daemon(self, loop: asyncio.AbstractEventLoop) -> None:
         self._daemon_fd = self._segment.watch_daemon()
         if self._daemon_fd >= 0:
+            self._daemon_file = os.fstat(self._daemon_fd)
             loop.add_reader(self._daemon_fd, self._on_daemon_gone, loop)
         else:
             loop.call_later(_SWEEP_PAUSE, self._sweep, loop)
 
     def _on_daemon_gone(self, loop: asyncio.AbstractEventLoop) -> None:
         loop.remove_reader(self._daemon_fd)
-        os.close(self._daemon_fd)
-        self._daemon_fd = -1
+        self._close_daemon_fd()
         self._sweep(loop)
 
+    def _close_daemon_fd(self) -> None:
+        """Unless a daemonizer closed it, and the number is another file's by now."""
+        fd, self._daemon_fd = self._daemon_fd, -1
+        try:
+            if fd >= 0 and os.path.samestat(os.fstat(fd), self._daemon_file):
+                os.close(fd)
+        except OSError:
+            pass
+
     def __del__(self) -> None:
-        if self._daemon_fd >= 0:
-            os.close(self._daemon_fd)
+        self._close_daemon_fd()
 
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._home == (os.getpid(), threading.get_ident()):

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 // shoald as a program: its life, its rivals, and what it does after the dead.
+#include <fcntl.h>
+
 #include <atomic>
 
 #include "support.h"
@@ -23,6 +25,21 @@ TEST_F(DaemonTest, SecondDaemonIsRefused) {
   Running second(command());
   EXPECT_EQ(second.wait(), 3);
   EXPECT_TRUE(serves());
+}
+
+TEST_F(DaemonTest, LinkWhoseNumberADaemonizerGaveToAnotherFileIsLostAndLeavesThatFileOpen) {
+  Running daemon(command());
+  ASSERT_TRUE(eventually([&] { return serves(); }));
+  auto link = DaemonLink::connect(name_);
+  ASSERT_TRUE(link.ok());
+  EXPECT_FALSE(link.value().lost());
+  const int file = ::open("/dev/null", O_RDONLY | O_CLOEXEC), number = link.value().fd();
+  ASSERT_EQ(::dup2(file, number), number);  // as after close_range and open
+  EXPECT_TRUE(link.value().lost());
+  { const DaemonLink dropped = std::move(link).value(); }
+  EXPECT_GE(::fcntl(number, F_GETFD), 0);
+  ::close(number);
+  ::close(file);
 }
 
 TEST_F(DaemonTest, KilledDaemonIsNoticedAndFollowed) {
