@@ -34,11 +34,12 @@ bool claim_at(Segment& segment, uint32_t first, uint32_t pages, uint64_t owner) 
   return true;
 }
 
-uint32_t claim_in_extent(Segment& segment, shm::Context& self, uint32_t extent, uint32_t pages,
-                         uint64_t owner) noexcept {
+// The first page of `pages` free ones among [from, end) of an extent, claimed; 0 if there are none.
+uint32_t claim_in_extent(Segment& segment, shm::Context& self, uint32_t extent, uint32_t from, uint32_t end,
+                         uint32_t pages, uint64_t owner) noexcept {
   const uint32_t base = extent * kPagesPerExtent;
   uint32_t run = 0;
-  for (uint32_t page = shm::kExtentHeadPages; page < kPagesPerExtent; ++page) {
+  for (uint32_t page = from; page < end; ++page) {
     run = segment.page(base + page).owner.load(std::memory_order_relaxed) == 0 ? run + 1 : 0;
     if (run < pages) continue;
     widen_window(self, extent);
@@ -57,20 +58,24 @@ uint32_t claim_span(Segment& segment, shm::Context& self, uint32_t pages, PageKi
   const uint32_t count = static_cast<uint32_t>(segment.committed() / kExtentBytes) - low;
   shm::Header& header = segment.control_header();
   const uint32_t hint = header.search_hint.load(std::memory_order_relaxed) - low;
+  constexpr uint32_t kBegin = shm::kExtentHeadPages, kReserveEnd = kBegin + kReservedPages;
   for (bool trust_hints : {true, false}) {
     for (uint32_t step = 0; step < count; ++step) {
       const uint32_t extent = low + (hint + step) % count;
       shm::Extent& head = segment.control_extent(extent);
       if (trust_hints && head.maybe_free.load(std::memory_order_relaxed) == 0) continue;
       if (pages == 1) head.maybe_free.store(0, std::memory_order_relaxed);
-      if (const uint32_t first = claim_in_extent(segment, self, extent, pages, owner); first != 0) {
+      const uint32_t begin = extent == low ? kReserveEnd : kBegin;
+      if (const uint32_t first = claim_in_extent(segment, self, extent, begin, kPagesPerExtent, pages, owner);
+          first != 0) {
         head.maybe_free.store(1, std::memory_order_relaxed);
         if (pages == 1) header.search_hint.store(extent, std::memory_order_relaxed);
         return first;
       }
     }
   }
-  return 0;
+  const bool first_chunk = kind == PageKind::kJournal && pages == kFirstChunkPages;
+  return first_chunk ? claim_in_extent(segment, self, low, kBegin, kReserveEnd, pages, owner) : 0;
 }
 
 void release_span(Segment& segment, uint32_t first) noexcept {

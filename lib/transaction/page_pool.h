@@ -6,6 +6,9 @@
 // (claim_low, claim_high), so that its recovery knows where to look. Dies at any line: the first page names the
 // context, and recovery releases every span of that name; tails say which first page they belong to and are freed with
 // it.
+//
+// The first pages of the first extent (kReservedPages) are given to nobody but threads without a journal, when there is
+// no other page: who comes into a full segment can remove something, and give back what the dead held.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +17,9 @@
 
 namespace shoal {
 
-// Claims `pages` pages that follow each other in one extent; returns the number of the first page, 0 if none is
-// physical and free. `use` of the first page is reset with its span set; everything else in the span is as it was left.
+// Claims `pages` pages that follow each other in one extent; returns the number of the first page, 0 if none that may
+// be had is physical and free. `use` of the first page is reset with its span set; everything else in the span is as it
+// was left.
 uint32_t claim_span(Segment& segment, shm::Context& self, uint32_t pages, shm::PageKind kind) noexcept;
 
 // Frees a span whose first page is CLAIMED or JOURNAL by us or by a dead context that we recover.

@@ -613,6 +613,13 @@ MUTANTS = [
         "SortCommands.KeysThatAPatternNamesAreReadUnderTheirLocks",
         program="shoal_commands_test",
     ),
+    Mutant(
+        "no page is kept for who comes into a full segment",
+        "lib/transaction/page_pool.cc",
+        (("  return first_chunk ? claim_in_extent(", "  return !first_chunk ? claim_in_extent("),),
+        "StringCommands.WhoIsNewInAFullSegmentCanStillRemove",
+        program="shoal_commands_test",
+    ),
     # ---- Environments: processes with equal thread ids and pids, as containers have them; crashes ----
     Mutant(
         "a waiter takes a holder with its own pid for its own former life",

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <gtest/gtest.h>
 
+#include <thread>
+
 #include "base/clock.h"
 #include "support/redis_session.h"
 
@@ -150,6 +152,24 @@ TEST_F(StringCommands, FlushedKeysAreFreedBitByBit) {
   EXPECT_EQ(r("FLUSHALL"), "OK");
   for (int i = 0; i < 3000; ++i) r("SET a" + std::to_string(i % 64) + " v");
   for (uint32_t i = 0; i < 4; ++i) EXPECT_EQ(segment_.segment().shard(i).lazy_free, 0u);
+}
+
+TEST_F(StringCommands, WhoIsNewInAFullSegmentCanStillRemove) {
+  SegmentOptions small = tiny_segment_options();
+  small.max_size = 8 * kMiB;
+  TestSegment segment(small);
+  TestSession full(segment);
+  int stored = 0;
+  for (const uint64_t bytes : {100'000, 3000, 1}) {
+    while (full.run({"SET", "k" + std::to_string(stored), std::string(bytes, 'x')}) == "OK") ++stored;
+  }
+  std::thread newcomer([&] {  // without a journal, for which it wants a page
+    TestSession session(segment.attach());
+    EXPECT_EQ(session("DEL k0"), "1");
+    EXPECT_EQ(session.run({"SET", "k0", std::string(1000, 'y')}), "OK");
+  });
+  newcomer.join();
+  EXPECT_EQ(full("STRLEN k0"), "1000");
 }
 
 TEST_F(StringCommands, FullSegmentIsAClearErrorAndLosesNothing) {
