@@ -3,6 +3,7 @@
 bounds."""
 
 import asyncio
+import itertools
 import os
 import signal
 import threading
@@ -24,10 +25,10 @@ def stop(r):
     r.ping()
 
     def write():
-        while True:
+        for number in itertools.count():
             pipe = r.pipeline()
             for i in range(3000):
-                pipe.set(f"key{i}", i)
+                pipe.set(f"key{i}", number)
             pipe.execute()
 
     child = fork(write)
@@ -183,3 +184,9 @@ def test_a_thread_waits_without_the_gil_and_the_error_names_the_holder(name, r, 
     assert count[0] > 10  # a held GIL would have let none through
     os.kill(holder, signal.SIGCONT)
     assert r.set("probe", "z")
+
+
+def test_a_stopped_holder_that_is_killed_is_undone_by_the_next_who_comes(r, holder):
+    os.kill(holder, signal.SIGKILL)  # it is never continued
+    assert r.set("probe", "z")
+    assert len(set(r.mget(f"key{i}" for i in range(3000)))) == 1  # none of the transaction that it was in
