@@ -110,12 +110,36 @@ void CallRunner::after_commit(Transaction& tx, int64_t budget_ns) noexcept {
   if (woken) give_way();
 }
 
+// In a full segment: frees some of what was removed and waits to be freed, in the first shard, from these on, where
+// that works. In small steps, each with a journal of one page. False if there was nothing.
+bool CallRunner::make_room(uint64_t shards, int64_t budget_ns) noexcept {
+  constexpr uint32_t kSteps = 64, kBlocks = 2;
+  Process& process = session_.process();
+  const Segment& segment = process.segment();
+  const auto first = static_cast<uint32_t>(std::countr_zero(shards));
+  for (uint32_t i = 0; i < segment.shard_count(); ++i) {
+    const uint32_t shard = (first + i) % segment.shard_count();
+    bool freed = false;
+    for (uint32_t step = 0; step < kSteps && keyspace::has_lazy_frees(segment.shard(shard)); ++step) {
+      auto context = process.context();
+      if (!context.ok()) return false;
+      Transaction tx(process, *context.value());
+      if (!tx.begin(uint64_t{1} << shard, budget_ns).ok()) break;
+      keyspace::free_lazily(tx, shard, kBlocks);
+      if (!tx.commit().ok()) break;
+      freed = true;
+    }
+    if (freed) return true;
+  }
+  return false;
+}
+
 template <typename Body>
 Outcome CallRunner::transact(const Purpose& purpose, uint64_t shards, int64_t budget_ns, Body&& body) {
   Process& process = session_.process();
   Reply& reply = session_.reply_;
   const size_t start = reply.used();
-  for (;;) {
+  for (bool last_try = false;;) {
     auto context = process.context();
     if (!context.ok()) return session_.fail(context.status());
     uint64_t wanted = 0, more_shards = 0;
@@ -150,6 +174,10 @@ Outcome CallRunner::transact(const Purpose& purpose, uint64_t shards, int64_t bu
       continue;
     }
     if (Status status = process.segment().grow(std::max(wanted, kExtentBytes / 2)); !status.ok()) {
+      if (status.code() == Code::kFull && !last_try) {
+        last_try = !make_room(shards, budget_ns);  // somebody else may just have made the room that there was
+        continue;
+      }
       reply.error(std::string(status.code() == Code::kFull && std::string_view(status.text()).starts_with("OOM")
                                   ? ""
                                   : "OOM ") +

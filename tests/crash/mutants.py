@@ -620,6 +620,13 @@ MUTANTS = [
         "StringCommands.WhoIsNewInAFullSegmentCanStillRemove",
         program="shoal_commands_test",
     ),
+    Mutant(
+        "what was removed keeps its room in a full segment",
+        "lib/commands/call.cc",
+        (("        last_try = !make_room(shards, budget_ns);", "        last_try = true;"),),
+        "StringCommands.WhatWasRemovedDoesNotFillASegment",
+        program="shoal_commands_test",
+    ),
     # ---- Environments: processes with equal thread ids and pids, as containers have them; crashes ----
     Mutant(
         "a waiter takes a holder with its own pid for its own former life",

@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "base/clock.h"
+#include "commands/check.h"
 #include "support/redis_session.h"
 
 namespace shoal {
@@ -170,6 +171,18 @@ TEST_F(StringCommands, WhoIsNewInAFullSegmentCanStillRemove) {
   });
   newcomer.join();
   EXPECT_EQ(full("STRLEN k0"), "1000");
+}
+
+TEST_F(StringCommands, WhatWasRemovedDoesNotFillASegment) {
+  SegmentOptions small = tiny_segment_options();
+  small.max_size = 8 * kMiB;
+  TestSegment segment(small);
+  TestSession session(segment);
+  std::vector<std::string> add{"SADD", "members"};
+  for (int i = 0; i < 2000; ++i) add.push_back(std::to_string(i));
+  EXPECT_EQ(session.run(add), "2000");
+  for (int i = 0; i < 500 && !HasFailure(); ++i) EXPECT_EQ(session("SUNIONSTORE copy members"), "2000");
+  EXPECT_TRUE(check(segment.segment()).clean());
 }
 
 TEST_F(StringCommands, FullSegmentIsAClearErrorAndLosesNothing) {
