@@ -21,6 +21,7 @@ async def count_in_a_loop():
 
 
 client.incr("loads")
+client.rpush("numbers", *range(20_000))  # looking through them takes long enough to be killed in
 assert asyncio.run(count_in_a_loop())
 news = client.pubsub(ignore_subscribe_messages=True)
 news.subscribe("news")
@@ -47,7 +48,7 @@ def hear():
 
 def write():
     while True:
-        client.pipeline().incr("left").rpush("pids", os.getpid()).ltrim("pids", -50, -1).incr("right").execute()
+        client.pipeline().incr("left").lpos("numbers", "none").incr("right").execute()
 
 
 def begin():

@@ -11,6 +11,7 @@ import contextlib
 import http.client
 import json
 import os
+import random
 import select
 import shutil
 import signal
@@ -156,12 +157,13 @@ def test_workers_of_a_preloaded_application_share_what_their_master_began(name, 
 
 def test_a_killed_worker_of_a_preloaded_application_is_followed_by_one_that_goes_on(name, r, gunicorn):
     gunicorn.answer("/count")
-    for number in range(6):
+    for number in range(12):
         r.publish("news", f"before-{number}")
         before = heard_by(r, f"before-{number}", WORKERS)
         left = int(r.get("left"))
         victim = sorted(before)[number % WORKERS]
         eventually(lambda before=left: int(r.get("left")) > before + 50, "the workers do not write")
+        time.sleep(random.random() / 500)  # anywhere in what it does, not only behind the commit that was just seen
         os.kill(victim, signal.SIGKILL)
         assert gunicorn.answer("/count")
         r.publish("news", f"after-{number}")
