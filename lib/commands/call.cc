@@ -123,7 +123,7 @@ bool CallRunner::make_room(uint64_t shards, int64_t budget_ns) noexcept {
     for (uint32_t step = 0; step < kSteps && keyspace::has_lazy_frees(segment.shard(shard)); ++step) {
       auto context = process.context();
       if (!context.ok()) return false;
-      Transaction tx(process, *context.value());
+      Transaction tx(process, *context.value(), {Purpose::kExpire});
       if (!tx.begin(uint64_t{1} << shard, budget_ns).ok()) break;
       keyspace::free_lazily(tx, shard, kBlocks);
       if (!tx.commit().ok()) break;
