@@ -14,8 +14,8 @@ namespace shoal::tool {
 // the dead left, as any process does.
 Result<Json> check_segment(const SegmentName& name, bool force);
 
-// Verifies it as well, and lets the shards that are read-only, because one operation killed three processes in them,
-// take writes again. "ok" is false, and nothing has changed, if the segment is damaged; `force` does it all the same.
+// Verifies it as well, and allows again what is refused because one operation killed three processes. "ok" is false,
+// and nothing has changed, if the segment is damaged; `force` does it all the same.
 Result<Json> repair_segment(const SegmentName& name, bool force);
 
 // Removes the segment's file and what lies in its runtime directory. Without `force` refused (kBusy) while a process

@@ -15,11 +15,14 @@ Result<std::unique_ptr<Process>> join(const SegmentName& name) {
   return Process::attach(std::move(segment).value(), shm::SlotRole::kTool);
 }
 
-Json read_only_of(const CheckReport& report) {
+Json refused_by(const CheckReport& report) {
   Json rows = Json::array();
-  for (const ReadOnlyShard& shard : report.read_only) {
-    rows.push_back(
-        {{"shard", shard.shard}, {"operation", shard.operation}, {"key", shard.key}, {"why", describe(shard)}});
+  for (const Conviction& one : report.convictions) {
+    rows.push_back({{"shard", one.shard},
+                    {"operation", one.operation},
+                    {"key", one.key},
+                    {"read_only", one.read_only},
+                    {"why", describe(one)}});
   }
   return rows;
 }
@@ -38,15 +41,9 @@ Result<Json> check_segment(const SegmentName& name, bool) {
   auto checked = check_locked(*process.value(), kLockBudgetNs);
   if (!checked.ok()) return checked.status();
   const CheckReport& report = checked.value();
-  return Json{{"segment", name.name()},
-              {"ok", report.clean()},
-              {"keys", report.keys},
-              {"blocks", report.blocks},
-              {"blocks_bytes", report.bytes},
-              {"pages_owned", report.pages_owned},
-              {"pages_free", report.pages_free},
-              {"read_only", read_only_of(report)},
-              {"findings", findings_of(report)}};
+  return Json{{"segment", name.name()},          {"ok", report.clean()},          {"keys", report.keys},
+              {"blocks", report.blocks},         {"blocks_bytes", report.bytes},  {"pages_owned", report.pages_owned},
+              {"pages_free", report.pages_free}, {"refused", refused_by(report)}, {"findings", findings_of(report)}};
 }
 
 Result<Json> repair_segment(const SegmentName& name, bool force) {
@@ -57,7 +54,7 @@ Result<Json> repair_segment(const SegmentName& name, bool force) {
   const CheckReport& report = checked.value();
   const bool reopened = report.sound() || force;
   Json done{{"segment", name.name()}, {"ok", reopened}, {"sound", report.sound()}, {"reopened", Json::array()}};
-  done[reopened ? "reopened" : "still_read_only"] = read_only_of(report);
+  done[reopened ? "reopened" : "still_refused"] = refused_by(report);
   if (!report.sound()) {
     done["findings"] = findings_of(report);
     done["what_to_do"] = "the segment is damaged: copy what can be read, then `shoal rm`; --force reopens it as it is";

@@ -107,7 +107,7 @@ int main(int argc, char** argv) {
   auto* check = app.add_subcommand("check", "verify every invariant: each block free or reachable exactly once");
   check->add_option("NAME", arguments.name, "the segment")->required();
   auto* repair = app.add_subcommand(
-      "repair", "let shards take writes again in which one operation killed three processes, if the segment is sound");
+      "repair", "allow again what was refused because it killed three processes, if the segment is sound");
   repair->add_option("NAME", arguments.name, "the segment")->required();
   repair->add_flag("--force,-f", arguments.force, "even if `check` finds it damaged");
   auto* gc = app.add_subcommand("gc", "remove what the dead left: slots of dead processes, FIFOs, runtime directories");

@@ -135,8 +135,7 @@ Status publish_to(Process& process, shm::Context& self, const Name& target, cons
     Sleepers sleepers(process.segment());
     bool done;
     {
-      Purpose{Purpose::kPublish, false, target.hash}.announce(self);
-      ShardLock lock(process, self, target.shard, budget_ns);
+      ShardLock lock(process, self, target.shard, budget_ns, {Purpose::kPublish, false, target.hash});
       if (!lock.ok()) return lock.status();
       shm::Shard& shard = process.segment().control_shard(target.shard);
       const bool suspected = suspect::deaths(shard) != 0;

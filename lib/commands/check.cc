@@ -123,9 +123,9 @@ std::string name_of_purpose(uint32_t kind) {
 void check_suspects(const Segment& segment, BlockCheck& blocks, CheckReport& report) {
   for (uint32_t index = 0; index < segment.shard_count(); ++index) {
     const shm::Shard& shard = segment.shard(index);
-    if (!suspect::read_only(shard)) continue;
-    blocks.found("a shard is read-only: one operation killed three processes in it", index, shard.suspect_operation);
-    report.read_only.push_back({index, name_of_purpose(shard.suspect_operation), {}});
+    if (!suspect::convicted(shard)) continue;
+    blocks.found("an operation is refused: it killed three processes", index, shard.suspect_operation);
+    report.convictions.push_back({index, suspect::read_only(shard), name_of_purpose(shard.suspect_operation), {}});
   }
 }
 
@@ -201,8 +201,8 @@ class KeyspaceCheck {
   }
 
   void name_suspect(uint32_t index, Bytes key) {
-    for (ReadOnlyShard& shard : report_.read_only) {
-      if (shard.shard == index) shard.key = key;
+    for (Conviction& conviction : report_.convictions) {
+      if (conviction.shard == index) conviction.key = key;
     }
   }
 
@@ -425,13 +425,14 @@ Result<CheckReport> check_locked(Process& process, int64_t budget_ns) {
 Result<CheckReport> repair_locked(Process& process, bool force, int64_t budget_ns) {
   return check_with_locks(process, budget_ns, [&](const CheckReport& report) {
     if (!report.sound() && !force) return;
-    for (const ReadOnlyShard& shard : report.read_only) suspect::forget(process.segment().control_shard(shard.shard));
+    for (const Conviction& one : report.convictions) suspect::forget(process.segment().control_shard(one.shard));
   });
 }
 
-std::string describe(const ReadOnlyShard& shard) {
-  return shard.operation + (shard.key.empty() ? "" : " on the key \"" + shard.key + "\"") +
-         " killed three processes; shard " + std::to_string(shard.shard) + " takes no writes";
+std::string describe(const Conviction& conviction) {
+  return conviction.operation + (conviction.key.empty() ? "" : " on the key \"" + conviction.key + "\"") +
+         " killed three processes and is refused in shard " + std::to_string(conviction.shard) +
+         (conviction.read_only ? ", which takes no writes" : "");
 }
 
 std::string describe(const Finding& finding) {

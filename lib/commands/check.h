@@ -7,7 +7,7 @@
 //         parts add
 //   keys        in the right shard and bucket, with the right tag; counts of keys and of expiries; versions; values
 //         sound
-//   shards      locks that name somebody, sequences even, none read-only (transaction/suspect.h)
+//   shards      locks that name somebody, sequences even, nothing refused (transaction/suspect.h)
 //   contexts    ids, generations, claims that name a slot in use, journals empty outside of transactions
 //   slots       states and the high-water mark
 //
@@ -24,23 +24,24 @@
 namespace shoal {
 
 // A shard in which one operation killed three processes.
-struct ReadOnlyShard {
+struct Conviction {
   uint32_t shard = 0;
-  std::string operation;  // a command, or what else takes locks
-  std::string key;        // that it works on, any bytes; empty: there is none of its hash now, or it is no key
+  bool read_only = false;  // else nothing but the operation is refused
+  std::string operation;   // a command, or what else takes locks
+  std::string key;         // that it works on, any bytes; empty: there is none of its hash now, or it is no key
 };
 
 struct CheckReport {
   std::vector<Finding> findings;
-  std::vector<ReadOnlyShard> read_only;  // each of them is a finding, too
-  uint64_t keys = 0, graves = 0;         // graves: removed values whose blocks are freed bit by bit
-  uint64_t blocks = 0, bytes = 0;        // reached
+  std::vector<Conviction> convictions;  // each of them is a finding, too
+  uint64_t keys = 0, graves = 0;        // graves: removed values whose blocks are freed bit by bit
+  uint64_t blocks = 0, bytes = 0;       // reached
   uint64_t pages_free = 0, pages_owned = 0, pages_journal = 0;
   std::vector<uint64_t> bytes_by_class;  // reached, by size class; the last: in whole spans
 
   bool clean() const noexcept { return findings.empty(); }
   // All blocks and structures are as they should be.
-  bool sound() const noexcept { return findings.size() == read_only.size(); }
+  bool sound() const noexcept { return findings.size() == convictions.size(); }
 };
 
 // The caller holds the locks of all shards, or nobody else is at work.
@@ -49,12 +50,12 @@ CheckReport check(const Segment& segment);
 // meanwhile.
 Result<CheckReport> check_locked(Process& process, int64_t budget_ns);
 
-// Takes the locks of all shards as well, checks, and lets the read-only ones of a sound segment take writes again; with
-// `force` those of a damaged one, too. The report tells how it was before. Dies at any line: some of them do, some do
-// not, and another repair finishes.
+// Takes the locks of all shards as well, checks, and lifts the convictions in a sound segment; with `force` those in a
+// damaged one, too. The report tells how it was before. Dies at any line: some are lifted, and
+// another repair finishes.
 Result<CheckReport> repair_locked(Process& process, bool force, int64_t budget_ns);
 
 std::string describe(const Finding& finding);
-std::string describe(const ReadOnlyShard& shard);
+std::string describe(const Conviction& conviction);
 
 }  // namespace shoal

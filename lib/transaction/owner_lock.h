@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "process/process.h"
+#include "transaction/suspect.h"
 
 namespace shoal {
 
@@ -40,9 +41,12 @@ inline void unlock(shm::Atomic<uint32_t>& word) noexcept {
 // own (a channel's ring) and for reading. Check ok() first.
 class ShardLock {
  public:
-  ShardLock(Process& process, shm::Context& self, uint32_t shard, int64_t budget_ns) noexcept
-      : word_(process.segment().control_shard(shard).owner),
-        status_(owner_lock::lock(process, word_, self.id.load(std::memory_order_relaxed), budget_ns)) {}
+  ShardLock(Process& process, shm::Context& self, uint32_t shard, int64_t budget_ns,
+            const Purpose& purpose = {}) noexcept
+      : word_(process.segment().control_shard(shard).owner) {
+    purpose.announce(self);
+    status_ = owner_lock::lock(process, word_, self.id.load(std::memory_order_relaxed), budget_ns);
+  }
   ~ShardLock() { unlock(); }
   ShardLock(const ShardLock&) = delete;
   ShardLock& operator=(const ShardLock&) = delete;

@@ -15,19 +15,22 @@ bool is_suspect(const shm::Shard& shard, const shm::Context& context) noexcept {
 
 Status admit(const Segment& segment, uint32_t shard, const shm::Context& self, bool reads) noexcept {
   const shm::Shard& where = segment.shard(shard);
-  if (!read_only(where) || (reads && !is_suspect(where, self))) return {};
-  return {Code::kRedisError,
-          "READONLY a part of the keys takes no writes: one operation killed three processes in it; `shoal check` says "
-          "which, `shoal repair` helps",
-          shard};
+  if (!convicted(where)) return {};
+  if (!is_suspect(where, self) && (reads || !read_only(where))) return {};
+  return {
+      Code::kRedisError,
+      "READONLY one operation killed three processes and is refused, and so is all that writes to the same part of the "
+      "keys; `shoal check` says which, `shoal repair` helps",
+      shard};
 }
 
 void survived(shm::Shard& shard, const shm::Context& self) noexcept {
-  if (!read_only(shard) && is_suspect(shard, self)) forget(shard);
+  if (!convicted(shard) && is_suspect(shard, self)) forget(shard);
 }
 
 void note_death(shm::Shard& shard, const shm::Context& dead, uint32_t dead_id) noexcept {
-  if (shard.last_dead == dead_id || read_only(shard)) return;
+  if (shard.last_dead == dead_id || convicted(shard)) return;
+  if (dead.operation == Purpose::kUnknown || dead.operation == Purpose::kCheck) return;
   if (!is_suspect(shard, dead)) {
     forget(shard);
     shard.suspect_operation = dead.operation;

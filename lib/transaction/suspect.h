@@ -3,8 +3,8 @@
 //
 // Whoever takes a shard's lock says first what for (Context::operation, key_hash). If it dies with the lock, recovery
 // notes that in the shard: the shard's suspect. The same suspect again, and nobody has come to its end in between: one
-// death more. Another one: it is the suspect now. With the third death the shard is read-only: reading goes on, all but
-// the suspect itself, and whatever would change something is refused until `shoal repair`.
+// death more. Another one: it is the suspect now. With the third death it is convicted: it is refused, and so is
+// whatever would change something in the shard, until `shoal repair`; reading goes on.
 //
 //   dies                              afterwards
 //   the suspect's recoverer, while    it is counted once or not at all: the dead one's id is noted before the count,
@@ -12,7 +12,9 @@
 //   who came to the suspect's end,    the count stands or is gone; both are true
 //   while it clears the count
 //
-// Nothing is counted for a death without a lock: it left nothing that kills the next one.
+// What works on all keys at once (KEYS, FLUSHALL) names none: then nothing but that operation is refused. A check that
+// is killed three times is impatience, and a lock without a purpose says nothing: neither is counted. Nor is a death
+// without a lock: it left nothing that kills the next one.
 #pragma once
 
 #include <cstdint>
@@ -36,8 +38,8 @@ struct Purpose {
   };
 
   uint32_t kind = kUnknown;
-  bool reads = false;  // it changes nothing
-  uint64_t key_hash = 0;
+  bool reads = false;     // it changes nothing
+  uint64_t key_hash = 0;  // of its first key, its channel or queue; 0 = none
 
   // Before the lock. The context is the caller's own.
   void announce(shm::Context& self) const noexcept {
@@ -51,7 +53,8 @@ namespace suspect {
 inline constexpr uint32_t kDeathsMax = 3;
 
 inline uint32_t deaths(const shm::Shard& shard) noexcept { return shard.deaths.load(std::memory_order_relaxed); }
-inline bool read_only(const shm::Shard& shard) noexcept { return deaths(shard) >= kDeathsMax; }
+inline bool convicted(const shm::Shard& shard) noexcept { return deaths(shard) >= kDeathsMax; }
+inline bool read_only(const shm::Shard& shard) noexcept { return convicted(shard) && shard.suspect_key_hash != 0; }
 
 // The rest under the shard's lock.
 

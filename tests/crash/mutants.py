@@ -46,14 +46,14 @@ MUTANTS = [
     Mutant(
         "who survives the suspect clears nothing",
         "lib/transaction/suspect.cc",
-        (("  if (!read_only(shard) && is_suspect(shard, self)) forget(shard);\n", "  (void)shard, (void)self;\n"),),
+        (("  if (!convicted(shard) && is_suspect(shard, self)) forget(shard);\n", "  (void)shard, (void)self;\n"),),
         "Poison.DeathsInBetween*",
         program=POISON,
     ),
     Mutant(
         "whoever comes to any end clears the suspect",
         "lib/transaction/suspect.cc",
-        (("  if (!read_only(shard) && is_suspect(shard, self)) forget(shard);\n", "  forget(shard), (void)self;\n"),),
+        (("  if (!convicted(shard) && is_suspect(shard, self)) forget(shard);\n", "  forget(shard), (void)self;\n"),),
         "Poison.OthersWhoSucceed*",
         program=POISON,
     ),

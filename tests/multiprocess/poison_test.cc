@@ -17,8 +17,8 @@ namespace shoal {
 namespace {
 
 constexpr const char* kReadOnly =
-    "(error) READONLY a part of the keys takes no writes: one operation killed three processes in it; `shoal check` "
-    "says which, `shoal repair` helps";
+    "(error) READONLY one operation killed three processes and is refused, and so is all that writes to the same part "
+    "of the keys; `shoal check` says which, `shoal repair` helps";
 
 class Poison : public ::testing::Test {
  protected:
@@ -114,9 +114,10 @@ TEST_F(Poison, CheckSaysWhatItIsAndRepairReopensWhatIsSound) {
   ASSERT_TRUE(report.ok());
   EXPECT_FALSE(report.value().clean());
   EXPECT_TRUE(report.value().sound());
-  ASSERT_EQ(report.value().read_only.size(), 1u);
-  EXPECT_EQ(describe(report.value().read_only[0]), "LPUSH on the key \"bad\" killed three processes; shard " +
-                                                       std::to_string(bad_shard()) + " takes no writes");
+  ASSERT_EQ(report.value().convictions.size(), 1u);
+  EXPECT_EQ(describe(report.value().convictions[0]),
+            "LPUSH on the key \"bad\" killed three processes and is refused in shard " + std::to_string(bad_shard()) +
+                ", which takes no writes");
 
   ASSERT_TRUE(repair_locked(*segment.process(), false, kLockBudgetNs).ok());
   EXPECT_EQ(r("LPUSH bad x"), "4");
@@ -142,6 +143,24 @@ TEST(Suspect, ADeathIsCountedOnceHoweverManyRecover) {
   Purpose{8, false, 99}.announce(dead);
   suspect::note_death(shard, dead, 1236);
   EXPECT_EQ(suspect::deaths(shard), 1u) << "another operation is the suspect now";
+}
+
+TEST(Suspect, WhatNamesNoKeyIsRefusedAloneAndACheckIsNone) {
+  TestSegment segment;
+  shm::Shard& shard = segment.segment().control_shard(1);
+  shm::Context flush{}, push{}, check{}, nothing{};
+  Purpose{7}.announce(flush);
+  Purpose{8, false, 99}.announce(push);
+  Purpose{Purpose::kCheck, true}.announce(check);
+  for (uint32_t dead = 1; dead <= suspect::kDeathsMax; ++dead) {
+    suspect::note_death(shard, check, dead);
+    suspect::note_death(shard, nothing, dead);
+    EXPECT_EQ(suspect::deaths(shard), dead - 1);
+    suspect::note_death(shard, flush, dead);
+  }
+  EXPECT_FALSE(suspect::admit(segment.segment(), 1, flush, false).ok());
+  EXPECT_TRUE(suspect::admit(segment.segment(), 1, push, false).ok());
+  EXPECT_TRUE(suspect::admit(segment.segment(), 1, check, true).ok());
 }
 
 }  // namespace

@@ -198,12 +198,14 @@ TEST_F(ToolTest, CheckPassesASoundSegmentAndNamesALostBlock) {
 TEST_F(ToolTest, RepairReopensAShardThatCheckNames) {
   auto process = attach();
   shm::Shard& shard = process->segment().control_shard(3);
-  for (uint32_t dead = 1; dead <= suspect::kDeathsMax; ++dead) suspect::note_death(shard, shm::Context{}, dead);
+  shm::Context push{};
+  Purpose{Purpose::kTasks, false, 99}.announce(push);
+  for (uint32_t dead = 1; dead <= suspect::kDeathsMax; ++dead) suspect::note_death(shard, push, dead);
   EXPECT_EQ(shards_view(view())[3]["deaths"], 3);
   const Json report = check_segment(name_, false).value();
   EXPECT_EQ(report["ok"], false);
-  ASSERT_EQ(report["read_only"].size(), 1u);
-  EXPECT_EQ(report["read_only"][0]["shard"], 3);
+  ASSERT_EQ(report["refused"].size(), 1u);
+  EXPECT_EQ(report["refused"][0]["shard"], 3);
   const auto [text, code] = run("repair " + name_.name() + " --json");
   EXPECT_EQ(code, 0);
   EXPECT_EQ(Json::parse(text)["reopened"].size(), 1u);
@@ -213,11 +215,13 @@ TEST_F(ToolTest, RepairReopensAShardThatCheckNames) {
 TEST_F(ToolTest, RepairOfADamagedSegmentWantsForce) {
   auto process = attach();
   shm::Shard& shard = process->segment().control_shard(3);
-  for (uint32_t dead = 1; dead <= suspect::kDeathsMax; ++dead) suspect::note_death(shard, shm::Context{}, dead);
+  shm::Context push{};
+  Purpose{Purpose::kTasks, false, 99}.announce(push);
+  for (uint32_t dead = 1; dead <= suspect::kDeathsMax; ++dead) suspect::note_death(shard, push, dead);
   shard.database_keys[0] = 5;
   const Json refused = repair_segment(name_, false).value();
   EXPECT_EQ(refused["ok"], false);
-  EXPECT_EQ(refused["still_read_only"].size(), 1u);
+  EXPECT_EQ(refused["still_refused"].size(), 1u);
   EXPECT_EQ(run("repair " + name_.name()).second, 1);
   EXPECT_TRUE(suspect::read_only(shard));
   EXPECT_EQ(repair_segment(name_, true).value()["ok"], true);
