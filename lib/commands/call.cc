@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "channels/outbox.h"
+#include "commands/lower_case.h"
 #include "keyspace/keyspace.h"
 #include "process/give_way.h"
 
@@ -28,12 +29,6 @@ void answer_unknown(std::span<const Bytes> arguments, Reply& reply) {
   reply.error("ERR unknown command '" + quoted(arguments[0]) + "', with args beginning with: " + begin);
 }
 
-std::string lower(const char* name) {
-  std::string text;
-  for (; *name != '\0'; ++name) text += static_cast<char>(*name >= 'A' && *name <= 'Z' ? *name + 32 : *name);
-  return text;
-}
-
 Purpose purpose_of(const Command& command, uint64_t first_key) noexcept {
   const auto row = static_cast<uint32_t>(&command - command_table().data());
   return {row + 1, (command.flags & kWrite) == 0, first_key};
@@ -50,7 +45,7 @@ const Command* check_command(std::span<const Bytes> arguments, Reply& reply) {
     const Command* sub = arguments.size() < 2 ? nullptr : find_command(full + "|" + std::string(arguments[1]));
     if (sub == nullptr) {
       if (arguments.size() < 2) {
-        reply.error("ERR wrong number of arguments for '" + lower(command->name) + "' command");
+        reply.error("ERR wrong number of arguments for '" + lower_case(command->name) + "' command");
       } else {
         reply.error("ERR unknown subcommand '" + quoted(arguments[1]) + "'. Try " + full + " HELP.");
       }
@@ -64,7 +59,7 @@ const Command* check_command(std::span<const Bytes> arguments, Reply& reply) {
   }
   const auto argc = static_cast<int64_t>(arguments.size());
   if (argc < command->arity.least || argc > command->arity.most) {
-    reply.error("ERR wrong number of arguments for '" + lower(command->name) + "' command");
+    reply.error("ERR wrong number of arguments for '" + lower_case(command->name) + "' command");
     return nullptr;
   }
   return command;

@@ -95,7 +95,7 @@ void run_part(const Part& part, BlockCheck& blocks, uint32_t shard) {
   if (!finished) blocks.found(part.broken, shard);
 }
 
-// ---- Read-only shards ----
+// ---- Operations that are refused ----
 
 std::string name_of_purpose(uint32_t kind) {
   const std::span<const Command> rows = command_table();
@@ -113,9 +113,7 @@ std::string name_of_purpose(uint32_t kind) {
       return "the daemon's removal of keys";
     case Purpose::kWake:
       return "the end of a wait";
-    case Purpose::kCheck:
-      return "a check";
-    default:
+    default:  // none that is ever convicted
       return "an operation without a name";
   }
 }

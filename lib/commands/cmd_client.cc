@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "commands/command.h"
+#include "commands/lower_case.h"
 #include "commands/session.h"
 #include "process/context.h"
 
@@ -84,11 +85,8 @@ std::string line_of(Call& call, const Attached& attached) {
   const std::string address = (segment.in_memory() ? "memory" : segment.name().shm_path()) + ":0";
   const auto known = [own](int64_t value) { return std::to_string(own ? value : -1); };
   const int64_t age_ms = std::max<int64_t>(call.now_ms() - static_cast<int64_t>(attached.started_ms), 0);
-  std::string command = "NULL";
-  if (own) {
-    command = session.runs_atomically() ? "EXEC" : call.command().name;
-    for (char& c : command) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
-  }
+  const std::string command =
+      own ? lower_case(session.runs_atomically() ? "EXEC" : call.command().name) : std::string("NULL");
   const uint64_t id = own ? session.id() : client_id(attached.index, attached.generation, 0);
   std::string line = "id=" + std::to_string(id) + " addr=" + address + " laddr=" + address + " fd=-1";
   line += " name=" + (own ? session.name() : std::string()) + " age=" + std::to_string(age_ms / 1000);

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "commands/command.h"
+#include "commands/lower_case.h"
 
 namespace shoal {
 
@@ -49,14 +50,8 @@ std::string value_of(const Option& option, const Segment& segment) {
   return option.number == nullptr ? option.text : std::to_string(option.number(segment));
 }
 
-std::string lower(Bytes text) {
-  std::string result(text);
-  for (char& c : result) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
-  return result;
-}
-
 const Option* find_option(Bytes name) {
-  const std::string wanted = lower(name);
+  const std::string wanted = lower_case(name);
   const Option* found = std::find_if(std::begin(kOptions), std::end(kOptions),
                                      [&](const Option& option) { return wanted == option.name; });
   return found == std::end(kOptions) ? nullptr : found;
@@ -65,7 +60,7 @@ const Option* find_option(Bytes name) {
 // "1gb", "64k", "100": as Redis reads them. Too large a number is the largest.
 bool parse_memory(Bytes text, uint64_t& bytes) {
   const size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
-  const std::string unit = lower(text.substr(digits));
+  const std::string unit = lower_case(text.substr(digits));
   constexpr std::pair<const char*, uint64_t> kUnits[] = {
       {"", 1}, {"b", 1}, {"k", 1000}, {"kb", kKiB}, {"m", 1000'000}, {"mb", kMiB}, {"g", 1000'000'000}, {"gb", kGiB}};
   for (const auto& [name, factor] : kUnits) {
@@ -108,7 +103,7 @@ std::string check_value(const Option& option, std::string& wanted) {
   int64_t number = 0;
   switch (option.kind) {
     case Kind::kYesNo:
-      wanted = lower(wanted);
+      wanted = lower_case(wanted);
       return wanted == "yes" || wanted == "no" ? "" : "argument must be 'yes' or 'no'";
     case Kind::kInteger:
       if (!parse_integer(wanted, number)) return "argument couldn't be parsed into an integer";
@@ -120,7 +115,7 @@ std::string check_value(const Option& option, std::string& wanted) {
     case Kind::kPolicy: {
       const bool known = std::any_of(std::begin(kPolicies), std::end(kPolicies),
                                      [&](const char* policy) { return is_word(wanted, policy); });
-      wanted = lower(wanted);
+      wanted = lower_case(wanted);
       return known ? "" : kOtherPolicy;
     }
     case Kind::kSavePoints:

@@ -192,10 +192,12 @@ Status release_slot(Process& process, uint32_t slot, uint64_t slot_generation, i
 }
 
 bool ring(Process& process, const Wakes& wakes) noexcept {
-  bool woken = wakes.everybody;
-  if (wakes.everybody) wake_everybody(process);
-  for (uint32_t i = 0; i < wakes.count && !wakes.everybody; ++i)
-    woken = wake_context(process, wakes.contexts[i]) || woken;
+  if (wakes.everybody) {
+    wake_everybody(process);
+    return true;
+  }
+  bool woken = false;
+  for (uint32_t i = 0; i < wakes.count; ++i) woken = wake_context(process, wakes.contexts[i]) || woken;
   return woken;
 }
 
