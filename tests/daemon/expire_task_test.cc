@@ -41,13 +41,13 @@ class ExpireTaskTest : public ::testing::Test {
 };
 
 TEST_F(ExpireTaskTest, KeysWhoseTimeHasComeGoAndNoOthers) {
-  set_many(3000, "short:", "PX 1000");
-  set_many(300, "long:", "EX 1000");
+  set_many(3000, "short:", "EX 3600");
+  set_many(300, "long:", "EX 36000");
   set_many(300, "for-ever:", "");
   ExpireTask task(*segment_.process());
   run_until_idle(task);
   EXPECT_EQ(keys_in_memory(), 3600u);
-  set_wall_clock_offset_ms(2000);
+  set_wall_clock_offset_ms(7'200'000);
   run_until_idle(task);
   EXPECT_EQ(keys_in_memory(), 600u);
   EXPECT_EQ(task.keys_expired(), 3000u);
@@ -84,14 +84,14 @@ TEST_F(ExpireTaskTest, KeyThatIsSetWhileAPassRunsIsNotForgotten) {
 }
 
 TEST_F(ExpireTaskTest, DaemonDoesNotTrustTheBoundThatADeadOneLeft) {
-  set_many(200, "k:", "PX 1000");
+  set_many(200, "k:", "EX 3600");
   for (uint32_t i = 0; i < segment_.segment().shard_count(); ++i) {
     Transaction tx(*segment_.process(), *segment_.process()->context().value());
     ASSERT_TRUE(tx.begin(uint64_t{1} << i, kLockBudgetNs).ok());
     tx.edit(tx.shard(i).next_expiry_ms) = UINT64_MAX;
     ASSERT_TRUE(tx.commit().ok());
   }
-  set_wall_clock_offset_ms(2000);
+  set_wall_clock_offset_ms(7'200'000);
   ExpireTask task(*segment_.process());
   run_until_idle(task);
   EXPECT_EQ(keys_in_memory(), 0u);
@@ -108,8 +108,8 @@ TEST_F(ExpireTaskTest, WhatWasRemovedLazilyIsFreed) {
 }
 
 TEST_F(ExpireTaskTest, ShardThatSomebodyHoldsIsLeftForLater) {
-  set_many(200, "k:", "PX 1000");
-  set_wall_clock_offset_ms(2000);
+  set_many(200, "k:", "EX 3600");
+  set_wall_clock_offset_ms(7'200'000);
   ExpireTask task(*segment_.process());
   auto other = segment_.attach();
   const uint64_t held = std::accumulate(std::begin(segment_.segment().shard(0).database_keys),

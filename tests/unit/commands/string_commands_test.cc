@@ -65,16 +65,16 @@ TEST_F(StringCommands, LargeValuesAreBlobs) {
 }
 
 TEST_F(StringCommands, KeysExpireByTheWallClock) {
-  r("SET a 1 PX 1000");
+  r("SET a 1 PX 3600000");
   EXPECT_EQ(r("GET a"), "1");
   EXPECT_EQ(r("SET b 2"), "OK");
-  EXPECT_EQ(r("EXPIRE b 2"), "1");
-  EXPECT_EQ(r("TTL b"), "2");
+  EXPECT_EQ(r("EXPIRE b 36000"), "1");
+  EXPECT_EQ(r("TTL b"), "36000");
   EXPECT_EQ(r("GET b"), "2");
-  set_wall_clock_offset_ms(1001);
+  set_wall_clock_offset_ms(3'600'001);
   EXPECT_EQ(r("GET a"), "(nil)");
   EXPECT_EQ(r("PERSIST b"), "1");
-  set_wall_clock_offset_ms(5000);
+  set_wall_clock_offset_ms(72'000'000);
   EXPECT_EQ(r("GET b"), "2");
   EXPECT_EQ(r("TTL a"), "-2");
   EXPECT_EQ(r("SET a new"), "OK");
