@@ -29,7 +29,7 @@ from collections.abc import Callable
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
-from celery import current_task
+from celery._state import get_current_task
 from celery.utils.log import get_logger
 
 from .. import _shoal
@@ -152,7 +152,7 @@ class HubLink:
     def here(cls) -> HubLink | None:
         """The one of this thread, unless it may wait: so may the body of a task in the hub's thread (pool solo)."""
         link = cls.current()
-        return None if link is None or current_task else link
+        return None if link is None or get_current_task() is not None else link
 
     @classmethod
     def now(cls, place: str, call: Callable[..., Any]) -> Any:
@@ -167,22 +167,17 @@ class HubLink:
                 pass
         raise HubBusy(f"{place}: a lock is held, its holder may be stopped; the worker's event loop does not wait")
 
-    @classmethod
-    def aside(cls, place: str, call: Callable[[], Any]) -> bool:
-        """In a hub's thread: has it done by another thread, and whatever runs for this place waits for that."""
-        link = cls.here()
-        if link is None:
-            return False
+    def aside(self, place: str, call: Callable[[], Any]) -> None:
+        """Has it done by another thread, and whatever runs for this place waits for that."""
         job = Aside(call)
-        line = link.lines.get(place)
+        line = self.lines.get(place)
         if line is not None:
             line.append(job)
         elif not job.done_within(FIRST_PAUSE):
-            link.lines[place] = deque([job])
-            link._try_again()
+            self.lines[place] = deque([job])
+            self._try_again()
         else:
-            cls.run(place, job)
-        return True
+            self.run(place, job)
 
     @classmethod
     def answer(cls, of_result: str, of_queue: str, call: Callable[..., Any]) -> None:

@@ -7,7 +7,7 @@ import time
 import pytest
 from celery import chain, chord, group
 from celery.result import AsyncResult
-from kombu import Connection
+from kombu import Connection, Queue
 
 from conftest import wait_until
 from shoal import _shoal
@@ -65,10 +65,34 @@ def test_a_short_record_travels_with_its_reply_and_a_long_one_does_not(site, mon
     monkeypatch.setattr(backend, "get", lambda key: read.append(key) or get(key))
     looks = []
     for text in ("x", "x" * 5000):
-        sent = site.send("echo", text, 0.2)  # not done yet when get() looks at the key for the first time
+        sent = site.send("echo", text, 0)
         assert sent.get(timeout=30) == text
         looks.append(read.count(backend.get_key_for_task(sent.id)))
-    assert looks == [1, 2]
+    assert looks == [0, 1], "while a reply is to come the key is not asked whether it has"
+
+
+def test_a_result_is_read_from_its_key_when_its_reply_has_been(site, monkeypatch):
+    site.worker()
+    monkeypatch.setattr(site.app.backend.result_consumer, "_look", lambda: None)  # which comes after a second in vain
+    first, second = site.send("add", 1, 1), site.send("add", 2, 2)
+    assert second.get(timeout=30) == 4
+    for _ in range(2):
+        assert AsyncResult(first.id, app=site.app).get(timeout=30) == 2
+
+
+def test_a_send_copies_no_queue_that_is_declared(site, monkeypatch):
+    """kombu would: for every message, to find that nothing is to be done."""
+    declared, copied = [], []
+    declare, bind = Queue.declare, Queue.bind
+    monkeypatch.setattr(Queue, "declare", lambda self, **more: declared.append(self.name) or declare(self, **more))
+    monkeypatch.setattr(Queue, "bind", lambda self, channel: copied.append(self.name) or bind(self, channel))
+    for _ in range(3):
+        site.send("add", 1, 1)
+    assert len(declared) == len(copied) == 1
+    with site.app.producer_pool.acquire(block=True) as producer:
+        producer.connection.close()  # whoever connects anew declares anew
+    site.send("add", 1, 1)
+    assert len(declared) == len(copied) == 2
 
 
 def test_nobody_naps_where_a_result_is_waited_for(site, monkeypatch):
