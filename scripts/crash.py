@@ -24,24 +24,40 @@ class Row(NamedTuple):
     quick: bool = True
 
 
-def said(report: str, pattern: str) -> list[str]:
-    """The numbers of the first line like this in a JUnit report: in a test's output, or a property of its suite."""
+def said_by_each(report: str, pattern: str) -> list[list[str]]:
+    """The numbers of the lines like this in a JUnit report: in a test's output, or a property of its suite."""
     path = parts.REPORTS / f"{report}.xml"
     if not path.exists():
         return []
     root = ElementTree.parse(path).getroot()
     texts = [element.text or "" for element in root.iter("system-out")]
     texts += [element.get("value", "") for element in root.iter("property")]
-    for text in texts:
-        if found := re.search(pattern, text):
-            return [number for number in found.groups() if number]
-    return []
+    return [list(found.groups()) for text in texts if (found := re.search(pattern, text))]
+
+
+def said(report: str, pattern: str) -> list[str]:
+    """Those of the first."""
+    return next(iter(said_by_each(report, pattern)), [])
 
 
 def sweep_facts(count: parts.Count) -> str:
     line = r"sweep: (\d+) cases, (\d+) storing instructions, (\d+) deaths, (\d+) deaths of"
     found = said("ctest-release-L-sweep", line)
     return "{} cases, {} kill points, {} deaths, {} of recoverers".format(*found) if len(found) == 4 else "?"
+
+
+def every_stop() -> parts.Count:
+    os.environ["SHOAL_REAL_KILLS"] = "all"
+    try:
+        return parts.real_sweep()
+    finally:
+        del os.environ["SHOAL_REAL_KILLS"]
+
+
+def real_sweep_facts(count: parts.Count) -> str:
+    halves = said_by_each("ctest-release-R-real_sweep", r"real sweep: (\d+) kills at (\d+) stops, seed (\d+)")
+    kills, stops = (sum(int(half[i]) for half in halves) for i in (0, 1))
+    return f"{kills} kills at {stops} stops"
 
 
 def mutant_facts(count: parts.Count) -> str:
@@ -83,6 +99,7 @@ def linear_facts(count: parts.Count) -> str:
 
 ROWS = [
     Row("sweep", parts.sweep, sweep_facts),
+    Row("real sweep", every_stop, real_sweep_facts, quick=False),
     Row("mutants", mutants.some, mutant_facts, quick=False),
     Row("more-mutants", mutants.others, mutant_facts, quick=False),
     Row("real kills", parts.real_kills, real_kill_facts),
@@ -121,5 +138,7 @@ def run(quick: bool, minutes: float | None) -> int:
     for name, seconds, failed, facts in table:
         print(f"{name:14}{seconds:8.1f}{failed:12}  {facts}")
     failed = sum(1 for row in table if row[2])
-    print(f"\n{len(table) - failed} passed, {failed} failed", flush=True)
+    kills = sum(int(number) for *_, facts in table for number in re.findall(r"(\d+) kills", facts))
+    print(f"\n{kills} processes were killed for real")
+    print(f"{len(table) - failed} passed, {failed} failed", flush=True)
     return 1 if failed else 0

@@ -204,12 +204,13 @@ unit_asan = ctest("asan", *NO_SWEEP)
 NO_STEPS = ("-E", "At(Every|Any)Instruction")
 unit_tsan = ctest("tsan", *NO_SWEEP, *NO_STEPS, wrap=FIXED_ADDRESSES)
 sweep = ctest("release", "-L", "sweep")
+real_sweep = ctest("release", "-R", "real_sweep", timeout=3600)
 real_kills = ctest("release", "-L", "multiprocess")
 all_clang = ctest("clang", timeout=1800)
 all_O0 = ctest("O0", timeout=1800)
 all_O3 = ctest("O3", timeout=1800)
 clang_sweeps = one_after_the_other(
-    *(ctest(preset, "-L", "sweep", timeout=1800, target="shoal_sweep") for preset in ("clang-O0", "clang-O3"))
+    *(ctest(preset, "-L", "sweep", timeout=1800, target="shoal_sweeps") for preset in ("clang-O0", "clang-O3"))
 )
 python, celery = (pytest(*tests) for tests in PYTHON_TESTS)
 browser = pytest("tests/browser")
@@ -221,7 +222,7 @@ PARTS = [  # name, what, the path it needs, part of a plain ./dev test, action
     Part("lint", "Python style, tests/tidy.py", "tests/tidy.py", True, lint),
     Part("release", "C++ tests, g++ -O2", "lib/base/CMakeLists.txt", True, unit_release),
     Part("asan", "C++ tests, g++, address and undefined sanitizers", "lib/base/CMakeLists.txt", True, unit_asan),
-    Part("sweep", "death after every instruction, small segments", "tests/crash", True, sweep),
+    Part("sweep", "death after every instruction, and real kills", "tests/crash", True, sweep),
     Part("mutants", "seeded faults that the tests must notice", "tests/crash/mutants.py", True, mutants.some),
     Part("model", "the protocols' models, and faults in them, by spin", "tests/model/models.py", False, models.some),
     Part("python", "the package, without Celery", "python/tests", True, python),

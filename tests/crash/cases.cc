@@ -343,4 +343,23 @@ std::vector<std::string> lines_of(const std::string& text) {
   return lines;
 }
 
+std::vector<std::string> repeated(const std::string& line) {
+  if (line[0] != '@') return {line};
+  std::vector<std::string> lines;
+  const size_t blank = line.find(' ');
+  for (uint64_t i = 0; i < std::stoull(line.substr(1)); ++i) {
+    std::string each = line.substr(blank + 1);
+    for (size_t at = each.find('#'); at != std::string::npos; at = each.find('#'))
+      each.replace(at, 1, std::to_string(i));
+    lines.push_back(each);
+  }
+  return lines;
+}
+
+std::string name_of_case(const ::testing::TestParamInfo<Case>& info) {
+  std::string name;
+  for (char c : std::string(info.param.name)) name += std::isalnum(static_cast<unsigned char>(c)) != 0 ? c : '_';
+  return name;
+}
+
 }  // namespace shoal::crash

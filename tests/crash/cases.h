@@ -20,6 +20,8 @@
 // With two shards keys a, b, c, d, e ... lie in both of them.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <string>
 #include <vector>
 
@@ -34,5 +36,10 @@ struct Case {
 
 const std::vector<Case>& cases();
 std::vector<std::string> lines_of(const std::string& text);
+// "@60 SET k# v#" as sixty lines; any other line as it is.
+std::vector<std::string> repeated(const std::string& line);
+
+// For INSTANTIATE_TEST_SUITE_P.
+std::string name_of_case(const ::testing::TestParamInfo<Case>& info);
 
 }  // namespace shoal::crash

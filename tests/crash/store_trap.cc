@@ -12,6 +12,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/limits.h"
+
 namespace shoal::crash {
 
 namespace {
@@ -27,6 +29,7 @@ void on_fault(int signal, siginfo_t* info, void* context) {
   const auto address = reinterpret_cast<uintptr_t>(info->si_addr);
   for (auto it = traps.rbegin(); it != traps.rend(); ++it) {
     if (!(*it)->covers(address)) continue;
+    if ((*it)->skip(address)) return;
     (*it)->open(static_cast<uintptr_t>(reg(context, REG_RIP)), address);
     stepping.push_back(*it);
     reg(context, REG_EFL) |= kTrapFlag;
@@ -64,11 +67,19 @@ void install() {
 
 }  // namespace
 
-void StoreTrap::protect(int protection) noexcept {
-  if (::mprotect(base_, bytes_, protection) != 0) {
+void StoreTrap::protect(uint64_t offset, size_t bytes, int protection) noexcept {
+  if (::mprotect(base_ + offset, bytes, protection) != 0) {
     std::perror("mprotect");
     std::abort();
   }
+}
+
+bool StoreTrap::skip(uintptr_t address) {
+  const uint64_t page = (address - reinterpret_cast<uintptr_t>(base_)) / kPageBytes * kPageBytes;
+  if (!free_to_store || !free_to_store(page)) return false;
+  skipped_.push_back(page);
+  protect(page, kPageBytes, PROT_READ | PROT_WRITE);
+  return true;
 }
 
 void StoreTrap::open(uintptr_t instruction, uintptr_t address) noexcept {
@@ -81,7 +92,10 @@ void StoreTrap::open(uintptr_t instruction, uintptr_t address) noexcept {
 
 void StoreTrap::close() noexcept {
   stored_(steps_);
-  if (armed_) protect(PROT_READ);
+  if (!armed_) return;
+  protect(PROT_READ);
+  std::erase_if(skipped_, [this](uint64_t page) { return !free_to_store(page); });
+  for (uint64_t page : skipped_) protect(page, kPageBytes, PROT_READ | PROT_WRITE);
 }
 
 uint64_t StoreTrap::run(const std::function<void()>& code, std::function<void(uint64_t)> stored) {

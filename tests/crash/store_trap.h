@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <vector>
 
 namespace shoal::crash {
 
@@ -25,6 +26,8 @@ class StoreTrap {
   uint64_t run(const std::function<void()>& code, std::function<void(uint64_t step)> stored);
   // Before the store of a step is made; for killing at the step before it.
   std::function<void(uint64_t step)> about_to_store;
+  // Of a page (its offset in the region) that may be stored into without being stopped, as long as this says so.
+  std::function<bool(uint64_t page)> free_to_store;
 
   uintptr_t instruction() const noexcept { return instruction_; }  // of the last store
   uint64_t offset() const noexcept { return offset_; }             // in the region, of its first byte that faulted
@@ -32,16 +35,19 @@ class StoreTrap {
     const auto base = reinterpret_cast<uintptr_t>(base_);
     return armed_ && address >= base && address < base + bytes_;
   }
-  // The handlers' two halves.
+  // The handlers' two halves. skip(): a page that is free to be stored into is opened, and that is all.
+  bool skip(uintptr_t address);
   void open(uintptr_t instruction, uintptr_t address) noexcept;
   void close() noexcept;
 
  private:
-  void protect(int protection) noexcept;
+  void protect(int protection) noexcept { protect(0, bytes_, protection); }
+  void protect(uint64_t offset, size_t bytes, int protection) noexcept;
 
   std::byte* base_;
   size_t bytes_;
   std::function<void(uint64_t)> stored_;
+  std::vector<uint64_t> skipped_;  // pages
   uint64_t steps_ = 0;
   uintptr_t instruction_ = 0;
   uint64_t offset_ = 0;

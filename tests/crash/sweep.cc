@@ -54,19 +54,6 @@ class Sweep {
   }
 
  private:
-  static std::vector<std::string> repeated(const std::string& line) {
-    if (line[0] != '@') return {line};
-    std::vector<std::string> lines;
-    const size_t blank = line.find(' ');
-    for (uint64_t i = 0; i < std::stoull(line.substr(1)); ++i) {
-      std::string each = line.substr(blank + 1);
-      for (size_t at = each.find('#'); at != std::string::npos; at = each.find('#'))
-        each.replace(at, 1, std::to_string(i));
-      lines.push_back(each);
-    }
-    return lines;
-  }
-
   static bool refused(const std::string& reply) {
     return reply.starts_with("(error)") || reply.starts_with("(failed)") || reply.starts_with("(busy)");
   }

@@ -37,12 +37,6 @@ class Total : public ::testing::Environment {
 
 class SweepTest : public ::testing::TestWithParam<Case> {};
 
-std::string name_of(const ::testing::TestParamInfo<Case>& info) {
-  std::string name;
-  for (char c : std::string(info.param.name)) name += std::isalnum(static_cast<unsigned char>(c)) != 0 ? c : '_';
-  return name;
-}
-
 // Cases that a newcomer sees nothing of: what they are swept for is check.
 bool leaves_no_trace(const Case& of) {
   static const std::set<std::string> names{"INCR of what is no number",
@@ -79,7 +73,7 @@ TEST_P(SweepTest, IsDoneOrNotInAFullSegment) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Case, SweepTest, ::testing::ValuesIn(cases()), name_of);
+INSTANTIATE_TEST_SUITE_P(Case, SweepTest, ::testing::ValuesIn(cases()), name_of_case);
 
 TEST(SweepCases, EveryWritingCommandHasACase) {
   std::set<std::string> swept;

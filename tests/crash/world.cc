@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "commands/set_at_once.h"
+#include "crash/cases.h"
 #include "crash/channel_words.h"
 #include "crash/queue_words.h"
 #include "transaction/page_pool.h"
@@ -24,12 +25,6 @@ std::shared_ptr<Process> attach(std::shared_ptr<Segment> segment) {
   auto attached = Process::attach(std::move(segment), shm::SlotRole::kClient);
   if (!attached.ok()) throw std::runtime_error(describe(attached.status()));
   return std::move(attached).value();
-}
-
-std::string replaced(std::string text, const std::string& from, const std::string& to) {
-  for (size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size()))
-    text.replace(at, from.size(), to);
-  return text;
 }
 
 // "~600" becomes 600 bytes, "~600b" other 600 bytes.
@@ -61,14 +56,22 @@ Memory::~Memory() { ::munmap(base_, kWorldBytes); }
 
 // ---- World ----------------------------------------------------------------------------------------------------------
 
-World::World(uint32_t shards) {
+SegmentOptions world_options() {
   SegmentOptions options;
   options.max_size = kWorldBytes;
-  options.shard_count = shards;
+  options.shard_count = 2;
   options.context_count = 16;
   options.slot_count = 8;
   options.first_commit = 2 * kMiB;
-  segment_ = Segment::format_memory(memory_.base(), options).value();
+  return options;
+}
+
+World::World() : World(std::make_unique<Memory>(), nullptr) {}
+World::World(const std::shared_ptr<Segment>& file) : World(nullptr, file) {}
+World::World(std::unique_ptr<Memory> memory, const std::shared_ptr<Segment>& segment)
+    : memory_(std::move(memory)),
+      segment_(memory_ != nullptr ? std::shared_ptr(Segment::format_memory(memory_->base(), world_options()).value())
+                                  : segment) {
   segment_->control_header().hash_seed = 7;  // the same keys collide in every run
   soil();
   process_ = attach(segment_);
@@ -81,8 +84,7 @@ World::~World() = default;
 // Free pages are not zero in a segment that has lived: what counts on it is to fail here. Those that are taken first.
 void World::soil() {
   constexpr uint64_t kPages = 40;
-  std::memset(memory_.base() + segment_->extents_offset() + shm::kExtentHeadPages * kPageBytes, 0x2e,
-              kPages * kPageBytes);
+  std::memset(base() + segment_->extents_offset() + shm::kExtentHeadPages * kPageBytes, 0x2e, kPages * kPageBytes);
 }
 
 // Another process runs a blocking command and falls asleep, like blocking::wait() before its futex.
@@ -100,11 +102,9 @@ std::string World::run(const std::string& line) {
   std::string word;
   in >> word;
   uint64_t number = 0;
-  if (word[0] == '@') {  // @60 SET k# v: sixty times, # = 0 ... 59
-    std::string rest, last;
-    std::getline(in, rest);
-    for (uint64_t i = 0; i < std::stoull(word.substr(1)); ++i)
-      last = run_command(replaced(rest, "#", std::to_string(i)));
+  if (word[0] == '@') {
+    std::string last;
+    for (const std::string& each : repeated(line)) last = run_command(each);
     return last;
   }
   if (word == "!fill") {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// world.h: a tiny segment in private memory, that can be copied, whose every process and thread can be declared dead in
-// the copy, and the picture of what a client sees in it.
+// world.h: a tiny segment and who lives in it, and the picture of what a client sees there. In private memory it can be
+// copied, and every process and thread declared dead in the copy (Ruin); in a file they can be killed (real_pass.h).
 #pragma once
 
 #include <memory>
@@ -31,13 +31,17 @@ class Memory {
   std::byte* base_;
 };
 
+// Of such a segment: two shards, small tables.
+SegmentOptions world_options();
+
 class World {
  public:
-  explicit World(uint32_t shards = 2);
+  World();                                               // in private memory
+  explicit World(const std::shared_ptr<Segment>& file);  // in a new segment of world_options()
   ~World();
 
   Segment& segment() noexcept { return *segment_; }
-  std::byte* base() const noexcept { return memory_.base(); }
+  std::byte* base() const noexcept { return segment_->control_base(); }
   const std::shared_ptr<Process>& process() noexcept { return process_; }
   // Runs one line as one writes it in redis-cli, and some words of our own (cases.h).
   std::string run(const std::string& line);
@@ -52,7 +56,9 @@ class World {
   void soil();
   void sleep(const std::string& line);
 
-  Memory memory_;
+  World(std::unique_ptr<Memory> memory, const std::shared_ptr<Segment>& segment);
+
+  std::unique_ptr<Memory> memory_;
   std::shared_ptr<Segment> segment_;
   std::shared_ptr<Process> process_;
   std::unique_ptr<TestSession> session_;

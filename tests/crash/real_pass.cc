@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: MIT
+#include "crash/real_pass.h"
+
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <numeric>
+#include <random>
+#include <regex>
+#include <stdexcept>
+
+#include "base/clock.h"
+#include "crash/channel_words.h"
+#include "crash/store_trap.h"
+#include "crash/world.h"
+
+namespace shoal::crash {
+
+namespace {
+
+constexpr uint64_t kProblemsMax = 3;
+constexpr unsigned kWatchdogSeconds = 60;
+
+// Where a process dies: before its first command's first store (0), behind so many commands, or at a store.
+struct Stop {
+  uint64_t commands = UINT64_MAX;  // killed when so many are done
+  uint64_t step = 0;               // or at this store
+  bool behind = false;             // it, or on the point of it
+};
+
+// What the process that is to die says of itself, in memory that outlives it.
+struct Progress {
+  uint64_t commands = 0;  // done
+  uint64_t steps = 0;     // stores made or begun
+  char error[400] = "";
+};
+
+void die() {
+  ::kill(::getpid(), SIGKILL);
+  for (;;) ::pause();
+}
+
+// The pages that a command takes from the pool, and that nobody else can reach before it commits: what it stores into
+// them until then cannot matter, but for its journal, which recovery reads.
+class Fresh {
+ public:
+  explicit Fresh(const Segment& segment) : segment_(segment) {}
+  void begin() {
+    for (uint32_t page = 0; page < kWorldBytes / kPageBytes; ++page) free_[page] = is_free(page);
+  }
+  bool contains(uint32_t page) const { return free_[page] && in_transaction() && !is_free(page) && !is_journal(page); }
+
+ private:
+  bool in_transaction() const {
+    for (uint32_t index = 0; index < segment_.header().context_count; ++index) {
+      if (segment_.context(index).journal_words != 0) return true;
+    }
+    return false;
+  }
+  uint64_t owner(uint32_t page) const { return segment_.page(page).owner.load(); }
+  bool is_free(uint32_t page) const {
+    if (page < segment_.extents_offset() / kPageBytes || page % kPagesPerExtent < shm::kExtentHeadPages) return false;
+    return page >= segment_.committed() / kPageBytes || owner(page) == 0;
+  }
+  bool is_journal(uint32_t page) const {
+    uint64_t of = owner(page);
+    if (shm::page_kind(of) == shm::PageKind::kTail) of = owner(static_cast<uint32_t>(of));
+    return shm::page_kind(of) == shm::PageKind::kJournal;
+  }
+
+  const Segment& segment_;
+  std::vector<bool> free_ = std::vector<bool>(kWorldBytes / kPageBytes);
+};
+
+class RealPass {
+ public:
+  explicit RealPass(const Case& of) : case_(of), operation_(commands_of(of.operation)) {
+    void* shared = ::mmap(nullptr, sizeof(Progress), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED) throw std::runtime_error("no memory");
+    progress_ = new (shared) Progress;
+  }
+  ~RealPass() {
+    set_wall_clock_offset_ms(0);
+    ::munmap(progress_, sizeof(Progress));
+  }
+  RealPass(const RealPass&) = delete;
+  RealPass& operator=(const RealPass&) = delete;
+
+  RealPassResult run(uint64_t kills_max, uint64_t seed) {
+    for (uint64_t done = 0; done <= operation_.size(); ++done) between_.push_back(killed({.commands = done}));
+    const uint64_t steps = progress_->steps;
+    result_.random = killed({.commands = operation_.size()}) != between_.back();
+    result_.stops = 2 * steps;
+    std::vector<uint64_t> stops(result_.stops);
+    std::iota(stops.begin(), stops.end(), 0);
+    std::vector<uint64_t> drawn;
+    std::mt19937_64 random(seed);
+    std::sample(stops.begin(), stops.end(), std::back_inserter(drawn), kills_max, random);
+    for (uint64_t stop : drawn) {
+      if (problems_ > kProblemsMax) break;
+      die_at({.step = stop / 2 + 1, .behind = stop % 2 == 1});
+    }
+    return result_;
+  }
+
+ private:
+  static std::vector<std::string> commands_of(const std::string& text) {
+    std::vector<std::string> commands;
+    for (const std::string& line : lines_of(text)) {
+      for (const std::string& each : repeated(line)) commands.push_back(each);
+    }
+    return commands;
+  }
+
+  void die_at(const Stop& stop) {
+    const std::string seen = killed(stop);
+    if (progress_->commands >= operation_.size()) return;  // it needed fewer stores than last time
+    const std::string &before = between_[progress_->commands], &after = between_[progress_->commands + 1];
+    const bool is_after = seen == after;
+    if (result_.random || case_.in_parts || is_after || seen == before) return;
+    if (only_oldest_messages_gone(before, seen, after)) return;
+    problem(stop, "neither as before nor as after. Before:\n" + before + "Seen:\n" + seen + "After:\n" + after);
+  }
+
+  void problem(const Stop& stop, const std::string& what) {
+    if (++problems_ > kProblemsMax) return;
+    const char* at = stop.behind ? "killed behind store " : "killed before store ";
+    result_.problems +=
+        stop.step != 0 ? at + std::to_string(stop.step) : "killed after " + std::to_string(stop.commands) + " commands";
+    result_.problems += ":\n" + what + "\n";
+  }
+
+  // What another process finds when one was killed there, in a fresh segment.
+  std::string killed(const Stop& stop) {
+    static uint64_t next = 0;
+    const std::string text = "test-real-" + std::to_string(::getpid()) + "-" + std::to_string(next++);
+    const SegmentName name = SegmentName::parse(text).value();
+    *progress_ = {};
+    ++result_.kills;
+    const pid_t child = ::fork();
+    if (child < 0) throw std::runtime_error("fork");
+    if (child == 0) live(name, stop);
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    std::string found;
+    if (progress_->error[0] != '\0') {
+      problem(stop, progress_->error);
+    } else if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL) {
+      problem(stop, "it ended otherwise, with status " + std::to_string(status));
+    } else {
+      found = look_at(name, stop);
+    }
+    (void)Segment::remove(name);
+    std::filesystem::remove_all(name.runtime_dir());
+    return found;
+  }
+
+  std::string look_at(const SegmentName& name, const Stop& stop) {
+    auto opened = Segment::open(name, OpenMode::kAttach);
+    if (!opened.ok()) {
+      problem(stop, "cannot be attached: " + describe(opened.status()));
+      return "";
+    }
+    const std::shared_ptr<Segment> segment = std::move(opened).value();
+    for (const std::string& line : lines_of(case_.setup)) {
+      if (line.starts_with("!clock ")) set_wall_clock_offset_ms(std::stoll(line.substr(7)));
+    }
+    const Picture picture = newcomer(segment, [](const std::function<void()>& part) { part(); });
+    if (!picture.problems.empty()) problem(stop, picture.problems);
+    return without_times(picture.text);
+  }
+
+  // Each run has its own moments at which keys expire.
+  static std::string without_times(const std::string& text) {
+    static const std::regex moment(" e[0-9]{13}\\b");
+    return std::regex_replace(text, moment, " e<moment>");
+  }
+
+  // The process that dies. Its parent's heap and handlers are its own copies.
+  [[noreturn]] void live(const SegmentName& name, const Stop& stop) {
+    ::alarm(kWatchdogSeconds);
+    set_wall_clock_offset_ms(0);
+    try {
+      auto opened = Segment::open(name, OpenMode::kAttachOrCreate, world_options());
+      if (!opened.ok()) throw std::runtime_error(describe(opened.status()));
+      const std::shared_ptr<Segment> segment = std::move(opened).value();
+      World world(segment);
+      for (const std::string& line : lines_of(case_.setup)) world.run(line);
+      StoreTrap trap(world.base(), kWorldBytes);
+      const auto reached = [&](bool behind) {
+        return [this, stop, behind](uint64_t step) {
+          progress_->steps = step;
+          if (step == stop.step && stop.behind == behind) die();
+        };
+      };
+      trap.about_to_store = reached(false);
+      Fresh fresh(*segment);
+      trap.free_to_store = [&](uint64_t page) { return fresh.contains(static_cast<uint32_t>(page / kPageBytes)); };
+      trap.run(
+          [&] {
+            for (const std::string& command : operation_) {
+              if (progress_->commands == stop.commands) die();
+              fresh.begin();
+              world.run(command);
+              ++progress_->commands;
+            }
+          },
+          reached(true));
+      die();
+    } catch (const std::exception& error) {
+      std::snprintf(progress_->error, sizeof progress_->error, "it could not begin: %s", error.what());
+    }
+    ::_exit(1);
+  }
+
+  const Case& case_;
+  const std::vector<std::string> operation_;
+  Progress* progress_;
+  std::vector<std::string> between_;  // what is seen when 0, 1, ... commands are done
+  RealPassResult result_;
+  uint64_t problems_ = 0;
+};
+
+}  // namespace
+
+RealPassResult real_pass(const Case& of, uint64_t kills_max, uint64_t seed) {
+  return RealPass(of).run(kills_max, seed);
+}
+
+}  // namespace shoal::crash

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+// real_pass.h: one case, in a segment of its own file, whose process is killed by SIGKILL behind an instruction that
+// stored into the segment, or on the point of storing; another process takes the locks, checks, and looks.
+//
+// What the sweep declares in a copy happens here: the kernel marks the death note, releases the life lock, closes what
+// was open. One process dies a stop, from a fresh segment each.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "crash/cases.h"
+
+namespace shoal::crash {
+
+struct RealPassResult {
+  std::string problems;  // empty = nothing was wrong
+  bool random = false;   // two runs of the operation end differently: only its invariants were looked at
+  uint64_t stops = 0;    // places to die at, two a storing instruction
+  uint64_t kills = 0;
+};
+
+// At `kills_max` of the stops, drawn by `seed`; at all of them if there are no more.
+RealPassResult real_pass(const Case& of, uint64_t kills_max, uint64_t seed);
+
+}  // namespace shoal::crash

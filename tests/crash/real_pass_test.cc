@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+// Every case with real deaths (real_pass.h): at a few stops of each, drawn by a printed seed, or with
+// SHOAL_REAL_KILLS=all at all of them.
+#include "crash/real_pass.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <random>
+
+namespace shoal::crash {
+namespace {
+
+constexpr uint64_t kPlainKills = 8;  // of each case
+
+uint64_t kills_of_each() {
+  const char* said = std::getenv("SHOAL_REAL_KILLS");
+  if (said == nullptr) return kPlainKills;
+  return std::string(said) == "all" ? UINT64_MAX : std::stoull(said);
+}
+
+uint64_t seed() {
+  static const uint64_t drawn = [] {
+    const char* said = std::getenv("SHOAL_SEED");
+    return said != nullptr ? std::stoull(said) : std::random_device()();
+  }();
+  return drawn;
+}
+
+uint64_t kills, stops;
+
+// Says at the end what was done.
+class Total : public ::testing::Environment {
+ public:
+  void TearDown() override { std::printf("real sweep: %lu kills at %lu stops, seed %lu\n", kills, stops, seed()); }
+};
+[[maybe_unused]] const auto* const total = ::testing::AddGlobalTestEnvironment(new Total);
+
+class RealPassTest : public ::testing::TestWithParam<Case> {};
+
+TEST_P(RealPassTest, IsDoneOrNotWhereverItsProcessIsKilled) {
+  const RealPassResult result = real_pass(GetParam(), kills_of_each(), seed());
+  EXPECT_EQ(result.problems, "") << "SHOAL_SEED=" << seed();
+  EXPECT_GT(result.stops, 0u);
+  EXPECT_TRUE(!result.random || std::string(GetParam().operation).starts_with("SPOP")) << "it ends differently";
+  kills += result.kills;
+  stops += result.stops;
+}
+
+INSTANTIATE_TEST_SUITE_P(Case, RealPassTest, ::testing::ValuesIn(cases()), name_of_case);
+
+}  // namespace
+}  // namespace shoal::crash
