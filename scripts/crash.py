@@ -46,6 +46,13 @@ def sweep_facts(count: parts.Count) -> str:
     return "{} cases, {} kill points, {} deaths, {} of recoverers".format(*found) if len(found) == 4 else "?"
 
 
+def states_facts(count: parts.Count) -> str:
+    line = r"states: (\d+) cases, .*, (\d+) storing instructions, (\d+) deaths, (\d+) deaths of"
+    halves = said_by_each("ctest-release-L-states", line)
+    words = "{} cases, {} kill points, {} deaths, {} of recoverers"
+    return words.format(*(sum(int(half[i]) for half in halves) for i in range(4)))
+
+
 def every_stop() -> parts.Count:
     os.environ["SHOAL_REAL_KILLS"] = "all"
     try:
@@ -99,6 +106,7 @@ def linear_facts(count: parts.Count) -> str:
 
 ROWS = [
     Row("sweep", parts.sweep, sweep_facts),
+    Row("states", parts.sweep_states, states_facts, quick=False),
     Row("real sweep", every_stop, real_sweep_facts, quick=False),
     Row("mutants", mutants.some, mutant_facts, quick=False),
     Row("more-mutants", mutants.others, mutant_facts, quick=False),

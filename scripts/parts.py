@@ -195,7 +195,8 @@ def every_python() -> Count:
     return Count(passed, failed)
 
 
-NO_SWEEP = ("-LE", "sweep")
+NO_SWEEP = ("-LE", "sweep|states")
+NO_STATES = ("-LE", "states")
 FIXED_ADDRESSES = ("setarch", "-R")  # the thread sanitizer of clang 14 knows no 32-bit mmap randomisation
 
 unit_release = ctest("release", *NO_SWEEP)
@@ -204,11 +205,12 @@ unit_asan = ctest("asan", *NO_SWEEP)
 NO_STEPS = ("-E", "At(Every|Any)Instruction")
 unit_tsan = ctest("tsan", *NO_SWEEP, *NO_STEPS, wrap=FIXED_ADDRESSES)
 sweep = ctest("release", "-L", "sweep")
+sweep_states = ctest("release", "-L", "states", timeout=3600)
 real_sweep = ctest("release", "-R", "real_sweep", timeout=3600)
 real_kills = ctest("release", "-L", "multiprocess")
-all_clang = ctest("clang", timeout=1800)
-all_O0 = ctest("O0", timeout=1800)
-all_O3 = ctest("O3", timeout=1800)
+all_clang = ctest("clang", *NO_STATES, timeout=1800)
+all_O0 = ctest("O0", *NO_STATES, timeout=1800)
+all_O3 = ctest("O3", *NO_STATES, timeout=1800)
 clang_sweeps = one_after_the_other(
     *(ctest(preset, "-L", "sweep", timeout=1800, target="shoal_sweeps") for preset in ("clang-O0", "clang-O3"))
 )
@@ -237,6 +239,7 @@ PARTS = [  # name, what, the path it needs, part of a plain ./dev test, action
     Part("O0", "C++ tests and sweep, g++ -O0", "lib/base/CMakeLists.txt", False, all_O0),
     Part("O3", "C++ tests and sweep, g++ -O3 across files", "lib/base/CMakeLists.txt", False, all_O3),
     Part("clang-sweeps", "sweep, clang -O0 and -O3 across files", "tests/crash", False, clang_sweeps),
+    Part("states", "the sweep from other states of the world", "tests/crash", False, sweep_states),
     Part("linear", "histories of killed workers, judged by Porcupine", "tests/linear", False, chaos.linear),
     Part("more-mutants", "those that take longer", "tests/crash/mutants.py", False, mutants.others),
     Part("fuzz", "damaged segments, random commands", "tests/fuzz/CMakeLists.txt", False, fuzzing.short),
