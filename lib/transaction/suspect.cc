@@ -20,8 +20,7 @@ Status admit(const Segment& segment, uint32_t shard, const shm::Context& self, b
   return {
       Code::kRedisError,
       "READONLY one operation killed three processes and is refused, and so is all that writes to the same part of the "
-      "keys; `shoal check` says which, `shoal repair` helps",
-      shard};
+      "keys; `shoal check` says which, `shoal repair` helps"};
 }
 
 void survived(shm::Shard& shard, const shm::Context& self) noexcept {

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "channels/directory.h"
+#include "channels/subscriber.h"
 #include "commands/check.h"
 #include "keyspace/keyspace.h"
 #include "support/process_fixture.h"
@@ -81,6 +83,41 @@ TEST_F(Poison, ThatOnlyReadsIsStoppedToo) {
   for (int deaths = 0; deaths < 3; ++deaths) EXPECT_EQ(try_it("LRANGE bad 0 -1"), 128 + SIGSEGV);
   EXPECT_EQ(try_it("LRANGE bad 0 -1"), 0);
   EXPECT_EQ(r("LRANGE bad 0 -1"), kReadOnly);
+}
+
+// Publishing takes its lock without a transaction.
+class PoisonedChannel : public Poison {
+ protected:
+  PoisonedChannel() {
+    (void)channels::configure(*segment.process(), "room", {5, 0}, kLockBudgetNs);
+    room_ = channels::name_of(segment.segment(), channels::ChannelKind::kChannel, "room");
+  }
+  void lead_subscribers_to(uint64_t offset) {
+    const shm::Channel& channel = *channels::find(segment.segment(), room_);
+    channels::protocol_words(channel).subscribers = offset;
+  }
+  channels::Name room_;
+};
+
+TEST_F(PoisonedChannel, IsStoppedAfterThreeDeathsOfItsPublishers) {
+  lead_subscribers_to(uint64_t{1} << 40);
+  for (int deaths = 0; deaths < 3; ++deaths) EXPECT_EQ(try_it("PUBLISH room x"), 128 + SIGSEGV);
+  EXPECT_EQ(try_it("PUBLISH room x"), 0);
+  lead_subscribers_to(0);
+  EXPECT_EQ(r("PUBLISH room x"), kReadOnly);
+  ASSERT_TRUE(repair_locked(*segment.process(), true, kLockBudgetNs).ok());
+  EXPECT_EQ(r("PUBLISH room x"), "0");
+}
+
+TEST_F(PoisonedChannel, IsNoneIfAPublisherSurvivesIt) {
+  for (int deaths = 0; deaths < 6; ++deaths) {
+    lead_subscribers_to(uint64_t{1} << 40);
+    EXPECT_EQ(try_it("PUBLISH room x"), 128 + SIGSEGV);
+    lead_subscribers_to(0);
+    if (deaths % 2 == 0) continue;
+    EXPECT_EQ(r("PUBLISH room x"), "0");
+  }
+  EXPECT_FALSE(suspect::read_only(segment.segment().shard(room_.shard)));
 }
 
 TEST_F(Poison, DeathsInBetweenWhichSomebodySurvivedDoNotCount) {
