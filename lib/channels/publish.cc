@@ -140,7 +140,8 @@ Status publish_to(Process& process, shm::Context& self, const Name& target, cons
       shm::Shard& shard = process.segment().control_shard(target.shard);
       const bool suspected = suspect::deaths(shard) != 0;
       if (__builtin_expect(suspected, 0)) {
-        if (Status s = suspect::admit(process.segment(), target.shard, self, false); !s.ok()) return s;
+        const int64_t now_ms = monotonic_ns() / 1'000'000;
+        if (Status s = suspect::admit(shard, self, false, now_ms); !s.ok()) return s;
       }
       done = publish_locked(process, self, target, message, hook, sleepers, result, room);
       if (__builtin_expect(suspected, 0)) suspect::survived(shard, self);

@@ -3,6 +3,7 @@
 
 #include <climits>
 
+#include "base/clock.h"
 #include "process/relay.h"
 #include "process/wake.h"
 #include "transaction/journal.h"
@@ -52,7 +53,7 @@ void undo_and_unlock(Segment& segment, shm::Context& context, uint32_t id) noexc
   context.journal_words = 0;
   std::atomic_thread_fence(std::memory_order_seq_cst);
   for_each_held_shard(segment, id, [&](shm::Shard& shard) {
-    suspect::note_death(shard, context, id);
+    suspect::note_death(shard, context, id, monotonic_ns() / 1'000'000);
     shard.sequence.store((shard.sequence.load(std::memory_order_relaxed) | 1) + 1, std::memory_order_release);
     shard.owner.store(0, std::memory_order_release);
     owner_lock::wake_waiters(shard.owner, INT_MAX);

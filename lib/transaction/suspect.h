@@ -4,7 +4,8 @@
 // Whoever takes a shard's lock says first what for (Context::operation, key_hash). If it dies with the lock, recovery
 // notes that in the shard: the shard's suspect. The same suspect again, and nobody has come to its end in between: one
 // death more. Another one: it is the suspect now. With the third death it is convicted: it is refused, and so is
-// whatever would change something in the shard, until `shoal repair`; reading goes on.
+// whatever would change something in the shard, until `shoal repair`; reading goes on. Deaths more than kForgottenMs
+// apart have nothing to do with each other: who is killed by chance is not convicted in the long run.
 //
 //   dies                              afterwards
 //   the suspect's recoverer, while    it is counted once or not at all: the dead one's id is noted before the count,
@@ -51,6 +52,7 @@ struct Purpose {
 namespace suspect {
 
 inline constexpr uint32_t kDeathsMax = 3;
+inline constexpr int64_t kForgottenMs = 60'000;
 
 inline uint32_t deaths(const shm::Shard& shard) noexcept { return shard.deaths.load(std::memory_order_relaxed); }
 inline bool convicted(const shm::Shard& shard) noexcept { return deaths(shard) >= kDeathsMax; }
@@ -58,12 +60,12 @@ inline bool read_only(const shm::Shard& shard) noexcept { return convicted(shard
 
 // The rest under the shard's lock.
 
-// Whether the operation that `self` has announced may go on; the error's number is the shard's.
-Status admit(const Segment& segment, uint32_t shard, const shm::Context& self, bool reads) noexcept;
+// Whether the operation that `self` has announced may go on. Forgets a suspect whose last death is long ago.
+Status admit(shm::Shard& shard, const shm::Context& self, bool reads, int64_t now_ms) noexcept;
 // `self` has come to the end of what it announced.
 void survived(shm::Shard& shard, const shm::Context& self) noexcept;
 // For who recovers `dead`, which held the lock.
-void note_death(shm::Shard& shard, const shm::Context& dead, uint32_t dead_id) noexcept;
+void note_death(shm::Shard& shard, const shm::Context& dead, uint32_t dead_id, int64_t now_ms) noexcept;
 // The shard takes writes again.
 void forget(shm::Shard& shard) noexcept;
 

@@ -4,6 +4,7 @@
 #include <bit>
 #include <vector>
 
+#include "base/clock.h"
 #include "transaction/page_pool.h"
 
 namespace shoal {
@@ -26,7 +27,7 @@ Status Transaction::lock_shards(uint64_t shards, int64_t budget_ns) noexcept {
       locked_ |= uint64_t{1} << index;
       if (suspect::deaths(shard) != 0) {
         state_ |= kSuspect;
-        status = suspect::admit(segment_, index, self_, reads_);
+        status = suspect::admit(shard, self_, reads_, monotonic_ns() / 1'000'000);
       }
     }
     if (!status.ok()) {

@@ -173,13 +173,30 @@ TEST(Suspect, ADeathIsCountedOnceHoweverManyRecover) {
   shm::Shard& shard = segment.segment().control_shard(1);
   shm::Context dead{};
   Purpose{7, false, 99}.announce(dead);
-  for (int recoverers = 0; recoverers < 5; ++recoverers) suspect::note_death(shard, dead, 1234);
+  for (int recoverers = 0; recoverers < 5; ++recoverers) suspect::note_death(shard, dead, 1234, 0);
   EXPECT_EQ(suspect::deaths(shard), 1u);
-  suspect::note_death(shard, dead, 1235);
+  suspect::note_death(shard, dead, 1235, 0);
   EXPECT_EQ(suspect::deaths(shard), 2u);
   Purpose{8, false, 99}.announce(dead);
-  suspect::note_death(shard, dead, 1236);
+  suspect::note_death(shard, dead, 1236, 0);
   EXPECT_EQ(suspect::deaths(shard), 1u) << "another operation is the suspect now";
+}
+
+TEST(Suspect, DeathsThatLieFarApartHaveNothingToDoWithEachOther) {
+  TestSegment segment;
+  shm::Shard& shard = segment.segment().control_shard(1);
+  shm::Context dead{}, other{};
+  Purpose{7, false, 99}.announce(dead);
+  Purpose{8, false, 98}.announce(other);
+  constexpr int64_t kStep = suspect::kForgottenMs;
+  for (uint32_t i = 1; i <= 9; ++i) suspect::note_death(shard, dead, i, i * (kStep + 1));
+  EXPECT_EQ(suspect::deaths(shard), 1u);
+  EXPECT_TRUE(suspect::admit(shard, other, false, 9 * (kStep + 1) + kStep).ok());
+  EXPECT_EQ(suspect::deaths(shard), 1u);
+  EXPECT_TRUE(suspect::admit(shard, other, false, 9 * (kStep + 1) + kStep + 1).ok());
+  EXPECT_EQ(suspect::deaths(shard), 0u) << "the shard is as fast as before for everybody";
+  for (uint32_t i = 1; i <= 3; ++i) suspect::note_death(shard, dead, 20 + i, 20 * kStep + i * kStep);
+  EXPECT_FALSE(suspect::admit(shard, other, false, 100 * kStep).ok()) << "a conviction stays";
 }
 
 TEST(Suspect, WhatNamesNoKeyIsRefusedAloneAndACheckIsNone) {
@@ -190,14 +207,14 @@ TEST(Suspect, WhatNamesNoKeyIsRefusedAloneAndACheckIsNone) {
   Purpose{8, false, 99}.announce(push);
   Purpose{Purpose::kCheck, true}.announce(check);
   for (uint32_t dead = 1; dead <= suspect::kDeathsMax; ++dead) {
-    suspect::note_death(shard, check, dead);
-    suspect::note_death(shard, nothing, dead);
+    suspect::note_death(shard, check, dead, 0);
+    suspect::note_death(shard, nothing, dead, 0);
     EXPECT_EQ(suspect::deaths(shard), dead - 1);
-    suspect::note_death(shard, flush, dead);
+    suspect::note_death(shard, flush, dead, 0);
   }
-  EXPECT_FALSE(suspect::admit(segment.segment(), 1, flush, false).ok());
-  EXPECT_TRUE(suspect::admit(segment.segment(), 1, push, false).ok());
-  EXPECT_TRUE(suspect::admit(segment.segment(), 1, check, true).ok());
+  EXPECT_FALSE(suspect::admit(shard, flush, false, 0).ok());
+  EXPECT_TRUE(suspect::admit(shard, push, false, 0).ok());
+  EXPECT_TRUE(suspect::admit(shard, check, true, 0).ok());
 }
 
 }  // namespace

@@ -200,7 +200,7 @@ TEST_F(ToolTest, RepairReopensAShardThatCheckNames) {
   shm::Shard& shard = process->segment().control_shard(3);
   shm::Context push{};
   Purpose{Purpose::kTasks, false, 99}.announce(push);
-  for (uint32_t dead = 1; dead <= suspect::kDeathsMax; ++dead) suspect::note_death(shard, push, dead);
+  for (uint32_t dead = 1; dead <= suspect::kDeathsMax; ++dead) suspect::note_death(shard, push, dead, 0);
   EXPECT_EQ(shards_view(view())[3]["deaths"], 3);
   const Json report = check_segment(name_, false).value();
   EXPECT_EQ(report["ok"], false);
@@ -217,7 +217,7 @@ TEST_F(ToolTest, RepairOfADamagedSegmentWantsForce) {
   shm::Shard& shard = process->segment().control_shard(3);
   shm::Context push{};
   Purpose{Purpose::kTasks, false, 99}.announce(push);
-  for (uint32_t dead = 1; dead <= suspect::kDeathsMax; ++dead) suspect::note_death(shard, push, dead);
+  for (uint32_t dead = 1; dead <= suspect::kDeathsMax; ++dead) suspect::note_death(shard, push, dead, 0);
   shard.database_keys[0] = 5;
   const Json refused = repair_segment(name_, false).value();
   EXPECT_EQ(refused["ok"], false);

@@ -5,8 +5,11 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <atomic>
+
 #include "queues/consumer.h"
 #include "tools/torture/registers.h"
+#include "transaction/suspect.h"
 #include "transaction/transaction.h"
 
 namespace shoal::tool {
@@ -47,6 +50,20 @@ TEST_F(TortureTest, ARunFindsNothingAndLeavesNothing) {
   EXPECT_FALSE(segment_is_there());
 }
 
+// Whoever kills at random, kills one operation three times in a row now and then.
+TEST_F(TortureTest, AConvictionIsLiftedAndCounted) {
+  options_.meddle = [](Process& process) {
+    shm::Context push{};
+    Purpose{Purpose::kTasks, false, 99}.announce(push);
+    for (uint32_t dead = 1; dead <= suspect::kDeathsMax; ++dead)
+      suspect::note_death(process.segment().control_shard(0), push, dead, 0);
+  };
+  auto result = torture(options_);
+  ASSERT_TRUE(result.ok()) << describe(result.status());
+  EXPECT_EQ(result.value()["ok"], true) << result.value()["violations"].dump(1) << result.value()["seed"];
+  EXPECT_GE(result.value()["convictions_lifted"], 1);
+}
+
 TEST_F(TortureTest, ASegmentThatExistsIsRefusedAndStaysAsItIs) {
   auto segment = Segment::open(SegmentName::parse(options_.name).value(), OpenMode::kAttachOrCreate);
   ASSERT_TRUE(segment.ok());
@@ -59,7 +76,8 @@ TEST_F(TortureTest, ASegmentThatExistsIsRefusedAndStaysAsItIs) {
 
 TEST_F(TortureTest, AnAcknowledgedWriteThatIsGoneIsNoticed) {
   const std::string said = violations_after([](Process& process) {
-    Talk talk(borrowed(process));
+    std::atomic<uint64_t> lifted{0};
+    Talk talk(borrowed(process), lifted);
     for (uint32_t reg = 0; reg < chaos::kOfEachKind; ++reg) (void)talk({"DEL", chaos::key("torture:string", 0, reg)});
   });
   EXPECT_NE(said.find("of actor 0: nothing"), std::string::npos) << said;
@@ -67,7 +85,8 @@ TEST_F(TortureTest, AnAcknowledgedWriteThatIsGoneIsNoticed) {
 
 TEST_F(TortureTest, HalfOfATransactionIsNoticed) {
   const std::string said = violations_after([](Process& process) {
-    Talk talk(borrowed(process));
+    std::atomic<uint64_t> lifted{0};
+    Talk talk(borrowed(process), lifted);
     for (uint32_t reg = 0; reg < chaos::kRegisters; ++reg) (void)talk({"DEL", chaos::key("torture:bundle", 0, reg)});
     (void)talk({"INCR", "torture:left"});
   });
@@ -77,7 +96,8 @@ TEST_F(TortureTest, HalfOfATransactionIsNoticed) {
 
 TEST_F(TortureTest, ACountThatIsOneTooHighIsNoticed) {
   const std::string said = violations_after([](Process& process) {
-    Talk talk(borrowed(process));
+    std::atomic<uint64_t> lifted{0};
+    Talk talk(borrowed(process), lifted);
     for (uint32_t i = 0; i < 1000; ++i) (void)talk({"INCR", chaos::key("torture:counter", 0)});
   });
   EXPECT_NE(said.find("counter 0 is"), std::string::npos) << said;
@@ -93,7 +113,8 @@ TEST_F(TortureTest, ATaskThatNobodyRanIsNoticed) {
 
 TEST_F(TortureTest, AMessageThatNobodySentIsNoticed) {
   const std::string said = violations_after([](Process& process) {
-    Talk talk(borrowed(process));
+    std::atomic<uint64_t> lifted{0};
+    Talk talk(borrowed(process), lifted);
     for (uint32_t i = 0; i < 1000; ++i) (void)talk({"PUBLISH", chaos::channel_name(1), "x"});
   });
   EXPECT_NE(said.find("room 1: "), std::string::npos) << said;

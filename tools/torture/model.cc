@@ -29,7 +29,7 @@ struct Bounds {
 Model::Model(Record& record, std::shared_ptr<Process> process)
     : record_(record),
       process_(std::move(process)),
-      talk_(process_),
+      talk_(process_, record.convictions),
       listener_(std::make_unique<channels::Subscriber>(process_)) {}
 
 void Model::lost(const char* format, ...) noexcept {
@@ -93,6 +93,7 @@ void Model::check() {
 }
 
 void Model::check_structure() {
+  if (const std::string problem = talk_.lift_convictions(); !problem.empty()) leaked("%s", problem.c_str());
   const auto report = check_locked(*process_, kLockBudgetNs);
   if (!report.ok()) return record_.violation(Fault::kStuck, "check: %s", describe(report.status()).c_str());
   for (const Finding& finding : report.value().findings) leaked("check: %s", describe(finding).c_str());

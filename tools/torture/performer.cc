@@ -17,7 +17,7 @@ Performer::Performer(Record& record, uint32_t actor, uint64_t life, std::shared_
       life_(life),
       random_(record.seed ^ life * 0x9e37'79b9'7f4a'7c15u ^ actor),
       process_(std::move(process)),
-      talk_(process_),
+      talk_(process_, record.convictions),
       queues_(*process_, 0),
       consumer_(std::make_unique<queues::Consumer>(queues_)) {
   for (bool& resumed : resumed_) resumed = true;
@@ -55,8 +55,11 @@ void Performer::lost(const char* format, ...) noexcept {
 
 void Performer::unexpected(const char* what, const std::string& text) { lost("%s: %s", what, text.c_str()); }
 void Performer::unexpected(const char* what, const Status& status) {
-  if (is_refusal(status)) {
+  std::string problem;
+  if (is_refusal(status) || (is_convicted(status.text()) && (problem = talk_.lift_convictions()).empty())) {
     actor_.refused.fetch_add(1);
+  } else if (!problem.empty()) {
+    unexpected(what, problem);
   } else {
     unexpected(what, describe(status));
   }

@@ -130,7 +130,7 @@ struct Record {
   Atomic<uint32_t> stop{0}, fill{0};
   Atomic<Phase> phase{Phase::kCalm};
   Atomic<uint32_t> next_life{1};
-  Atomic<uint64_t> forks{0}, threads{0}, exits{0};
+  Atomic<uint64_t> forks{0}, threads{0}, exits{0}, convictions{0};
   Atomic<uint64_t> faults[kFaults]{};
   Atomic<uint32_t> next_violation{0};
   Violation violations[kViolationsMax];

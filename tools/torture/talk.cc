@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "tools/torture/talk.h"
 
+#include "commands/blocking.h"
+#include "commands/check.h"
+
 namespace shoal::tool::chaos {
 
 namespace {
@@ -78,17 +81,39 @@ Answer Talk::finish(shoal::Outcome outcome) {
   return answer;
 }
 
+bool is_convicted(std::string_view error) noexcept { return error.starts_with("READONLY"); }
+
+std::string Talk::lift_convictions() {
+  const auto report = repair_locked(session_.process(), false, kLockBudgetNs);
+  if (!report.ok()) return is_refusal(report.status()) ? "" : describe(report.status());
+  lifted_.fetch_add(report.value().convictions.size());
+  return report.value().sound() ? "" : "a conviction stays, for the segment is damaged";
+}
+
+template <typename Execute>
+Answer Talk::until_admitted(Execute&& execute) {
+  for (;;) {
+    Answer answer = finish(execute());
+    if (!answer.failed() || !is_convicted(answer.text)) return answer;
+    if (std::string problem = lift_convictions(); !problem.empty()) {
+      answer.text = std::move(problem);
+      return answer;
+    }
+  }
+}
+
 Answer Talk::operator()(const Words& words) {
   const std::vector<Bytes> arguments(words.begin(), words.end());
-  shoal::Outcome outcome = session_.execute(arguments);
-  if (outcome == shoal::Outcome::kPending) outcome = blocking::wait(session_);
-  return finish(outcome);
+  return until_admitted([&] {
+    const shoal::Outcome outcome = session_.execute(arguments);
+    return outcome == shoal::Outcome::kPending ? blocking::wait(session_) : outcome;
+  });
 }
 
 Answer Talk::together(const std::vector<Words>& commands) {
   std::vector<std::vector<Bytes>> arguments;
   for (const Words& words : commands) arguments.emplace_back(words.begin(), words.end());
-  return finish(session_.execute_atomically(arguments));
+  return until_admitted([&] { return session_.execute_atomically(arguments); });
 }
 
 }  // namespace shoal::tool::chaos

@@ -2,6 +2,7 @@
 // talk.h: commands as words, answers as values, for workers and the model alike.
 #pragma once
 
+#include <atomic>
 #include <initializer_list>
 #include <memory>
 #include <string>
@@ -25,20 +26,30 @@ struct Answer {
 
 // Whether an operation that ended so did nothing, without anybody's fault.
 bool is_refusal(const Status& status) noexcept;
+// Whether it is refused because three processes in a row were killed in it.
+bool is_convicted(std::string_view error) noexcept;
 
 class Talk {
  public:
-  explicit Talk(std::shared_ptr<Process> process) : session_(std::move(process)) {}
+  // lifted: convictions that were; whoever kills at random convicts somebody now and then.
+  Talk(std::shared_ptr<Process> process, std::atomic<uint64_t>& lifted)
+      : session_(std::move(process)), lifted_(lifted) {}
 
   using Words = std::vector<std::string>;
   Answer operator()(const Words& words);
   // MULTI ... EXEC; kNull: a WATCH fired. An error of one of them is the error of all.
   Answer together(const std::vector<Words>& commands);
   Session& session() noexcept { return session_; }
+  // As `shoal repair`: empty, or what is wrong with the segment.
+  std::string lift_convictions();
 
  private:
+  template <typename Execute>
+  Answer until_admitted(Execute&& execute);
   Answer finish(shoal::Outcome outcome);
+
   Session session_;
+  std::atomic<uint64_t>& lifted_;
 };
 
 }  // namespace shoal::tool::chaos

@@ -311,6 +311,7 @@ Json Run::report() const {
                 {"orderly_ends", record_.exits.load()},
                 {"daemon_kills", crew_.daemon_kills},
                 {"fills", fills_},
+                {"convictions_lifted", record_.convictions.load()},
                 {"lost", record_.faults[0].load()},
                 {"stuck", record_.faults[1].load()},
                 {"leaked", record_.faults[2].load()},
