@@ -4,7 +4,9 @@
 // "replies"}. An operation is a list of commands that took effect as one (MULTI) or a single one. No "replies": its
 // process was killed meanwhile, so it happened with whatever replies, or never; before its "return", if there is one.
 // The models: keys (strings, counters, lists, hashes), leases (task queues, each checked by itself).
-// Prints the name of each history that is not linearizable; exit code 1 if there is one, 2 if one cannot be checked.
+// Prints the name of each history that is not linearizable, and of each that is not decided in time; exit code 1 if there
+// is one of them, 2 if one cannot be read. The search is exponential in how much is concurrent: a history in which a call
+// was kept from the processor for long, while deaths may be noticed at any time, can take hours.
 package main
 
 import (
@@ -18,7 +20,7 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-const patience = 2 * time.Minute
+const patience = 30 * time.Second
 
 type record struct {
 	Client   int        `json:"client"`
@@ -71,8 +73,8 @@ func main() {
 			fmt.Println("not linearizable:", path)
 			code = 1
 		case porcupine.Unknown:
-			fmt.Fprintln(os.Stderr, "not decided in", patience, path)
-			os.Exit(2)
+			fmt.Println("not decided:", path)
+			code = 1
 		}
 	}
 	os.Exit(code)
