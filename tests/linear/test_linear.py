@@ -60,7 +60,7 @@ UNDECIDED = 0.01  # of the histories of a run at most
 
 
 def not_linearizable(model, folder, found):
-    """Those of the named histories that the checker refuses. A few may be beyond its patience: no refusal, and no proof."""
+    """Those of the named histories that the checker refuses. A few may be beyond its patience, and prove nothing."""
     paths = []
     for name, history in found.items():
         paths.append(folder / name)
