@@ -74,7 +74,6 @@ class HubLink:
         self.pause = FIRST_PAUSE
         self.busy_since = 0.0  # 0: the last calls found no lock held
         self.serves = False  # the loop has begun to turn
-        self.asleep = False  # in the segment's eyes, with all consumers that could take a message, and no others
         self._watch_daemon()
         loop.on_tick.add(self.settle)
         _local.link = (os.getpid(), self)
@@ -94,14 +93,10 @@ class HubLink:
         if fd not in self.loop.readers:  # at first, and after a hub.reset()
             self.loop.add_reader(fd, self.turn)
         self._answer()
-        if self.asleep:
-            return
-        self.asleep = True  # before the look: another thread may stir() during it
         self.waker.arm()
         try:
             due = self._listen()
         except HolderStopped:
-            self.stir()
             return self._try_again(in_tick=True)
         if not self.lines:
             self._end_pause()
@@ -109,10 +104,6 @@ class HubLink:
             return self._again()
         if due != self.due:
             self._set_timer(due)
-
-    def stir(self) -> None:
-        """Another consumer may take a message from now on, or one may not: the next tick listens anew."""
-        self.asleep = False
 
     def _listen(self) -> int:
         """As Consumer.listen(), for all consumers. What is known of the others comes before a locked shard."""
@@ -132,7 +123,6 @@ class HubLink:
         return earliest
 
     def turn(self) -> None:
-        self.stir()
         self.waker.disarm()
         for _ in range(TURN):
             try:
@@ -152,8 +142,7 @@ class HubLink:
             self._again()  # the loop has worked out its time-out already: let it do so again
 
     def _on_due(self) -> None:
-        self.due, self.timer = 0, None
-        self.stir()  # the tick that follows finds it
+        self.due, self.timer = 0, None  # the tick that follows finds it
 
     def _again(self) -> None:
         os.write(self.waker.fileno(), b"\0")
@@ -282,8 +271,7 @@ class HubLink:
             self._again()  # the loop has worked out its time-out already
 
     def _on_retry(self) -> None:
-        self.retry = None
-        self.stir()  # the tick that follows looks at the queues
+        self.retry = None  # the tick that follows looks at the queues
         self._advance()
         if self.lines:
             self._try_again()

@@ -57,22 +57,16 @@ class QoS(virtual.QoS):
 
     def append(self, message: Message, delivery_tag: str) -> None:
         self._delivered[delivery_tag] = message
-        if not self.can_consume():
-            self.channel.stir()
 
     def get(self, delivery_tag: str) -> Message:
         return self._delivered[delivery_tag]
 
     def ack(self, delivery_tag: str) -> None:
-        self._answer(delivery_tag, self.channel.consumer.ack)
+        self.channel.answer(delivery_tag, self.channel.consumer.ack)
+        self._delivered.pop(delivery_tag, None)
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
-        self._answer(delivery_tag, partial(self.channel.consumer.reject, requeue=requeue))
-
-    def _answer(self, delivery_tag: str, answer: Callable[..., Any]) -> None:
-        self.channel.answer(delivery_tag, answer)
-        if not self.can_consume():
-            self.channel.stir()
+        self.channel.answer(delivery_tag, partial(self.channel.consumer.reject, requeue=requeue))
         self._delivered.pop(delivery_tag, None)
 
     def restore_unacked(self) -> list[Any]:
@@ -213,25 +207,14 @@ class Channel(virtual.Channel):
         return to_rabbitmq_queue_arguments(arguments, **kwargs)
 
     # -- receiving ----------------------------------------------------------------------------------------------------
-    def stir(self) -> None:
-        """What this channel may take changes: the hub, if there is one, listens anew."""
-        if self.connection is not None:
-            self.connection.stir()
-
-    def basic_qos(self, *args: Any, **kwargs: Any) -> None:
-        super().basic_qos(*args, **kwargs)
-        self.stir()
-
     def basic_consume(self, queue: str, no_ack: bool, callback: Any, consumer_tag: str, **kwargs: Any) -> None:
         super().basic_consume(queue, no_ack, callback, consumer_tag, **kwargs)
-        self.stir()
         with suppress(HubBusy):  # it takes part all the same: the hub's next look at the queue tells the others
             HubLink.now(f"queue {queue}", partial(self.consumer.add, queue.encode(), bool(no_ack)))
 
     def basic_cancel(self, consumer_tag: str) -> None:
         queue = self._tag_to_queue.get(consumer_tag)
         super().basic_cancel(consumer_tag)
-        self.stir()
         if queue is not None and self._consumer is not None:
             HubLink.run(f"queue {queue}", partial(self._consumer.remove, queue.encode()))
 
@@ -382,10 +365,6 @@ class Transport(virtual.Transport):
         if self._hub is not None:
             self._hub.stop()
         self._hub = HubLink(self, loop)
-
-    def stir(self) -> None:
-        if self._hub is not None:
-            self._hub.stir()
 
     def on_readable(self, *args: Any) -> None:
         if self._hub is not None:

@@ -95,20 +95,6 @@ def test_a_send_copies_no_queue_that_is_declared(site, monkeypatch):
     assert len(declared) == len(copied) == 2
 
 
-def test_a_worker_that_sleeps_hears_of_a_queue_that_is_added_and_leaves_one_that_is_cancelled(site):
-    site.worker()
-    assert site.send("add", 1, 1).get(timeout=30) == 2
-    added = site.app.control.add_consumer("extra", reply=True, timeout=10, limit=1)
-    assert "ok" in next(iter(added[0].values()))
-    assert site.send("add", 2, 2, queue="extra").get(timeout=30) == 4
-    site.app.control.cancel_consumer("celery", reply=True, timeout=10, limit=1)
-    waiting = site.send("add", 3, 3)
-    assert site.send("add", 4, 4, queue="extra").get(timeout=30) == 8
-    assert site.stats()["ready"] == 1
-    site.app.control.add_consumer("celery", reply=True, timeout=10, limit=1)
-    assert waiting.get(timeout=30) == 6
-
-
 def test_nobody_naps_where_a_result_is_waited_for(site, monkeypatch):
     """Celery sleeps for nothing after each reply, which to Linux means 60 us."""
     site.worker()
