@@ -50,7 +50,7 @@ def states_facts(count: parts.Count) -> str:
     line = r"states: (\d+) cases, .*, (\d+) storing instructions, (\d+) deaths, (\d+) deaths of"
     halves = said_by_each("ctest-release-L-states", line)
     words = "{} cases, {} kill points, {} deaths, {} of recoverers"
-    return words.format(*(sum(int(half[i]) for half in halves) for i in range(4)))
+    return words.format(*(sum(int(half[i]) for half in halves) for i in range(4))) if halves else "?"
 
 
 def every_stop() -> parts.Count:
@@ -64,7 +64,7 @@ def every_stop() -> parts.Count:
 def real_sweep_facts(count: parts.Count) -> str:
     halves = said_by_each("ctest-release-R-real_sweep", r"real sweep: (\d+) kills at (\d+) stops, seed (\d+)")
     kills, stops = (sum(int(half[i]) for half in halves) for i in (0, 1))
-    return f"{kills} kills at {stops} stops"
+    return f"{kills} kills at {stops} stops" if halves else "?"
 
 
 def mutant_facts(count: parts.Count) -> str:

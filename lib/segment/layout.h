@@ -201,7 +201,7 @@ struct alignas(64) Shard {
   uint64_t next_expiry_ms;                    // no key of this shard expires before: a lower bound, 0 = unknown
   uint64_t log_head, log_tail;                // the place of the persistence log's chunks
   uint64_t queue_numbers;                     // last number given to a task, lease, holder or incarnation of a queue
-  int64_t last_death_ms;                      // of the suspect, by the monotonic clock
+  int64_t last_death_ms;                      // when the suspect's was noticed, by the monotonic clock
   uint64_t reserved2[8];
   Cell<uint64_t> created[kCreatedCount];  // version of an absent key: that of the last key of its hash to come to be
 };

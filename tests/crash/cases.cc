@@ -356,10 +356,4 @@ std::vector<std::string> repeated(const std::string& line) {
   return lines;
 }
 
-std::string name_of_case(const ::testing::TestParamInfo<Case>& info) {
-  std::string name;
-  for (char c : std::string(info.param.name)) name += std::isalnum(static_cast<unsigned char>(c)) != 0 ? c : '_';
-  return name;
-}
-
 }  // namespace shoal::crash

@@ -20,8 +20,7 @@
 // With two shards keys a, b, c, d, e ... lie in both of them.
 #pragma once
 
-#include <gtest/gtest.h>
-
+#include <cctype>
 #include <string>
 #include <vector>
 
@@ -40,6 +39,11 @@ std::vector<std::string> lines_of(const std::string& text);
 std::vector<std::string> repeated(const std::string& line);
 
 // For INSTANTIATE_TEST_SUITE_P.
-std::string name_of_case(const ::testing::TestParamInfo<Case>& info);
+template <typename Info>
+std::string name_of_case(const Info& info) {
+  std::string name;
+  for (char c : std::string(info.param.name)) name += std::isalnum(static_cast<unsigned char>(c)) != 0 ? c : '_';
+  return name;
+}
 
 }  // namespace shoal::crash

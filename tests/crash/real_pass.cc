@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <filesystem>
 #include <numeric>
 #include <random>
@@ -118,7 +119,11 @@ class RealPass {
 
   void die_at(const Stop& stop) {
     const std::string seen = killed(stop);
-    if (progress_->commands >= operation_.size()) return;  // it needed fewer stores than last time
+    if (seen.empty()) return;  // it has been reported
+    if (progress_->commands >= operation_.size()) {
+      ++result_.missed;  // it needed fewer stores than last time
+      return;
+    }
     const std::string &before = between_[progress_->commands], &after = between_[progress_->commands + 1];
     const bool is_after = seen == after;
     if (result_.random || case_.in_parts || is_after || seen == before) return;

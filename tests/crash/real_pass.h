@@ -18,6 +18,7 @@ struct RealPassResult {
   bool random = false;   // two runs of the operation end differently: only its invariants were looked at
   uint64_t stops = 0;    // places to die at, two a storing instruction
   uint64_t kills = 0;
+  uint64_t missed = 0;  // ended before it came to its stop
 };
 
 // At `kills_max` of the stops, drawn by `seed`; at all of them if there are no more.

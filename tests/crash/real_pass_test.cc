@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdio>
 #include <cstdlib>
 #include <random>
 
@@ -42,12 +43,14 @@ TEST_P(RealPassTest, IsDoneOrNotWhereverItsProcessIsKilled) {
   const RealPassResult result = real_pass(GetParam(), kills_of_each(), seed());
   EXPECT_EQ(result.problems, "") << "SHOAL_SEED=" << seed();
   EXPECT_GT(result.stops, 0u);
+  EXPECT_LE(result.missed * 10, result.kills);
   EXPECT_TRUE(!result.random || std::string(GetParam().operation).starts_with("SPOP")) << "it ends differently";
   kills += result.kills;
   stops += result.stops;
 }
 
-INSTANTIATE_TEST_SUITE_P(Case, RealPassTest, ::testing::ValuesIn(cases()), name_of_case);
+INSTANTIATE_TEST_SUITE_P(Case, RealPassTest, ::testing::ValuesIn(cases()),
+                         name_of_case<::testing::TestParamInfo<Case>>);
 
 }  // namespace
 }  // namespace shoal::crash

@@ -44,6 +44,7 @@ std::optional<Words> in_exec(const Case& base) {
 std::optional<Words> on_an_expired_key(const Case& base) {
   const std::string key = first_key(base);
   if (!is_plain(base) || key.empty() || has(base.setup, "!clock") || has(base.setup, "MULTI")) return std::nullopt;
+  if (!has(base.setup, (" " + key + " ").c_str())) return std::nullopt;  // there is none
   return Words{behind(base.setup, "PEXPIRE " + key + " 1; !clock 5000"), base.operation};
 }
 

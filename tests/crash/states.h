@@ -16,7 +16,8 @@ namespace shoal::crash {
 //   in a table about to grow    the next new key doubles it
 //   in reused blocks            freed blocks of all small classes lie about
 //   on another type             its first key holds something else
-// Where a state makes no difference to a case, or none at all, it is left out. Operations may be refused here.
+// Cases that cannot be put into a state are left out of it. Operations may be refused here. What stands behind a
+// command's name is taken for its first key, also where it is none (BITOP): then the case is what it was.
 const std::vector<Case>& cases_in_other_states();
 
 }  // namespace shoal::crash

@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdio>
+
 #include "crash/sweep.h"
 
 namespace shoal::crash {
@@ -38,7 +40,8 @@ TEST_P(StatesTest, IsDoneOrNotWhoeverDiesWherever) {
   changed += once.changed ? 1 : 0;
 }
 
-INSTANTIATE_TEST_SUITE_P(Case, StatesTest, ::testing::ValuesIn(cases_in_other_states()), name_of_case);
+INSTANTIATE_TEST_SUITE_P(Case, StatesTest, ::testing::ValuesIn(cases_in_other_states()),
+                         name_of_case<::testing::TestParamInfo<Case>>);
 
 }  // namespace
 }  // namespace shoal::crash

@@ -73,7 +73,7 @@ TEST_P(SweepTest, IsDoneOrNotInAFullSegment) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Case, SweepTest, ::testing::ValuesIn(cases()), name_of_case);
+INSTANTIATE_TEST_SUITE_P(Case, SweepTest, ::testing::ValuesIn(cases()), name_of_case<::testing::TestParamInfo<Case>>);
 
 TEST(SweepCases, EveryWritingCommandHasACase) {
   std::set<std::string> swept;

@@ -8,6 +8,7 @@
 #include <atomic>
 
 #include "queues/consumer.h"
+#include "support/redis_session.h"
 #include "tools/torture/registers.h"
 #include "transaction/suspect.h"
 #include "transaction/transaction.h"
@@ -62,6 +63,26 @@ TEST_F(TortureTest, AConvictionIsLiftedAndCounted) {
   ASSERT_TRUE(result.ok()) << describe(result.status());
   EXPECT_EQ(result.value()["ok"], true) << result.value()["violations"].dump(1) << result.value()["seed"];
   EXPECT_GE(result.value()["convictions_lifted"], 1);
+}
+
+TEST(TortureTalk, LiftsWhatItIsRefusedForAndRepeatsWhatHasNoWatch) {
+  TestSegment segment;
+  std::atomic<uint64_t> lifted{0};
+  Talk talk(segment.process(), lifted);
+  const auto convict = [&] {
+    shm::Context push{};
+    Purpose{Purpose::kTasks, false, 99}.announce(push);
+    for (uint32_t dead = 1; dead <= suspect::kDeathsMax; ++dead) {
+      for (uint32_t i = 0; i < segment.segment().shard_count(); ++i)
+        suspect::note_death(segment.segment().control_shard(i), push, dead, 0);
+    }
+  };
+  convict();
+  EXPECT_EQ(talk({"SET", "a", "1"}).text, "OK");
+  EXPECT_EQ(lifted.load(), segment.segment().shard_count());
+  convict();
+  EXPECT_TRUE(talk.together({{"INCR", "a"}}).refused());
+  EXPECT_EQ(talk.together({{"INCR", "a"}}).items.at(0).number, 2);
 }
 
 TEST_F(TortureTest, ASegmentThatExistsIsRefusedAndStaysAsItIs) {

@@ -55,13 +55,12 @@ void Performer::lost(const char* format, ...) noexcept {
 
 void Performer::unexpected(const char* what, const std::string& text) { lost("%s: %s", what, text.c_str()); }
 void Performer::unexpected(const char* what, const Status& status) {
-  std::string problem;
-  if (is_refusal(status) || (is_convicted(status.text()) && (problem = talk_.lift_convictions()).empty())) {
+  const bool convicted = is_convicted(status.text());
+  const std::string problem = convicted ? talk_.lift_convictions() : describe(status);
+  if (is_refusal(status) || (convicted && problem.empty())) {
     actor_.refused.fetch_add(1);
-  } else if (!problem.empty()) {
-    unexpected(what, problem);
   } else {
-    unexpected(what, describe(status));
+    unexpected(what, problem);
   }
 }
 

@@ -90,30 +90,28 @@ std::string Talk::lift_convictions() {
   return report.value().sound() ? "" : "a conviction stays, for the segment is damaged";
 }
 
-template <typename Execute>
-Answer Talk::until_admitted(Execute&& execute) {
-  for (;;) {
-    Answer answer = finish(execute());
-    if (!answer.failed() || !is_convicted(answer.text)) return answer;
-    if (std::string problem = lift_convictions(); !problem.empty()) {
-      answer.text = std::move(problem);
-      return answer;
-    }
-  }
+Answer Talk::lifted(Answer answer) {
+  if (!answer.failed() || !is_convicted(answer.text)) return answer;
+  std::string problem = lift_convictions();
+  if (problem.empty()) answer.kind = Answer::Kind::kRefused;
+  if (!problem.empty()) answer.text = std::move(problem);
+  return answer;
 }
 
 Answer Talk::operator()(const Words& words) {
   const std::vector<Bytes> arguments(words.begin(), words.end());
-  return until_admitted([&] {
-    const shoal::Outcome outcome = session_.execute(arguments);
-    return outcome == shoal::Outcome::kPending ? blocking::wait(session_) : outcome;
-  });
+  for (;;) {
+    shoal::Outcome outcome = session_.execute(arguments);
+    if (outcome == shoal::Outcome::kPending) outcome = blocking::wait(session_);
+    Answer answer = lifted(finish(outcome));
+    if (!answer.refused() || !is_convicted(answer.text)) return answer;
+  }
 }
 
 Answer Talk::together(const std::vector<Words>& commands) {
   std::vector<std::vector<Bytes>> arguments;
   for (const Words& words : commands) arguments.emplace_back(words.begin(), words.end());
-  return until_admitted([&] { return session_.execute_atomically(arguments); });
+  return lifted(finish(session_.execute_atomically(arguments)));
 }
 
 }  // namespace shoal::tool::chaos

@@ -37,16 +37,17 @@ class Talk {
 
   using Words = std::vector<std::string>;
   Answer operator()(const Words& words);
-  // MULTI ... EXEC; kNull: a WATCH fired. An error of one of them is the error of all.
+  // MULTI ... EXEC; kNull: a WATCH fired. An error of one of them is the error of all. It is not tried again, for its
+  // WATCH is gone.
   Answer together(const std::vector<Words>& commands);
   Session& session() noexcept { return session_; }
   // As `shoal repair`: empty, or what is wrong with the segment.
   std::string lift_convictions();
 
  private:
-  template <typename Execute>
-  Answer until_admitted(Execute&& execute);
   Answer finish(shoal::Outcome outcome);
+  // Lifts what it is refused for, if it is: kRefused then, or what is wrong with the segment.
+  Answer lifted(Answer answer);
 
   Session session_;
   std::atomic<uint64_t>& lifted_;

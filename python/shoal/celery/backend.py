@@ -20,6 +20,7 @@ from typing import Any
 from uuid import uuid4
 
 from celery import signals, states
+from celery._state import get_current_task
 from celery.backends.asynchronous import BaseResultConsumer
 from celery.backends.redis import RedisBackend
 from kombu.utils.compat import detect_environment
@@ -142,9 +143,10 @@ class ResultConsumer(BaseResultConsumer):
             self.bound.discard(task_id)
             self.queues.unbind(_PREFIX + task_id.encode(), b"", b"", self.name.encode())
 
-    def on_wait_for_pending(self, result: Any, **kwargs: Any) -> None:
-        if self.sent.get(getattr(result, "id", "")):
-            return  # its reply is still to come
+    def on_wait_for_pending(self, result: Any, timeout: float | None = None, **kwargs: Any) -> None:
+        patient = timeout is None or timeout >= LOOK
+        if patient and self.sent.get(getattr(result, "id", "")):
+            return  # its reply has not been seen yet: it comes by itself, or the next look finds the record
         for meta in result._iter_meta(**kwargs):
             if meta is not None:
                 self.on_state_change(meta, None)
@@ -283,7 +285,12 @@ class ShoalBackend(RedisBackend):
     def on_task_call(self, producer: Any, task_id: str) -> None:
         if "maybe_declare" not in vars(producer):
             _look_before_binding(producer)
-        if HubLink.here() is None:  # a worker's event loop waits for no result
+        if HubLink.here() is not None:  # a worker's event loop waits for no result
+            return
+        task = get_current_task()
+        if task is not None and task.request.id == task_id:  # it is tried again, or replaced: who waits stays the same
+            _sending.reply = (task.request.properties or {}).get("shoal_reply")
+        else:
             self.result_consumer.expect(task_id)
 
     def _store_result(

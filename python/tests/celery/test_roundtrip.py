@@ -64,6 +64,7 @@ def test_a_short_record_travels_with_its_reply_and_a_long_one_does_not(site, mon
     get = backend.get
     monkeypatch.setattr(backend, "get", lambda key: read.append(key) or get(key))
     looks = []
+    monkeypatch.setattr(backend.result_consumer, "_look", lambda: None)
     for text in ("x", "x" * 5000):
         sent = site.send("echo", text, 0)
         assert sent.get(timeout=30) == text
@@ -78,6 +79,34 @@ def test_a_result_is_read_from_its_key_when_its_reply_has_been(site, monkeypatch
     assert second.get(timeout=30) == 4
     for _ in range(2):
         assert AsyncResult(first.id, app=site.app).get(timeout=30) == 2
+
+
+def test_a_look_that_may_not_wait_finds_what_is_done(site):
+    site.worker()
+    sent = site.send("add", 1, 1)
+    wait_until(lambda: site.stats()["acknowledged"] == 1, "the task")
+    assert sent.get(timeout=0) == 2
+
+
+def test_the_reply_to_a_task_that_was_tried_again_goes_to_whom_it_was_promised(site, monkeypatch):
+    monkeypatch.setattr(site.app.backend.result_consumer, "_look", lambda: None)
+    site.worker()
+    assert site.send("third_time").get(timeout=30) == 2
+
+
+def test_a_worker_hears_of_a_queue_that_is_added_and_leaves_one_that_is_cancelled(site):
+    site.worker()
+    assert site.send("add", 1, 1).get(timeout=30) == 2
+    added = site.app.control.add_consumer("extra", reply=True, timeout=10, limit=1)
+    assert "ok" in next(iter(added[0].values()))
+    assert site.send("add", 2, 2, queue="extra").get(timeout=30) == 4
+    site.app.control.cancel_consumer("celery", reply=True, timeout=10, limit=1)
+    wait_until(lambda: site.stats()["consumers"] == 0, "the worker, which answers before it leaves, to leave")
+    waiting = site.send("add", 3, 3)
+    assert site.send("add", 4, 4, queue="extra").get(timeout=30) == 8
+    assert site.stats()["ready"] == 1
+    site.app.control.add_consumer("celery", reply=True, timeout=10, limit=1)
+    assert waiting.get(timeout=30) == 6
 
 
 def test_a_send_copies_no_queue_that_is_declared(site, monkeypatch):
