@@ -99,7 +99,7 @@ class RealPass {
     std::iota(stops.begin(), stops.end(), 0);
     std::vector<uint64_t> drawn;
     std::mt19937_64 random(seed);
-    std::sample(stops.begin(), stops.end(), std::back_inserter(drawn), kills_max, random);
+    std::sample(stops.begin(), stops.end(), std::back_inserter(drawn), std::min(kills_max, result_.stops), random);
     for (uint64_t stop : drawn) {
       if (problems_ > kProblemsMax) break;
       die_at({.step = stop / 2 + 1, .behind = stop % 2 == 1});
