@@ -17,6 +17,7 @@ from conftest import SMALL
 from test_processes import fork, wait
 
 SOON = 60
+PROBES = 64  # keys that meet each of a small segment's shards
 
 
 @pytest.fixture
@@ -39,9 +40,10 @@ def stop(r):
         while True:
             os.kill(child, signal.SIGSTOP)
             os.waitid(os.P_PID, child, os.WSTOPPED)
-            if session.try_execute(("SET", "probe", "x")) is shoal._shoal.BUSY:
-                return child
-            assert time.monotonic() < deadline, "the child was never met while it held a lock"
+            answers = [session.try_execute(("SET", f"probe{i}", "x")) for i in range(PROBES)]
+            if all(answer is shoal._shoal.BUSY for answer in answers):
+                return child  # not between the locks: it takes and leaves them one after another
+            assert time.monotonic() < deadline, "the child was never met while it held all locks"
             os.kill(child, signal.SIGCONT)
             time.sleep(0.001)
 
