@@ -90,7 +90,7 @@ SegmentRef attach(const std::string& name, bool create, uint64_t max_size, uint3
     if (result.ok()) found = result.value()->find_daemon(program);
   }
   if (!result.ok()) raise(result.status(), name);
-  if (!found.ok()) warn("segment \"" + name + "\": " + describe(found) + "; this process sweeps by itself");
+  if (daemon && !found.ok()) warn("segment \"" + name + "\": " + describe(found) + "; this process sweeps by itself");
   return result.value();
 }
 
@@ -111,7 +111,10 @@ int PySegment::watch_daemon() {
 Status PySegment::find_daemon(const std::string& program) {
   if (linked()) return {};
   Result<DaemonLink> link = DaemonLink::connect(segment().name());
-  if (!link.ok() && !program.empty()) {
+  if (!link.ok()) {
+    if (program.empty()) {
+      return {Code::kNotFound, "found no shoald beside this installation or on PATH (SHOAL_DAEMON names one elsewhere)"};
+    }
     if (Status status = start_daemon(segment().name(), program); !status.ok()) return status;
     link = DaemonLink::connect(segment().name());
   }

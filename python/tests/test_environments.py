@@ -366,3 +366,23 @@ def test_in_a_dev_shm_of_64_mb_a_full_segment_is_a_clear_error_and_loses_nothing
     command += [sys.executable, str(HERE / "small_dev_shm.py"), name]
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=SOON)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+# ---- No daemon ----
+
+
+def test_an_installation_without_shoald_says_that_this_process_sweeps_and_how_to_name_one(name, tmp_path):
+    folder = tmp_path / "lib/python/site-packages"  # a copy, for beside the real one lies a shoald
+    shutil.copytree(Path(shoal.__file__).parent, folder / "shoal", ignore=shutil.ignore_patterns("__pycache__"))
+    environment = {**os.environ, "PYTHONPATH": str(folder), "PATH": str(tmp_path)}
+    environment.pop("SHOAL_DAEMON", None)
+    code = f"import shoal; print(shoal.Redis({name!r}, max_size=32 << 20{{}}).ping())"
+
+    def said(options):
+        command = [sys.executable, "-c", code.format(options)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=SOON)
+        assert done.stdout == "True\n", done.stderr
+        return done.stderr
+
+    assert "found no shoald" in said("") and "SHOAL_DAEMON" in said("")
+    assert said(", daemon=False") == ""
