@@ -113,7 +113,7 @@ Status PySegment::find_daemon(const std::string& program) {
   Result<DaemonLink> link = DaemonLink::connect(segment().name());
   if (!link.ok()) {
     if (program.empty()) {
-      return {Code::kNotFound, "found no shoald beside this installation or on PATH (SHOAL_DAEMON names one elsewhere)"};
+      return {Code::kNotFound, "found no shoald with this installation or on PATH (SHOAL_DAEMON names one elsewhere)"};
     }
     if (Status status = start_daemon(segment().name(), program); !status.ok()) return status;
     link = DaemonLink::connect(segment().name());
