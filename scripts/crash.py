@@ -62,9 +62,11 @@ def every_stop() -> parts.Count:
 
 
 def real_sweep_facts(count: parts.Count) -> str:
-    halves = said_by_each("ctest-release-R-real_sweep", r"real sweep: (\d+) kills at (\d+) stops, seed (\d+)")
+    line = r"real sweep: (\d+) kills at (\d+) stops, the longest recovery (\d+)"
+    halves = said_by_each("ctest-release-R-real_sweep", line)
     kills, stops = (sum(int(half[i]) for half in halves) for i in (0, 1))
-    return f"{kills} kills at {stops} stops" if halves else "?"
+    longest = max((int(half[2]) for half in halves), default=0)
+    return f"{kills} kills at {stops} stops, the longest recovery {longest / 1000:.1f} ms" if halves else "?"
 
 
 def mutant_facts(count: parts.Count) -> str:
@@ -85,6 +87,7 @@ def torture_facts(count: parts.Count) -> str:
     return (
         f"seed {found['seed']}, {found['kills']} kills, {found['stops']} stops, {found['operations']} operations, "
         f"lost {found['lost']}, stuck {found['stuck']}, leaked {found['leaked']}; "
+        f"{found['recoveries']} recoveries, the longest {found['longest_recovery_us'] / 1000:.1f} ms; "
         f"longest wait for a lock with kills {kills['lock_max_us'] / 1000:.1f} ms"
     )
 

@@ -116,7 +116,8 @@ def build(tree: Tree, mutant, place: Path) -> Path:
 
 def survives(program: Path, mutant) -> str:
     """Empty if a test failed, crashed or hung; else what was run in vain."""
-    environment = {**os.environ, "GTEST_FAIL_FAST": "1", "GTEST_BRIEF": "1", "GTEST_COLOR": "no"}
+    settings = {"GTEST_FAIL_FAST": "1", "GTEST_BRIEF": "1", "GTEST_COLOR": "no", "SHOAL_REAL_KILLS": "all"}
+    environment = {**os.environ, **settings}
     arguments = [str(program), "--gtest_filter=" + mutant.tests]
     process = subprocess.Popen(
         arguments, cwd=program.parent, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment, text=True

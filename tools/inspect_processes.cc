@@ -90,6 +90,8 @@ Json segment_view(const SegmentView& view) {
   result["shards"] = header.shard_count;
   result["slots"] = header.slot_count;
   result["contexts"] = header.context_count;
+  result["recoveries"] = header.recoveries.load(std::memory_order_relaxed);
+  result["longest_recovery_us"] = header.longest_recovery_ns.load(std::memory_order_relaxed) / 1000;
   return result;
 }
 
@@ -107,9 +109,7 @@ Json processes_view(const SegmentView& view) {
                     {"started_time_ms", slot.start_time_ms},
                     {"threads", mine.claimed},
                     {"asleep", mine.asleep},
-                    {"dead_threads", mine.dead},
-                    {"commands", slot.commands.load(std::memory_order_relaxed)},
-                    {"recoveries", slot.recoveries.load(std::memory_order_relaxed)}});
+                    {"dead_threads", mine.dead}});
   }
   return rows;
 }

@@ -148,10 +148,4 @@ void free_claim(Segment& segment, shm::Context& context, uint64_t claim) noexcep
   context.claim.compare_exchange_strong(claim, 0, std::memory_order_acq_rel);
 }
 
-void raise_high(shm::Atomic<uint32_t>& high, uint32_t value) noexcept {
-  uint32_t seen = high.load(std::memory_order_relaxed);
-  while (seen < value && !high.compare_exchange_weak(seen, value, std::memory_order_acq_rel)) {
-  }
-}
-
 }  // namespace shoal

@@ -63,6 +63,11 @@ void retire_context(Segment& segment, shm::Context& context, uint32_t dead_id, u
 void free_claim(Segment& segment, shm::Context& context, uint64_t claim) noexcept;
 
 // Raises a high-water mark to at least `value`.
-void raise_high(shm::Atomic<uint32_t>& high, uint32_t value) noexcept;
+template <typename Number>
+void raise_high(shm::Atomic<Number>& high, Number value) noexcept {
+  Number seen = high.load(std::memory_order_relaxed);
+  while (seen < value && !high.compare_exchange_weak(seen, value, std::memory_order_acq_rel)) {
+  }
+}
 
 }  // namespace shoal

@@ -25,8 +25,6 @@ uint64_t move_in(Segment& segment, uint32_t index, shm::SlotRole role) noexcept 
   slot.pid_namespace = own_pid_namespace();
   slot.start_time_ms = static_cast<uint64_t>(wall_clock_ms());
   slot.role.store(static_cast<uint32_t>(role), std::memory_order_relaxed);
-  slot.commands.store(0, std::memory_order_relaxed);
-  slot.recoveries.store(0, std::memory_order_relaxed);
   set_slot_state(segment, index, shm::SlotState::kUsed);
   return generation;
 }

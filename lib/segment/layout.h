@@ -58,7 +58,7 @@ constexpr uint32_t context_id(uint32_t generation, uint32_t index) noexcept {
 // ---- Slot: a process ------------------------------------------------------------------------------------------------
 //
 //   0        8            12    16         24        28
-//   | gen 8  | state 4    |pid 4| start 8  | flags 4 | ... counters |
+//   | gen 8  | state 4    |pid 4| start 8  | role 4  | ... |
 struct Slot {
   Atomic<uint64_t> generation;  // raised by the claimer under its life byte; never reset
   Atomic<uint32_t> state;       // SlotState, by the holder of the life byte only
@@ -66,10 +66,8 @@ struct Slot {
   uint64_t start_time_ms;       // wall clock, for people
   Atomic<uint32_t> role;        // SlotRole, for people
   uint32_t reserved;
-  Atomic<uint64_t> commands;  // counters of the process: relaxed, lost with nothing
-  Atomic<uint64_t> recoveries;
   uint64_t pid_namespace;  // in which `pid` is one; to find out whether anybody is left when the life file is gone
-  uint8_t padding[8];
+  uint8_t padding[24];
 };
 SHOAL_SHM_RECORD(Slot, 64);
 enum class SlotState : uint32_t { kFree = 0, kUsed = 1, kReaping = 2 };
@@ -236,7 +234,9 @@ struct Header {
   Atomic<uint64_t> life_device;  // which file the life file is, and where it was (segment/life_file.h)
   Atomic<uint64_t> life_inode;
   char runtime_dir[256];  // ends with a zero; empty = too long
-  uint8_t padding[4096 - 448];
+  // Of the dead, since the segment was made. Nobody depends on them.
+  Atomic<uint64_t> recoveries, longest_recovery_ns;
+  uint8_t padding[4096 - 464];
 };
 SHOAL_SHM_RECORD(Header, 4096);
 

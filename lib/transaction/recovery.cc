@@ -4,6 +4,7 @@
 #include <climits>
 
 #include "base/clock.h"
+#include "process/context.h"
 #include "process/relay.h"
 #include "process/wake.h"
 #include "transaction/journal.h"
@@ -60,6 +61,12 @@ void undo_and_unlock(Segment& segment, shm::Context& context, uint32_t id) noexc
   });
 }
 
+void count_recovery(Segment& segment, int64_t took_ns) noexcept {
+  shm::Header& header = segment.control_header();
+  header.recoveries.fetch_add(1, std::memory_order_relaxed);
+  raise_high(header.longest_recovery_ns, static_cast<uint64_t>(took_ns));
+}
+
 bool finish_outbox(Process& process, uint32_t self, shm::Context& context) noexcept {
   if (context.outbox == 0 || publish_outbox == nullptr) return true;
   return publish_outbox(process, self, context);
@@ -73,6 +80,7 @@ bool recover(Process& process, uint32_t self, uint32_t dead_id, bool slot_is_dea
   Segment& segment = process.segment();
   shm::Context& context = segment.control_context(shm::context_index(dead_id));
   if (!claim_recovery(segment, context, self)) return false;
+  const int64_t begun_ns = monotonic_ns();
   if (context.id.load(std::memory_order_acquire) == dead_id && (slot_is_dead || dead(segment, dead_id))) {
     undo_and_unlock(segment, context, dead_id);
     context.first_chunk = 0;
@@ -86,6 +94,7 @@ bool recover(Process& process, uint32_t self, uint32_t dead_id, bool slot_is_dea
       context.outbox = 0;
       process.retire(context, dead_id);
     }
+    count_recovery(segment, monotonic_ns() - begun_ns);
   }
   context.recoverer.store(0, std::memory_order_release);
   return true;

@@ -66,8 +66,12 @@ uint64_t Dict::take_last(Transaction& tx, const Bucket& first) noexcept {
   return value;
 }
 
+bool Dict::grows_with_next(const DictRoot& root) noexcept {
+  return root.buckets.load() == 0 || (too_full(root.count + 1, root.buckets) && root.buckets.load() < kBucketsMax);
+}
+
 void Dict::insert(Transaction& tx, const DictRoot& root, uint64_t hash, uint64_t item, ItemHash item_hash) noexcept {
-  if (root.buckets.load() == 0 || (too_full(root.count + 1, root.buckets) && root.buckets.load() < kBucketsMax)) {
+  if (grows_with_next(root)) {
     grow(tx, root, item_hash);
     if (tx.failed()) return;
   }

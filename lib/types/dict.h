@@ -103,6 +103,8 @@ class Dict {
   // Adds an item that is not there. The transaction has failed if memory ran out.
   static void insert(Transaction& tx, const shm::DictRoot& root, uint64_t hash, uint64_t item,
                      ItemHash item_hash) noexcept;
+  // Whether the next item that is added splits a bucket.
+  static bool grows_with_next(const shm::DictRoot& root) noexcept;
   // Takes out the item that lies at `item`; the item itself is the caller's to free.
   static void remove(Transaction& tx, const shm::DictRoot& root, uint64_t hash, uint64_t item) noexcept;
   // Any item, 0 if empty: from the last bucket, which is cheap to take items from one by one.

@@ -44,7 +44,7 @@ const std::vector<Case> kCases = {
     {"PSETEX", "SET a ~100", "PSETEX a 1000000 ~1000"},
     {"GETSET", "SET a 1", "GETSET a ~64"},
     {"GETDEL", "SET a 1", "GETDEL a"},
-    {"GETDEL of the last key of a page", "SET a ~1000", "GETDEL a"},
+    {"GETDEL of the last key of a page", "SET a ~900; @12 SET k# ~900; DEL k0 k1 k2 k3 k4 k5 k6 k7", "GETDEL a"},
     {"GETEX with an expiry", "SET a 1", "GETEX a PX 10000000"},
     {"GETEX PERSIST", "SET a 1 PX 10000000", "GETEX a PERSIST"},
     {"APPEND to a missing key", "", "APPEND a ~30"},

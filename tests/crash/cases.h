@@ -9,6 +9,7 @@
 //   @60 SET k# v#    sixty times with # = 0 ... 59
 //   !clock 5000      the wall clock of this process is 5 seconds ahead: what had 1 ms to live is gone
 //   !fill 2          two pages stay free, and the segment cannot grow
+//   !brink           keys until the next new one, of either shard, makes its table grow
 //   !renew           the thread leaves and comes back: without a journal chunk
 //   !sleep BLPOP a 0 another process waits so and falls asleep; it outlives everybody, and must be woken
 //   !set a 1         SET as the typed client's

@@ -40,6 +40,8 @@ JOURNALLED = (
 )
 
 POISON = "shoal_multiprocess_poison_test"
+REAL = "shoal_real_sweep"
+STATES = "shoal_sweep_states"
 
 MUTANTS = [
     # ---- The suspect of a shard (transaction/suspect.h) ----
@@ -127,6 +129,30 @@ MUTANTS = [
             ),
         ),
         done_or_not("SET the first thing a thread ever writes", "EXEC with a journal of several chunks"),
+    ),
+    Mutant(
+        "an edit without its record, by a real death",
+        "lib/keyspace/keyspace.cc",
+        (
+            (
+                "tx.edit(shard.database_keys[key.database]) += 1;",
+                "const_cast<uint64_t&>(shard.database_keys[key.database]) += 1;",
+            ),
+        ),
+        "*SET_a_key_into_an_empty_segment",
+        program=REAL,
+    ),
+    Mutant(
+        "a lazily freed value leaves its list without a record",
+        "lib/keyspace/keyspace.cc",
+        (
+            (
+                "    tx.edit(shard.lazy_free) = grave.version.load();\n    tx.free",
+                "    const_cast<uint64_t&>(shard.lazy_free) = grave.version.load();\n    tx.free",
+            ),
+        ),
+        "*SET_in_place__beside_a_lazy_free",
+        program=STATES,
     ),
     Mutant(
         "an undo that begins at the first chunk's end",

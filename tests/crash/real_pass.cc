@@ -175,6 +175,8 @@ class RealPass {
     }
     const Picture picture = newcomer(segment, [](const std::function<void()>& part) { part(); });
     if (!picture.problems.empty()) problem(stop, picture.problems);
+    result_.longest_recovery_ns =
+        std::max(result_.longest_recovery_ns, segment->header().longest_recovery_ns.load(std::memory_order_relaxed));
     return without_times(picture.text);
   }
 

@@ -19,6 +19,7 @@ struct RealPassResult {
   uint64_t stops = 0;    // places to die at, two a storing instruction
   uint64_t kills = 0;
   uint64_t missed = 0;  // ended before it came to its stop
+  uint64_t longest_recovery_ns = 0;
 };
 
 // At `kills_max` of the stops, drawn by `seed`; at all of them if there are no more.

@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <random>
@@ -28,12 +29,15 @@ uint64_t seed() {
   return drawn;
 }
 
-uint64_t kills, stops;
+uint64_t kills, stops, longest_recovery_ns;
 
 // Says at the end what was done.
 class Total : public ::testing::Environment {
  public:
-  void TearDown() override { std::printf("real sweep: %lu kills at %lu stops, seed %lu\n", kills, stops, seed()); }
+  void TearDown() override {
+    std::printf("real sweep: %lu kills at %lu stops, the longest recovery %lu us, seed %lu\n", kills, stops,
+                longest_recovery_ns / 1000, seed());
+  }
 };
 [[maybe_unused]] const auto* const total = ::testing::AddGlobalTestEnvironment(new Total);
 
@@ -47,6 +51,7 @@ TEST_P(RealPassTest, IsDoneOrNotWhereverItsProcessIsKilled) {
   EXPECT_TRUE(!result.random || std::string(GetParam().operation).starts_with("SPOP")) << "it ends differently";
   kills += result.kills;
   stops += result.stops;
+  longest_recovery_ns = std::max(longest_recovery_ns, result.longest_recovery_ns);
 }
 
 INSTANTIATE_TEST_SUITE_P(Case, RealPassTest, ::testing::ValuesIn(cases()),

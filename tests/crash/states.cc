@@ -2,7 +2,12 @@
 #include "crash/states.h"
 
 #include <deque>
+#include <iterator>
 #include <optional>
+#include <sstream>
+
+#include "commands/command.h"
+#include "crash/world.h"
 
 namespace shoal::crash {
 
@@ -20,11 +25,37 @@ bool is_plain(const Case& of) {
   return !of.in_parts && lines_of(operation).size() == 1 && operation[0] != '@' && operation[0] != '!';
 }
 
-std::string first_key(const Case& of) {
-  const std::string operation = of.operation;
-  const size_t begin = operation.find(' ');
-  if (begin == std::string::npos) return "";
-  return operation.substr(begin + 1, operation.find(' ', begin + 1) - begin - 1);
+std::vector<std::string> words_of(const std::string& line) {
+  std::istringstream in(line);
+  return {std::istream_iterator<std::string>(in), {}};
+}
+
+std::vector<std::string> keys_of(const std::string& line) {
+  const std::vector<std::string> words = words_of(line);
+  const Command* command = find_command(words[0]);
+  if (command == nullptr || command->keys.first == 0) return {};
+  size_t first = command->keys.first, step = command->keys.step, end = words.size();
+  if ((command->flags & kNumKeys) != 0) {
+    end = first + 1 + std::stoull(words.at(first));
+    ++first;
+  } else if (command->keys.last > 0) {
+    end = command->keys.last + 1;
+  }
+  std::vector<std::string> keys;
+  for (size_t at = first; at < std::min(end, words.size()); at += step) keys.push_back(words[at]);
+  return keys;
+}
+
+// The first of its keys that is there when it begins; empty if there is none.
+std::string existing_key(const Case& of) {
+  const std::vector<std::string> keys = keys_of(of.operation);
+  if (keys.empty()) return "";
+  World world;
+  for (const std::string& line : lines_of(of.setup)) world.run(line);
+  for (const std::string& key : keys) {
+    if (world.run("EXISTS " + key) == "1") return key;
+  }
+  return "";
 }
 
 struct Words {
@@ -42,20 +73,26 @@ std::optional<Words> in_exec(const Case& base) {
 }
 
 std::optional<Words> on_an_expired_key(const Case& base) {
-  const std::string key = first_key(base);
-  if (!is_plain(base) || key.empty() || has(base.setup, "!clock") || has(base.setup, "MULTI")) return std::nullopt;
-  if (!has(base.setup, (" " + key + " ").c_str())) return std::nullopt;  // there is none
+  if (!is_plain(base) || has(base.setup, "!clock") || has(base.setup, "MULTI")) return std::nullopt;
+  const std::string key = existing_key(base);
+  if (key.empty()) return std::nullopt;
   return Words{behind(base.setup, "PEXPIRE " + key + " 1; !clock 5000"), base.operation};
 }
 
-std::optional<Words> beside_a_lazy_free(const Case& base) {
-  return Words{behind("SET y ~300000; SET z ~300000; DEL y z", base.setup), base.operation};
+// The state as it is when the operation begins: behind the setup, but before a MULTI, which would queue it.
+std::optional<Words> at_last(const Case& base, const std::string& more) {
+  const std::string setup = base.setup;
+  if (has(setup, "!leave") || has(setup, "!renew")) return std::nullopt;  // how the thread left is their state
+  const size_t multi = setup.find("MULTI");
+  if (multi == std::string::npos) return Words{behind(setup, more), base.operation};
+  return Words{setup.substr(0, multi) + more + "; " + setup.substr(multi), base.operation};
 }
 
-std::optional<Words> in_a_table_about_to_grow(const Case& base) {
-  if (has(base.setup, "k#") || has(base.operation, "#")) return std::nullopt;  // it has a table of its own
-  return Words{behind("@22 SET z# v", base.setup), base.operation};
+std::optional<Words> beside_a_lazy_free(const Case& base) {
+  return at_last(base, "SET p ~700000; SET v ~700000; DEL p v");
 }
+
+std::optional<Words> in_a_table_about_to_grow(const Case& base) { return at_last(base, "!brink"); }
 
 std::optional<Words> in_reused_blocks(const Case& base) {
   const char* const litter =
@@ -64,8 +101,10 @@ std::optional<Words> in_reused_blocks(const Case& base) {
 }
 
 std::optional<Words> on_another_type(const Case& base) {
-  const std::string key = first_key(base);
-  if (!is_plain(base) || key.empty() || has(base.setup, "!") || has(base.setup, "MULTI")) return std::nullopt;
+  if (!is_plain(base) || has(base.setup, "!") || has(base.setup, "MULTI")) return std::nullopt;
+  const std::vector<std::string> keys = keys_of(base.operation);
+  if (keys.empty()) return std::nullopt;
+  const std::string& key = keys[0];
   const bool of_lists = has(base.setup, "PUSH") || has(base.operation, "PUSH") || has(base.operation, "POP");
   const std::string other = of_lists ? "HSET " + key + " f v" : "RPUSH " + key + " 1 2 3";
   return Words{behind(base.setup, "DEL " + key + "; " + other), base.operation};

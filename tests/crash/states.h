@@ -11,13 +11,12 @@ namespace shoal::crash {
 
 // Each case as it is, but
 //   in EXEC                     the operation is a transaction's command
-//   on an expired key           its first key's time has come, and nobody has removed it yet
-//   beside a lazy free          the shards have values to free, which whoever writes has a share in
-//   in a table about to grow    the next new key doubles it
+//   on an expired key           the time of a key of its own has come, and nobody has removed it yet
+//   beside a lazy free          each shard has a value to free, which whoever writes there has a share in
+//   in a table about to grow    the next new key, of whichever shard, splits a bucket
 //   in reused blocks            freed blocks of all small classes lie about
 //   on another type             its first key holds something else
-// Cases that cannot be put into a state are left out of it. Operations may be refused here. What stands behind a
-// command's name is taken for its first key, also where it is none (BITOP): then the case is what it was.
+// Cases that cannot be put into a state are left out of it. Operations may be refused here.
 const std::vector<Case>& cases_in_other_states();
 
 }  // namespace shoal::crash

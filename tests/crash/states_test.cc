@@ -6,7 +6,11 @@
 
 #include <cstdio>
 
+#include "base/clock.h"
 #include "crash/sweep.h"
+#include "crash/world.h"
+#include "keyspace/keyspace.h"
+#include "types/dict.h"
 
 namespace shoal::crash {
 namespace {
@@ -42,6 +46,37 @@ TEST_P(StatesTest, IsDoneOrNotWhoeverDiesWherever) {
 
 INSTANTIATE_TEST_SUITE_P(Case, StatesTest, ::testing::ValuesIn(cases_in_other_states()),
                          name_of_case<::testing::TestParamInfo<Case>>);
+
+bool holds_an_expired_key(const Segment& segment) {
+  bool found = false;
+  for (uint32_t shard = 0; shard < segment.shard_count(); ++shard) {
+    Dict::for_each(segment, segment.shard(shard).keys, [&](uint64_t entry) {
+      found = found || keyspace::expired(*segment.pointer<shm::Entry>(entry), wall_clock_ms());
+    });
+  }
+  return found;
+}
+
+// Whether the world is in the state that the case is named after, before its operation begins. The others cannot fail
+// to be there: they are made by commands of which each is refused or done.
+bool is_in(const std::string& state, World& world) {
+  const shm::Shard &one = world.segment().shard(0), &other = world.segment().shard(1);
+  if (state == "beside a lazy free") return keyspace::has_lazy_frees(one) && keyspace::has_lazy_frees(other);
+  if (state == "in a table about to grow") return Dict::grows_with_next(one.keys) && Dict::grows_with_next(other.keys);
+  if (state == "on an expired key") return holds_an_expired_key(world.segment());
+  return true;
+}
+
+TEST(States, AreThereWhenTheOperationBegins) {
+  for (const Case& each : cases_in_other_states()) {
+    const std::string name = each.name;
+    World world;
+    set_wall_clock_offset_ms(0);
+    for (const std::string& line : lines_of(each.setup)) world.run(line);
+    EXPECT_TRUE(is_in(name.substr(name.rfind(", ") + 2), world)) << name;
+  }
+  set_wall_clock_offset_ms(0);
+}
 
 }  // namespace
 }  // namespace shoal::crash

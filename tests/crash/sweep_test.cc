@@ -9,6 +9,7 @@
 #include <set>
 
 #include "commands/command.h"
+#include "crash/world.h"
 
 namespace shoal::crash {
 namespace {
@@ -94,6 +95,25 @@ TEST(SweepCases, EveryWritingCommandHasACase) {
     if ((command.flags & kWrite) == 0 || command.handler == nullptr) continue;
     EXPECT_TRUE(swept.count(command.name) != 0) << command.name << " has no case in tests/crash/cases.cc";
   }
+}
+
+TEST(SweepCases, OpenAndReleaseThePagesThatTheirNamesSpeakOf) {
+  int opened = 0, released = 0;
+  for (const Case& each : cases()) {
+    const std::string name = each.name;
+    const bool opens = name.ends_with("opens a page");
+    const bool releases = name.ends_with("releases a page") || name.ends_with("the last key of a page");
+    if (!opens && !releases) continue;
+    World world;
+    for (const std::string& line : lines_of(each.setup)) world.run(line);
+    const uint64_t before = world.free_pages();
+    world.run(each.operation);
+    const uint64_t after = world.free_pages();
+    EXPECT_TRUE(opens ? after < before : after > before) << name << ": " << before << " free pages, then " << after;
+    ++(opens ? opened : released);
+  }
+  EXPECT_GE(opened, 1);
+  EXPECT_GE(released, 2);
 }
 
 TEST(SweepCases, HaveNamesOfTheirOwn) {

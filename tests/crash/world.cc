@@ -13,8 +13,10 @@
 #include "crash/cases.h"
 #include "crash/channel_words.h"
 #include "crash/queue_words.h"
+#include "keyspace/keyspace.h"
 #include "transaction/page_pool.h"
 #include "transaction/recovery.h"
+#include "types/dict.h"
 #include "types/string.h"
 
 namespace shoal::crash {
@@ -107,7 +109,9 @@ std::string World::run(const std::string& line) {
     for (const std::string& each : repeated(line)) last = run_command(each);
     return last;
   }
-  if (word == "!fill") {
+  if (word == "!brink") {
+    brink();
+  } else if (word == "!fill") {
     in >> number;
     fill(number);
   } else if (word == "!clock") {  // so many milliseconds later
@@ -139,6 +143,14 @@ std::string World::run(const std::string& line) {
     return run_command(line);
   }
   return "";
+}
+
+void World::brink() {
+  const auto full = [this](uint32_t shard) { return Dict::grows_with_next(segment_->shard(shard).keys); };
+  for (uint64_t i = 0; !full(0) || !full(1); ++i) {
+    const std::string name = "brink" + std::to_string(i);
+    if (!full(keyspace::make_key(*segment_, 0, name).shard)) run_command("SET " + name + " v");
+  }
 }
 
 void World::renew_context() {

@@ -48,6 +48,8 @@ class World {
   // Leaves exactly this many pages free, the segment at its full size.
   void fill(uint64_t free_pages);
   uint64_t free_pages();
+  // Adds keys until the next new one of either shard makes its table grow.
+  void brink();
   // The thread leaves and comes back with a context that has no journal chunk.
   void renew_context();
 

@@ -238,7 +238,7 @@ TEST_F(EqualThreadIds, ARecovererThatDiesAtAnyInstructionUndoesNothingOfTheLivin
         });
         EXPECT_EQ(dead_one.wait(), kDied);
         EXPECT_EQ(word(3), kEdited);
-        return [&, process = segment_.attach(), this] { recover_all(*process, context_id_of(*process)); };
+        return [process = segment_.attach()] { recover_all(*process, context_id_of(*process)); };
       },
       [&] {
         expect_holder_untouched();

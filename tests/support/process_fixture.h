@@ -74,7 +74,7 @@ class Child {
  public:
   explicit Child(const std::function<int()>& body) : pid_(::fork()) {
     if (pid_ == 0) {
-      ::alarm(60);
+      ::alarm(300);
       ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // nobody stays behind when the test itself is killed
       ::_exit(body());
     }

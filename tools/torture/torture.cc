@@ -311,6 +311,8 @@ Json Run::report() const {
                 {"orderly_ends", record_.exits.load()},
                 {"daemon_kills", crew_.daemon_kills},
                 {"fills", fills_},
+                {"recoveries", process_->segment().header().recoveries.load()},
+                {"longest_recovery_us", us(process_->segment().header().longest_recovery_ns.load())},
                 {"convictions_lifted", record_.convictions.load()},
                 {"lost", record_.faults[0].load()},
                 {"stuck", record_.faults[1].load()},

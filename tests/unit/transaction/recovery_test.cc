@@ -67,6 +67,8 @@ TEST_F(Recovery, UndoesInAllShardsAndFreesTheirLocks) {
     EXPECT_EQ(word(shard), 0u);
     EXPECT_EQ(owner(shard), 0u);
   }
+  EXPECT_EQ(segment_->header().recoveries.load(), 1u);
+  EXPECT_GT(segment_->header().longest_recovery_ns.load(), 0u);
 }
 
 TEST_F(Recovery, OfWhomSomebodyAliveIsAtChangesNothing) {  // A2
