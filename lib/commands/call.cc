@@ -2,12 +2,12 @@
 #include "commands/call.h"
 
 #include <algorithm>
-#include <bit>
 
 #include "base/clock.h"
 #include "channels/outbox.h"
 #include "commands/lower_case.h"
 #include "keyspace/keyspace.h"
+#include "keyspace/make_room.h"
 #include "process/give_way.h"
 
 namespace shoal {
@@ -105,30 +105,6 @@ void CallRunner::after_commit(Transaction& tx, int64_t budget_ns) noexcept {
   if (woken) give_way();
 }
 
-// In a full segment: frees some of what was removed and waits to be freed, in the first shard, from these on, where
-// that works. In small steps, each with a journal of one page. False if there was nothing.
-bool CallRunner::make_room(uint64_t shards, int64_t budget_ns) noexcept {
-  constexpr uint32_t kSteps = 64, kBlocks = 2;
-  Process& process = session_.process();
-  const Segment& segment = process.segment();
-  const auto first = static_cast<uint32_t>(std::countr_zero(shards));
-  for (uint32_t i = 0; i < segment.shard_count(); ++i) {
-    const uint32_t shard = (first + i) % segment.shard_count();
-    bool freed = false;
-    for (uint32_t step = 0; step < kSteps && keyspace::has_lazy_frees(segment.shard(shard)); ++step) {
-      auto context = process.context();
-      if (!context.ok()) return false;
-      Transaction tx(process, *context.value(), {Purpose::kExpire});
-      if (!tx.begin(uint64_t{1} << shard, budget_ns).ok()) break;
-      keyspace::free_lazily(tx, shard, kBlocks);
-      if (!tx.commit().ok()) break;
-      freed = true;
-    }
-    if (freed) return true;
-  }
-  return false;
-}
-
 template <typename Body>
 Outcome CallRunner::transact(const Purpose& purpose, uint64_t shards, int64_t budget_ns, Body&& body) {
   Process& process = session_.process();
@@ -170,7 +146,8 @@ Outcome CallRunner::transact(const Purpose& purpose, uint64_t shards, int64_t bu
     }
     if (Status status = process.segment().grow(std::max(wanted, kExtentBytes / 2)); !status.ok()) {
       if (status.code() == Code::kFull && !last_try) {
-        last_try = !make_room(shards, budget_ns);  // somebody else may just have made the room that there was
+        // Also if there was none to make: somebody else may just have made it.
+        last_try = !keyspace::make_room(process, shards, budget_ns);
         continue;
       }
       reply.error(std::string(status.code() == Code::kFull && std::string_view(status.text()).starts_with("OOM")

@@ -27,7 +27,6 @@ class CallRunner {
   Outcome run_all(std::span<const std::vector<Bytes>> commands, int64_t budget_ns);
 
  private:
-  bool make_room(uint64_t shards, int64_t budget_ns) noexcept;
   // Locks, runs `body(tx)` and commits; repeats it after growth. The body leaves its answer in the session's reply.
   void after_commit(Transaction& tx, int64_t budget_ns) noexcept;  // unlocked: messages, wakes
   template <typename Body>

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "base/hash.h"
+#include "keyspace/make_room.h"
 #include "process/give_way.h"
 #include "process/wake.h"
 #include "queues/records.h"
@@ -75,11 +76,14 @@ struct Locks {
   uint64_t name_hash = 0;  // of what it is about, if that has one
 };
 
-// Runs `body(tx, wakes)` in one transaction; when the segment is full, grows it and runs the body again, so a body sets
-// its results anew each time. Then wakes. Errors: kFull, and those of the locks and of the context.
+// Runs `body(tx, wakes)` in one transaction; when the segment is full, grows it, or frees what keys wait to be freed,
+// and runs the body again, so a body sets its results anew each time. Then wakes. Errors: kFull, and those of the locks
+// and of the context.
 template <typename Body>
 Status run(Process& process, const Locks& locks, std::span<uint32_t> room, Body&& body) {
-  for (int attempt = 0;; ++attempt) {
+  constexpr int kAttempts = 16;
+  bool last_try = false;
+  for (int attempt = 1;; ++attempt) {
     Result<shm::Context*> context = process.context();
     if (!context.ok()) return context.status();
     Transaction tx(process, *context.value(), {Purpose::kTasks, false, locks.name_hash});
@@ -101,8 +105,11 @@ Status run(Process& process, const Locks& locks, std::span<uint32_t> room, Body&
       return {};
     }
     if (tx.open()) tx.rollback();
-    if (status.code() != Code::kFull || attempt == 3) return status;
-    if (Status grown = process.segment().grow(wanted + kExtentBytes); !grown.ok()) return grown;
+    if (status.code() != Code::kFull || attempt == kAttempts) return status;
+    if (Status grown = process.segment().grow(wanted + kExtentBytes); !grown.ok()) {
+      if (grown.code() != Code::kFull || last_try) return grown;
+      last_try = !keyspace::make_room(process, locks.shards, locks.budget_ns);
+    }
   }
 }
 

@@ -649,9 +649,17 @@ MUTANTS = [
     Mutant(
         "what was removed keeps its room in a full segment",
         "lib/commands/call.cc",
-        (("        last_try = !make_room(shards, budget_ns);", "        last_try = true;"),),
+        (("        last_try = !keyspace::make_room(process, shards, budget_ns);", "        last_try = true;"),),
         "StringCommands.WhatWasRemovedDoesNotFillASegment",
         program="shoal_commands_test",
+    ),
+    Mutant(
+        "what was removed keeps tasks out of a full segment",
+        "lib/queues/directory.h",
+        (("last_try = !keyspace::make_room(process, locks.shards, locks.budget_ns);", "return grown;"),),
+        "StringCommands.WhatWasRemovedKeepsNoTaskOut*",
+        program="shoal_commands_test",
+        only=("queues/task_queue.cc",),
     ),
     # ---- Environments: processes with equal thread ids and pids, as containers have them; crashes ----
     Mutant(

@@ -32,6 +32,7 @@ class Model {
   void check_channels();
   void check_queue();
   void check_leftovers();
+  void remove_ballast();
   void drain_queue();
   void hear_for(uint32_t actor);
   int64_t number_at(const Talk::Words& words);

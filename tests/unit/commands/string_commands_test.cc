@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "commands/check.h"
+#include "queues/task_queue.h"
 #include "support/redis_session.h"
 
 namespace shoal {
@@ -182,6 +183,24 @@ TEST_F(StringCommands, WhatWasRemovedDoesNotFillASegment) {
   for (int i = 0; i < 2000; ++i) add.push_back(std::to_string(i));
   EXPECT_EQ(session.run(add), "2000");
   for (int i = 0; i < 500 && !HasFailure(); ++i) EXPECT_EQ(session("SUNIONSTORE copy members"), "2000");
+  EXPECT_TRUE(check(segment.segment()).clean());
+}
+
+TEST_F(StringCommands, WhatWasRemovedKeepsNoTaskOutOfAFullSegment) {
+  SegmentOptions small = tiny_segment_options();
+  small.max_size = 8 * kMiB;
+  TestSegment segment(small);
+  TestSession session(segment);
+  const std::string value(600'000, 'x');
+  std::vector<std::string> remove{"DEL"};
+  for (int i = 0; session.run({"SET", "k" + std::to_string(i), value}) == "OK"; ++i) {
+    remove.push_back("k" + std::to_string(i));
+  }
+  EXPECT_GT(remove.size(), 8u);
+  EXPECT_EQ(session.run(remove), std::to_string(remove.size() - 1));
+  queues::TaskQueues queues(session.session().process(), 0);
+  const std::string task(50'000, 'x');  // a value of that size lies in ten pieces
+  for (size_t i = 0; i < 10 * (remove.size() - 1); ++i) ASSERT_TRUE(queues.push("q", {task}).ok()) << i;
   EXPECT_TRUE(check(segment.segment()).clean());
 }
 

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+#include "keyspace/make_room.h"
+
+#include <bit>
+
+#include "keyspace/keyspace.h"
+#include "transaction/transaction.h"
+
+namespace shoal::keyspace {
+
+bool make_room(Process& process, uint64_t shards, int64_t budget_ns) noexcept {
+  constexpr uint32_t kSteps = 64, kBlocks = 2;
+  const Segment& segment = process.segment();
+  const auto first = static_cast<uint32_t>(std::countr_zero(shards));
+  for (uint32_t i = 0; i < segment.shard_count(); ++i) {
+    const uint32_t shard = (first + i) % segment.shard_count();
+    bool freed = false;
+    for (uint32_t step = 0; step < kSteps && has_lazy_frees(segment.shard(shard)); ++step) {
+      auto context = process.context();
+      if (!context.ok()) return false;
+      Transaction tx(process, *context.value(), {Purpose::kExpire});
+      if (!tx.begin(uint64_t{1} << shard, budget_ns).ok()) break;
+      free_lazily(tx, shard, kBlocks);
+      if (!tx.commit().ok()) break;
+      freed = true;
+    }
+    if (freed) return true;
+  }
+  return false;
+}
+
+}  // namespace shoal::keyspace

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: MIT
+// make_room.h: what was removed lazily is freed a little with each write to its shard; in a full segment whoever needs
+// memory does not wait for that.
+// Dies at any line: each step is a transaction of its own; what is left is freed by whoever comes next.
+#pragma once
+
+#include <cstdint>
+
+#include "process/process.h"
+
+namespace shoal::keyspace {
+
+// Frees some of it, in the first shard where that works, from the lowest of `shards` on. In small steps, each with a
+// journal of one page. The caller has no transaction open and holds no lock. False if there was nothing.
+bool make_room(Process& process, uint64_t shards, int64_t budget_ns) noexcept;
+
+}  // namespace shoal::keyspace
