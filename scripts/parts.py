@@ -54,7 +54,7 @@ def read_report(report: Path, code: int) -> Count:
 
 def report_file(name: str) -> Path:
     REPORTS.mkdir(parents=True, exist_ok=True)
-    report = REPORTS / f"{name}.xml"
+    report = REPORTS / (name.replace("|", "+") + ".xml")
     report.unlink(missing_ok=True)
     return report
 
