@@ -486,7 +486,8 @@ TEST_F(LockedSubscriber, WhatIsClosedBehindALockThatIsHeldGoesWhenTheLockFalls) 
     reader->close();
     dropping->drop(ChannelKind::kChannel, "room");
     EXPECT_EQ(dropping.read(), Texts{});
-    EXPECT_EQ(channel("room")->subscribers.load() != 0, true);
+    const Segment& seen = holder_->segment();  // as it is locked: the thread sanitizer knows nothing of two mappings
+    EXPECT_NE(find(seen, name_of(seen, ChannelKind::kChannel, "room"))->subscribers.load(), 0u);
   }
   EXPECT_TRUE(eventually([&] { return channel_count() == 0 && all_open(); }));
 }
