@@ -32,7 +32,7 @@ class PySegment {
 
   // A descriptor of the caller's own that becomes readable when the daemon is gone. -1: there is no daemon.
   int watch_daemon();
-  // Connects; if there is nobody and `program` is one, starts it. The GIL need not be held.
+  // Connects; if there is nobody, starts `program`. kNotFound: nobody, and no program. The GIL need not be held.
   Status find_daemon(const std::string& program);
   // Recovers dead threads and reaps dead processes; true: a daemon does that from now on.
   bool sweep();

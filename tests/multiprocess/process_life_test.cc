@@ -471,8 +471,8 @@ TEST_F(Life, AFilesystemThatForgetsTheLockIsRefused) {
   std::filesystem::create_directories(place);
   Child child([&]() -> int {
     const std::string own_uid = std::to_string(::getuid()), own_gid = std::to_string(::getgid());
-    if (::unshare(CLONE_NEWNS) !=
-        0) {  // permitted to root; a user namespace is refused where the sanitizer has a thread
+    // Root may; a user namespace is refused where a sanitizer has a thread.
+    if (::unshare(CLONE_NEWNS) != 0) {
       if (::unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) return 10;
       std::ofstream("/proc/self/uid_map") << "0 " << own_uid << " 1";
       std::ofstream("/proc/self/setgroups") << "deny";
