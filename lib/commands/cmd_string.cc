@@ -218,7 +218,9 @@ void cmd_append(Call& call) {
   if (length + call.arg(2).size() > kValueBytesMax) return call.error(kTooLong);
   if (entry == nullptr) {
     store_string(call, key, nullptr, call.arg(2), 0);
-  } else if (!call.arg(2).empty()) {
+  } else if (call.arg(2).empty()) {
+    keyspace::touch(call.tx(), key, *entry);  // Redis tells WATCHers of this, too
+  } else {
     keyspace::write_range(call.tx(), key, *entry, length, call.arg(2));
   }
   call.reply().integer(static_cast<int64_t>(length + call.arg(2).size()));

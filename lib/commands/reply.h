@@ -46,6 +46,7 @@ class Reply {
   void ok() noexcept { simple("OK"); }
   // "ERR ...", "WRONGTYPE ...". One line in the protocol, whatever of a client's it quotes.
   void error(Bytes text_with_code) noexcept {
+    text_with_code = text_with_code.substr(0, text_with_code.find_last_not_of("\r\n") + 1);
     text(Tag::kError, text_with_code);
     if (overflow_) return;
     for (char* c = bytes_.get() + used_ - text_with_code.size(); c != bytes_.get() + used_; ++c) {

@@ -9,6 +9,12 @@ from random import Random
 Words = list[bytes]
 
 
+def heard(words: Words) -> bool:
+    """Whether Redis tells WATCHers of what this changes. A BITFIELD creates or lengthens its key first, and says
+    nothing if its writes then fail for an overflow; Shoal does."""
+    return words[0].upper() != b"BITFIELD" or b"FAIL" not in words
+
+
 class Generator:
     def __init__(self, seed: int) -> None:
         self.random = Random(seed)
@@ -29,9 +35,12 @@ class Generator:
             if roll < 0.02:
                 commands += self.transaction()
             elif roll < 0.03:
-                commands += [[b"WATCH", self.key()], self.command(), *self.transaction()]
+                commands += [[b"WATCH", self.key()], self.command_heard(), *self.transaction()]
+            elif roll < 0.08:
+                commands += self.watched()
             else:
-                commands.append(self.command())
+                command = self.command()
+                commands += [command] if heard(command) else [[b"UNWATCH"], command]
         return commands
 
     def transaction(self) -> list[Words]:
@@ -41,6 +50,17 @@ class Generator:
         if self.random.random() < 0.1:
             body.append(self.random.choice([[b"GET"], [b"NOSUCH", b"x"], [b"MULTI"], [b"LPOP", b"a", b"1", b"2"]]))
         return [[b"MULTI"], *body, [self.random.choice([b"EXEC"] * 5 + [b"DISCARD"])]]
+
+    def watched(self) -> list[Words]:
+        """Whether a command that changes nothing, or not this key, counts as a change."""
+        command = self.command_heard()
+        keys = [word for word in command[1:] if word[:1] == b"k" and word[1:].isdigit()]
+        return [[b"WATCH", self.random.choice(keys or [self.key()])], command, [b"MULTI"], [b"EXEC"]]
+
+    def command_heard(self) -> Words:
+        while not heard(command := self.command()):
+            pass
+        return command
 
     def command(self) -> Words:
         table = self.random.choice(self.families)

@@ -51,6 +51,7 @@ const std::vector<Case> kCases = {
     {"APPEND in place", "SET a ~20", "APPEND a y"},
     {"APPEND that moves the entry", "SET a ~20", "APPEND a ~90y"},
     {"APPEND that makes a blob", "SET a ~1500", "APPEND a ~1500y"},
+    {"APPEND of nothing", "SET a ~20", "APPEND a ''"},
     {"APPEND to a blob, into its last piece and a new one", "SET a ~65000", "APPEND a ~3000y"},
     {"SETRANGE in place", "SET a ~50", "SETRANGE a 10 zzz"},
     {"SETRANGE behind the end", "SET a 1", "SETRANGE a 100 zzz"},

@@ -106,6 +106,8 @@ TEST_F(StringCommands, ScanVisitsEveryKeyOnce) {
 
 TEST_F(StringCommands, ErrorThatQuotesALineBreakIsOneLine) {
   EXPECT_EQ(r.run({"NO\r\nSUCH", "a\nb"}), "(error) ERR unknown command 'NO  SUCH', with args beginning with: 'a b' ");
+  EXPECT_EQ(r.run({"EXPIRE", "k", "1", "\nb\r\n"}),
+            "(error) ERR Unsupported option  b");  // at its end they are left out
 }
 
 TEST_F(StringCommands, ExecWithArgumentsEndsItsTransaction) {

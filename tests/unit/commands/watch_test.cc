@@ -97,5 +97,21 @@ TEST_F(Watch, ExpiryIsAChangeOnceAndItsTidyingIsNone) {
   EXPECT_FALSE(survives("a", "SET a 2"));
 }
 
+// As in Redis, where APPEND says so without a look at the length and SETRANGE looks first.
+TEST_F(Watch, AppendingNothingIsAChangeAndSettingAnEmptyRangeIsNone) {
+  for (const size_t size : {size_t{0}, size_t{5}, size_t{3000}}) {
+    r_.run({"SET", "a", std::string(size, 'v')});
+    EXPECT_FALSE(survives("a", "APPEND a ''")) << size;
+    EXPECT_EQ(r_("STRLEN a"), std::to_string(size));
+    EXPECT_TRUE(survives("a", "SETRANGE a 0 ''")) << size;
+  }
+}
+
+// Redis creates the key and tells nobody.
+TEST_F(Watch, KeyThatABitfieldCreatesIsChangedThoughItsWriteFails) {
+  EXPECT_FALSE(survives("a", "BITFIELD a OVERFLOW FAIL SET u32 8 -2"));
+  EXPECT_EQ(r_("STRLEN a"), "5");
+}
+
 }  // namespace
 }  // namespace shoal
