@@ -10,6 +10,7 @@ most.
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -33,11 +34,13 @@ from .._exceptions import HolderStopped
 from .._url import parse
 from . import _leases
 from ._hub import HubLink
+from ._producer import tune
 
 REPLIES = 10_000  # ids that a reply queue holds; what falls out is found by the next look at the keys
 SENT = 10_000  # tasks that a thread remembers having sent
 REPLY_BYTES = 1024  # of a record that travels with its reply
 LOOK = 1.0  # seconds between two looks at the keys of what is waited for, while no reply comes
+_MARK = b'"__type__"'
 _PREFIX = b"celery-result-"
 _PARTED = b"\0"  # a reply's id from its record
 
@@ -56,20 +59,6 @@ def _with_naps(function: Any) -> Any:
     """The same function, which calls _nap() where it calls sleep()."""
     names = {**function.__globals__, "sleep": _nap}
     return FunctionType(function.__code__, names, function.__name__, function.__defaults__, function.__closure__)
-
-
-def _look_before_binding(producer: Any) -> None:
-    """For every message kombu copies its queue and the queue's exchange and binds the copies, to find that the queue
-    is declared: a sixth of what a send costs. Here kombu's own look at what is declared comes first."""
-    declare = producer.maybe_declare
-
-    def maybe_declare(entity: Any, retry: bool = False, **policy: Any) -> Any:
-        transport = producer.channel.connection
-        if entity and transport and entity.can_cache_declaration and hash(entity) in transport.client.declared_entities:
-            return False
-        return declare(entity, retry, **policy)
-
-    producer.maybe_declare = maybe_declare
 
 
 class ResultConsumer(BaseResultConsumer):
@@ -283,8 +272,7 @@ class ShoalBackend(RedisBackend):
 
     # -- telling who waits --------------------------------------------------------------------------------------------
     def on_task_call(self, producer: Any, task_id: str) -> None:
-        if "maybe_declare" not in vars(producer):
-            _look_before_binding(producer)
+        tune(producer)
         if HubLink.here() is not None:  # a worker's event loop waits for no result
             return
         task = get_current_task()
@@ -311,7 +299,28 @@ class ShoalBackend(RedisBackend):
 
     def _set(self, key: Any, value: Any, expires: int | None = None) -> None:
         _stored.record = value.encode() if isinstance(value, str) else value
-        self.client.set(key, value, ex=(self.expires if expires is None else expires) or None)
+        seconds = int((self.expires if expires is None else expires) or 0)
+        self.client.execute_command("SET", key, value, *(("EX", seconds) if seconds else ()))
+
+    def set(self, key: Any, value: Any, expires: Any = None, **policy: Any) -> Any:
+        """At once; Celery's loop of retries, which checks the size, too, is for when that fails."""
+        if len(value) <= self._MAX_STR_VALUE_SIZE:
+            with suppress(*self.connection_errors):
+                return self._set(key, value, expires)
+        return super().set(key, value, expires, **policy)
+
+    def decode(self, payload: Any) -> Any:
+        """As kombu's loads(), without its Python function that looks at every object for the mark of a few types."""
+        if self._reads_json and isinstance(payload, bytes) and payload.startswith(b"{") and _MARK not in payload:
+            with suppress(ValueError):
+                return json.loads(payload.decode())
+        return super().decode(payload)
+
+    @cached_property
+    def _reads_json(self) -> bool:
+        """Whether results are JSON, and may be."""
+        kind = "application/json"
+        return self.content_type == kind and (self.accept is None or kind in self.accept)
 
     # -- chords: what Celery's Redis backend does in Lua --------------------------------------------------------------
     def _atomically(self, watched: Iterable[Any], steps: Callable[[Pipeline], Any]) -> Any:
