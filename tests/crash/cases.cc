@@ -334,6 +334,8 @@ const std::vector<Case> kCases = {
 
 const std::vector<Case>& cases() { return kCases; }
 
+bool ends_at_random(const Case& of) { return std::string_view(of.operation).starts_with("SPOP"); }
+
 std::vector<std::string> lines_of(const std::string& text) {
   std::vector<std::string> lines;
   std::istringstream in(text);

@@ -35,6 +35,8 @@ struct Case {
 };
 
 const std::vector<Case>& cases();
+// Two runs may end differently: chance chooses what it takes.
+bool ends_at_random(const Case& of);
 std::vector<std::string> lines_of(const std::string& text);
 // "@60 SET k# v#" as sixty lines; any other line as it is.
 std::vector<std::string> repeated(const std::string& line);

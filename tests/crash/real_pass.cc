@@ -93,7 +93,7 @@ class RealPass {
   RealPassResult run(uint64_t kills_max, uint64_t seed) {
     for (uint64_t done = 0; done <= operation_.size(); ++done) between_.push_back(killed({.commands = done}));
     const uint64_t steps = progress_->steps;
-    result_.random = killed({.commands = operation_.size()}) != between_.back();
+    result_.differed = killed({.commands = operation_.size()}) != between_.back();
     result_.stops = 2 * steps;
     std::vector<uint64_t> stops(result_.stops);
     std::iota(stops.begin(), stops.end(), 0);
@@ -125,7 +125,7 @@ class RealPass {
     }
     const std::string &before = between_[progress_->commands], &after = between_[progress_->commands + 1];
     const bool is_after = seen == after;
-    if (result_.random || case_.in_parts || is_after || seen == before) return;
+    if (ends_at_random(case_) || case_.in_parts || is_after || seen == before) return;
     if (only_oldest_messages_gone(before, seen, after)) return;
     problem(stop, "neither as before nor as after. Before:\n" + before + "Seen:\n" + seen + "After:\n" + after);
   }

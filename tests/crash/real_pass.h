@@ -14,9 +14,9 @@
 namespace shoal::crash {
 
 struct RealPassResult {
-  std::string problems;  // empty = nothing was wrong
-  bool random = false;   // two runs of the operation end differently: only its invariants were looked at
-  uint64_t stops = 0;    // places to die at, two a storing instruction
+  std::string problems;   // empty = nothing was wrong
+  bool differed = false;  // two runs of the operation ended differently
+  uint64_t stops = 0;     // places to die at, two a storing instruction
   uint64_t kills = 0;
   uint64_t missed = 0;  // ended before it came to its stop
   uint64_t longest_recovery_ns = 0;
