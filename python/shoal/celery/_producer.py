@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""kombu's Producer without what costs a third of a send and finds that nothing has changed.
+"""kombu's Producer without what costs a fifth of a send and finds that nothing has changed.
 
 A send goes out in this process: there is no socket that may have closed since the last one. So each step asks first
 whether anything is to be done, and what kombu does about it stays kombu's. Only instances are touched, those that a
