@@ -10,16 +10,12 @@
 #include <cstdlib>
 #include <random>
 
+#include "crash/how_many.h"
+
 namespace shoal::crash {
 namespace {
 
 constexpr uint64_t kPlainKills = 8;  // of each case
-
-uint64_t kills_of_each() {
-  const char* said = std::getenv("SHOAL_REAL_KILLS");
-  if (said == nullptr) return kPlainKills;
-  return std::string(said) == "all" ? UINT64_MAX : std::stoull(said);
-}
 
 uint64_t seed() {
   static const uint64_t drawn = [] {
@@ -44,7 +40,7 @@ class Total : public ::testing::Environment {
 class RealPassTest : public ::testing::TestWithParam<Case> {};
 
 TEST_P(RealPassTest, IsDoneOrNotWhereverItsProcessIsKilled) {
-  const RealPassResult result = real_pass(GetParam(), kills_of_each(), seed());
+  const RealPassResult result = real_pass(GetParam(), how_many("SHOAL_REAL_KILLS", kPlainKills), seed());
   EXPECT_EQ(result.problems, "") << "SHOAL_SEED=" << seed();
   EXPECT_GT(result.stops, 0u);
   EXPECT_LE(result.missed * 10, result.kills);

@@ -6,23 +6,17 @@
 #include <malloc.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <set>
 
 #include "commands/command.h"
+#include "crash/how_many.h"
 #include "crash/world.h"
 
 namespace shoal::crash {
 namespace {
 
+// Of the operation's deaths, behind how many the recoverer dies, too.
 constexpr uint64_t kRecovererSamples = 12;
-
-// Of the operation's deaths, behind how many the recoverer dies, too; SHOAL_RECOVERERS=all: behind each.
-uint64_t recoverer_samples() {
-  const char* said = std::getenv("SHOAL_RECOVERERS");
-  if (said == nullptr) return kRecovererSamples;
-  return std::string(said) == "all" ? UINT64_MAX : std::stoull(said);
-}
 
 uint64_t steps, deaths, double_deaths;
 
@@ -64,7 +58,8 @@ TEST_P(SweepTest, IsDoneOrNotWhoeverDiesWherever) {
   EXPECT_GT(once.deaths, 0u) << "the operation stores nothing";
   EXPECT_TRUE(once.changed || leaves_no_trace(GetParam())) << "the operation changes nothing";
   EXPECT_TRUE(once.errors.empty() || leaves_no_trace(GetParam())) << once.errors;
-  const SweepResult twice = sweep(GetParam(), Pages::kPlenty, recoverer_samples(), once.steps);
+  const SweepResult twice =
+      sweep(GetParam(), Pages::kPlenty, how_many("SHOAL_RECOVERERS", kRecovererSamples), once.steps);
   EXPECT_EQ(twice.problems, "") << "the recoverer died, too";
   count(once, twice);
 }

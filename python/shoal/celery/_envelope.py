@@ -18,6 +18,12 @@ _LENGTH = Struct("<I")
 _encode = JSONEncoder().encode  # as kombu's dumps(), which makes an encoder for each message
 
 
+def read_json(data: bytes) -> Any:
+    """As kombu's loads(), whose Python function that looks at every object is called only if its mark is there."""
+    text = data.decode()
+    return loads(text) if '"__type__"' in text else json.loads(text)
+
+
 def pack(message: dict[str, Any]) -> bytes:
     body = message["body"]
     head = _encode(
@@ -35,9 +41,7 @@ def pack(message: dict[str, Any]) -> bytes:
 
 def unpack(data: bytes) -> dict[str, Any]:
     (length,) = _LENGTH.unpack_from(data)
-    head = data[4 : 4 + length].decode()
-    # kombu's loads() has a Python function look at every object, for the mark that its encoder puts on a few types.
-    message: dict[str, Any] = loads(head) if '"__type__"' in head else json.loads(head)
+    message: dict[str, Any] = read_json(data[4 : 4 + length])
     message["body"] = data[4 + length :]
     return message
 

@@ -10,7 +10,6 @@ most.
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -33,6 +32,7 @@ from .._client import Redis
 from .._exceptions import HolderStopped
 from .._url import parse
 from . import _leases
+from ._envelope import read_json
 from ._hub import HubLink
 from ._producer import tune
 
@@ -40,7 +40,6 @@ REPLIES = 10_000  # ids that a reply queue holds; what falls out is found by the
 SENT = 10_000  # tasks that a thread remembers having sent
 REPLY_BYTES = 1024  # of a record that travels with its reply
 LOOK = 1.0  # seconds between two looks at the keys of what is waited for, while no reply comes
-_MARK = b'"__type__"'
 _PREFIX = b"celery-result-"
 _PARTED = b"\0"  # a reply's id from its record
 
@@ -310,10 +309,10 @@ class ShoalBackend(RedisBackend):
         return super().set(key, value, expires, **policy)
 
     def decode(self, payload: Any) -> Any:
-        """As kombu's loads(), without its Python function that looks at every object for the mark of a few types."""
-        if self._reads_json and isinstance(payload, bytes) and payload.startswith(b"{") and _MARK not in payload:
+        """Plain JSON without kombu's registry; whatever is not that, or damaged, is Celery's."""
+        if self._reads_json and isinstance(payload, bytes) and payload.startswith(b"{"):
             with suppress(ValueError):
-                return json.loads(payload.decode())
+                return read_json(payload)
         return super().decode(payload)
 
     @cached_property
