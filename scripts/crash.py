@@ -10,6 +10,7 @@ import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from typing import NamedTuple
+from unittest import mock
 
 import chaos
 import mutants
@@ -22,6 +23,7 @@ class Row(NamedTuple):
     action: Callable[[], parts.Count]
     facts: Callable[[parts.Count], str]  # cases, kills: from what the part left behind
     quick: bool = True
+    full: tuple[tuple[str, str], ...] = ()  # environment of a run that is not quick: how much is tried
 
 
 def said_by_each(report: str, pattern: str) -> list[list[str]]:
@@ -40,33 +42,28 @@ def said(report: str, pattern: str) -> list[str]:
     return next(iter(said_by_each(report, pattern)), [])
 
 
-def sweep_facts(count: parts.Count) -> str:
-    line = r"sweep: (\d+) cases, (\d+) storing instructions, (\d+) deaths, (\d+) deaths of"
-    found = said("ctest-release-L-sweep", line)
-    return "{} cases, {} kill points, {} deaths, {} of recoverers".format(*found) if len(found) == 4 else "?"
+def sums(halves: list[list[str]]) -> list[int]:
+    return [sum(int(half[i]) for half in halves) for i in range(len(halves[0]))]
 
 
-def states_facts(count: parts.Count) -> str:
-    line = r"states: (\d+) cases, .*, (\d+) storing instructions, (\d+) deaths, (\d+) deaths of"
-    halves = said_by_each("ctest-release-L-states", line)
-    words = "{} cases, {} kill points, {} deaths, {} of recoverers"
-    return words.format(*(sum(int(half[i]) for half in halves) for i in range(4))) if halves else "?"
+def sweep_facts(report: str, word: str) -> Callable[[parts.Count], str]:
+    def facts(count: parts.Count) -> str:
+        line = rf"{word}: (\d+) cases, .*\b(\d+) storing instructions, (\d+) deaths, (\d+) deaths of"
+        halves = said_by_each(report, line)
+        words = "{} cases, {} kill points, {} deaths, {} of recoverers"
+        return words.format(*sums(halves)) if halves else "?"
 
-
-def every_stop() -> parts.Count:
-    os.environ["SHOAL_REAL_KILLS"] = "all"
-    try:
-        return parts.real_sweep()
-    finally:
-        del os.environ["SHOAL_REAL_KILLS"]
+    return facts
 
 
 def real_sweep_facts(count: parts.Count) -> str:
-    line = r"real sweep: (\d+) kills at (\d+) stops, the longest recovery (\d+)"
+    line = r"real sweep: (\d+) kills at (\d+) stops, (\d+) kills of recoverers, the longest recovery (\d+)"
     halves = said_by_each("ctest-release-R-real_sweep", line)
-    kills, stops = (sum(int(half[i]) for half in halves) for i in (0, 1))
-    longest = max((int(half[2]) for half in halves), default=0)
-    return f"{kills} kills at {stops} stops, the longest recovery {longest / 1000:.1f} ms" if halves else "?"
+    if not halves:
+        return "?"
+    longest = max(int(half[3]) for half in halves)
+    words = "{} kills at {} stops, {} kills of recoverers, the longest recovery {:.1f} ms"
+    return words.format(*sums(halves)[:3], longest / 1000)
 
 
 def mutant_facts(count: parts.Count) -> str:
@@ -108,9 +105,16 @@ def linear_facts(count: parts.Count) -> str:
 
 
 ROWS = [
-    Row("sweep", parts.sweep, sweep_facts),
-    Row("states", parts.sweep_states, states_facts, quick=False),
-    Row("real sweep", every_stop, real_sweep_facts, quick=False),
+    Row(
+        "sweep", parts.shadow_sweep, sweep_facts("ctest-release-L-shadow", "sweep"), full=(("SHOAL_RECOVERERS", "all"),)
+    ),
+    Row("states", parts.sweep_states, sweep_facts("ctest-release-L-states", "states"), quick=False),
+    Row(
+        "real sweep",
+        parts.real_sweep,
+        real_sweep_facts,
+        full=(("SHOAL_REAL_KILLS", "all"), ("SHOAL_RECOVERERS", "2")),
+    ),
     Row("mutants", mutants.some, mutant_facts, quick=False),
     Row("more-mutants", mutants.others, mutant_facts, quick=False),
     Row("real kills", parts.real_kills, real_kill_facts),
@@ -140,7 +144,8 @@ def run(quick: bool, minutes: float | None) -> int:
         say(f"{row.name}")
         start = time.monotonic()
         try:
-            count = row.action()
+            with mock.patch.dict(os.environ, () if quick else row.full):
+                count = row.action()
         except Failed as problem:
             print(f"dev: {row.name}: {problem}", flush=True)
             count = parts.Count(0, 1)

@@ -116,7 +116,8 @@ def build(tree: Tree, mutant, place: Path) -> Path:
 
 def survives(program: Path, mutant) -> str:
     """Empty if a test failed, crashed or hung; else what was run in vain."""
-    settings = {"GTEST_FAIL_FAST": "1", "GTEST_BRIEF": "1", "GTEST_COLOR": "no", "SHOAL_REAL_KILLS": "all"}
+    settings = {"GTEST_FAIL_FAST": "1", "GTEST_BRIEF": "1", "GTEST_COLOR": "no"}
+    settings |= {"SHOAL_REAL_KILLS": "all", "SHOAL_RECOVERERS": "12"}
     environment = {**os.environ, **settings}
     arguments = [str(program), "--gtest_filter=" + mutant.tests]
     process = subprocess.Popen(

@@ -39,6 +39,15 @@ JOURNALLED = (
     "commands/cmd_string.cc",
 )
 
+# A recoverer who dies in his undo leaves one behind that nobody can finish.
+JOURNAL_FORGOTTEN = (
+    "  Journal::undo(segment, context, 0);\n",
+    "  const uint64_t words = context.journal_words;\n  context.journal_words = 0;\n"
+    "  std::atomic_signal_fence(std::memory_order_seq_cst);\n  shm::Context copy{};\n"
+    "  copy.journal_words = words;\n  copy.first_chunk = context.first_chunk;\n"
+    "  Journal::undo(segment, copy, 0);\n",
+)
+
 POISON = "shoal_multiprocess_poison_test"
 REAL = "shoal_real_sweep"
 STATES = "shoal_sweep_states"
@@ -140,6 +149,13 @@ MUTANTS = [
             ),
         ),
         "*SET_a_key_into_an_empty_segment",
+        program=REAL,
+    ),
+    Mutant(
+        "a journal is emptied before the undo is done, by a recoverer who is killed for real",
+        "lib/transaction/recovery.cc",
+        (JOURNAL_FORGOTTEN,),
+        "*SETNX_of_a_missing_key",
         program=REAL,
     ),
     Mutant(
@@ -394,15 +410,7 @@ MUTANTS = [
     Mutant(
         "a journal is emptied before the undo is done",
         "lib/transaction/recovery.cc",
-        (
-            (
-                "  Journal::undo(segment, context, 0);\n",
-                "  const uint64_t words = context.journal_words;\n  context.journal_words = 0;\n"
-                "  std::atomic_signal_fence(std::memory_order_seq_cst);\n  shm::Context copy{};\n"
-                "  copy.journal_words = words;\n  copy.first_chunk = context.first_chunk;\n"
-                "  Journal::undo(segment, copy, 0);\n",
-            ),
-        ),
+        (JOURNAL_FORGOTTEN,),
         done_or_not("SET in place*", "SETNX of a missing key", "RENAME between shards"),
     ),
     Mutant(

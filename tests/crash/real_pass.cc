@@ -10,11 +10,13 @@
 #include <cstdio>
 #include <filesystem>
 #include <numeric>
+#include <optional>
 #include <random>
 #include <stdexcept>
 
 #include "base/clock.h"
 #include "crash/channel_words.h"
+#include "crash/segment_file.h"
 #include "crash/store_trap.h"
 #include "crash/world.h"
 
@@ -30,11 +32,12 @@ struct Stop {
   uint64_t commands = UINT64_MAX;  // killed when so many are done
   uint64_t step = 0;               // or at this store
   bool behind = false;             // it, or on the point of it
+  uint64_t recoverer = 0;          // and who recovers it, behind this store of his
 };
 
 // What the process that is to die says of itself, in memory that outlives it.
 struct Progress {
-  uint64_t commands = 0;  // done
+  uint64_t commands = 0;  // done; for a recoverer, 1 when he is through
   uint64_t steps = 0;     // stores made or begun
   char error[400] = "";
 };
@@ -90,24 +93,31 @@ class RealPass {
   RealPass(const RealPass&) = delete;
   RealPass& operator=(const RealPass&) = delete;
 
-  RealPassResult run(uint64_t kills_max, uint64_t seed) {
+  RealPassResult run(uint64_t kills_max, uint64_t recovered_max, uint64_t seed) {
     for (uint64_t done = 0; done <= operation_.size(); ++done) between_.push_back(killed({.commands = done}));
     const uint64_t steps = progress_->steps;
     result_.differed = killed({.commands = operation_.size()}) != between_.back();
     result_.stops = 2 * steps;
-    std::vector<uint64_t> stops(result_.stops);
-    std::iota(stops.begin(), stops.end(), 0);
-    std::vector<uint64_t> drawn;
-    std::mt19937_64 random(seed);
-    std::sample(stops.begin(), stops.end(), std::back_inserter(drawn), std::min(kills_max, result_.stops), random);
-    for (uint64_t stop : drawn) {
-      if (problems_ > kProblemsMax) break;
-      die_at({.step = stop / 2 + 1, .behind = stop % 2 == 1});
+    random_.seed(seed);
+    recoverer_kills_max_ = kills_max;
+    const std::vector<uint64_t> drawn = draw(kills_max, result_.stops);
+    const std::vector<uint64_t> recovered = draw(recovered_max, drawn.size());
+    for (size_t i = 0; i < drawn.size() && problems_ <= kProblemsMax; ++i) {
+      const bool recoverers_too = std::binary_search(recovered.begin(), recovered.end(), i);
+      die_at({.step = drawn[i] / 2 + 1, .behind = drawn[i] % 2 == 1}, recoverers_too);
     }
     return result_;
   }
 
  private:
+  // At most `count` of the numbers below `end`, in their order.
+  std::vector<uint64_t> draw(uint64_t count, uint64_t end) {
+    std::vector<uint64_t> all(end), drawn;
+    std::iota(all.begin(), all.end(), 0);
+    std::sample(all.begin(), all.end(), std::back_inserter(drawn), std::min(count, end), random_);
+    return drawn;
+  }
+
   static std::vector<std::string> commands_of(const std::string& text) {
     std::vector<std::string> commands;
     for (const std::string& line : lines_of(text)) {
@@ -116,8 +126,8 @@ class RealPass {
     return commands;
   }
 
-  void die_at(const Stop& stop) {
-    const std::string seen = killed(stop);
+  void die_at(const Stop& stop, bool recoverers_too) {
+    const std::string seen = killed(stop, recoverers_too);
     if (seen.empty()) return;  // it has been reported
     if (progress_->commands >= operation_.size()) {
       ++result_.missed;  // it needed fewer stores than last time
@@ -135,49 +145,99 @@ class RealPass {
     const char* at = stop.behind ? "killed behind store " : "killed before store ";
     result_.problems +=
         stop.step != 0 ? at + std::to_string(stop.step) : "killed after " + std::to_string(stop.commands) + " commands";
+    if (stop.recoverer != 0) result_.problems += ", its recoverer behind store " + std::to_string(stop.recoverer);
     result_.problems += ":\n" + what + "\n";
   }
 
   // What another process finds when one was killed there, in a fresh segment.
-  std::string killed(const Stop& stop) {
+  std::string killed(const Stop& stop, bool recoverers_too = false) {
     static uint64_t next = 0;
     const std::string text = "test-real-" + std::to_string(::getpid()) + "-" + std::to_string(next++);
     const SegmentName name = SegmentName::parse(text).value();
-    *progress_ = {};
     ++result_.kills;
-    const pid_t child = ::fork();
-    if (child < 0) throw std::runtime_error("fork");
-    if (child == 0) live(name, stop);
-    int status = 0;
-    ::waitpid(child, &status, 0);
     std::string found;
-    if (progress_->error[0] != '\0') {
-      problem(stop, progress_->error);
-    } else if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL) {
-      problem(stop, "it ended otherwise, with status " + std::to_string(status));
-    } else {
+    if (dies(stop, [&] { live(name, stop); })) {
+      std::optional<SegmentFile> file;
+      if (recoverers_too) file.emplace(name);
       found = look_at(name, stop);
+      if (recoverers_too) kill_recoverers(name, *file, stop, found);
     }
     (void)Segment::remove(name);
     std::filesystem::remove_all(name.runtime_dir());
     return found;
   }
 
-  std::string look_at(const SegmentName& name, const Stop& stop) {
-    auto opened = Segment::open(name, OpenMode::kAttach);
-    if (!opened.ok()) {
-      problem(stop, "cannot be attached: " + describe(opened.status()));
-      return "";
+  // Whoever recovers it is killed, too; the next one must find what he would have left.
+  void kill_recoverers(const SegmentName& name, SegmentFile& file, Stop stop, const std::string& expected) {
+    const Progress of_the_dead = *progress_;
+    stop.recoverer = UINT64_MAX;
+    const auto found = [&] {
+      file.put_back();
+      return dies(stop, [&] { recover(name, stop); }) ? look_at(name, stop) : "";
+    };
+    const std::string recovered = found();
+    if (recovered != expected) problem(stop, "Seen:\n" + recovered + "Recovered by another:\n" + expected);
+    for (uint64_t store : draw(recoverer_kills_max_, progress_->steps)) {
+      if (problems_ > kProblemsMax) break;
+      stop.recoverer = store + 1;
+      ++result_.recoverer_kills;
+      const std::string seen = found();
+      if (progress_->commands != 0) problem(stop, "its recoverer came through with fewer stores");
+      if (seen != expected) problem(stop, "Seen:\n" + seen + "Recovered by one who lived:\n" + expected);
     }
-    const std::shared_ptr<Segment> segment = std::move(opened).value();
+    *progress_ = of_the_dead;
+  }
+
+  // Whether a process that lives this life kills itself in it; anything else is reported.
+  template <typename Life>
+  bool dies(const Stop& stop, Life&& life) {
+    *progress_ = {};
+    const pid_t child = ::fork();
+    if (child < 0) throw std::runtime_error("fork");
+    if (child == 0) {
+      ::alarm(kWatchdogSeconds);
+      try {
+        life();
+      } catch (const std::exception& error) {
+        std::snprintf(progress_->error, sizeof progress_->error, "it could not begin: %s", error.what());
+      }
+      ::_exit(1);
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    if (progress_->error[0] != '\0') {
+      problem(stop, progress_->error);
+    } else if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL) {
+      problem(stop, "it ended otherwise, with status " + std::to_string(status));
+    } else {
+      return true;
+    }
+    return false;
+  }
+
+  std::string look_at(const SegmentName& name, const Stop& stop) {
+    std::string seen;
+    try {
+      const std::shared_ptr<Segment> segment = attached(name);
+      const Picture picture = newcomer(segment, [](const std::function<void()>& part) { part(); });
+      if (!picture.problems.empty()) problem(stop, picture.problems);
+      result_.longest_recovery_ns =
+          std::max(result_.longest_recovery_ns, segment->header().longest_recovery_ns.load(std::memory_order_relaxed));
+      seen = without_times(picture.text);
+    } catch (const std::exception& error) {
+      problem(stop, error.what());
+    }
+    return seen;
+  }
+
+  // The segment of the dead, at their time.
+  std::shared_ptr<Segment> attached(const SegmentName& name) {
+    auto opened = Segment::open(name, OpenMode::kAttach);
+    if (!opened.ok()) throw std::runtime_error("cannot be attached: " + describe(opened.status()));
     for (const std::string& line : lines_of(case_.setup)) {
       if (line.starts_with("!clock ")) set_wall_clock_offset_ms(std::stoll(line.substr(7)));
     }
-    const Picture picture = newcomer(segment, [](const std::function<void()>& part) { part(); });
-    if (!picture.problems.empty()) problem(stop, picture.problems);
-    result_.longest_recovery_ns =
-        std::max(result_.longest_recovery_ns, segment->header().longest_recovery_ns.load(std::memory_order_relaxed));
-    return without_times(picture.text);
+    return std::move(opened).value();
   }
 
   // Each run has its own moments at which keys expire.
@@ -191,54 +251,63 @@ class RealPass {
   }
 
   // The process that dies. Its parent's heap and handlers are its own copies.
-  [[noreturn]] void live(const SegmentName& name, const Stop& stop) {
-    ::alarm(kWatchdogSeconds);
+  void live(const SegmentName& name, const Stop& stop) {
     set_wall_clock_offset_ms(0);
-    try {
-      auto opened = Segment::open(name, OpenMode::kAttachOrCreate, world_options());
-      if (!opened.ok()) throw std::runtime_error(describe(opened.status()));
-      const std::shared_ptr<Segment> segment = std::move(opened).value();
-      World world(segment);
-      for (const std::string& line : lines_of(case_.setup)) world.run(line);
-      StoreTrap trap(world.base(), kWorldBytes);
-      const auto reached = [&](bool behind) {
-        return [this, stop, behind](uint64_t step) {
-          progress_->steps = step;
-          if (step == stop.step && stop.behind == behind) die();
-        };
+    auto opened = Segment::open(name, OpenMode::kAttachOrCreate, world_options());
+    if (!opened.ok()) throw std::runtime_error(describe(opened.status()));
+    const std::shared_ptr<Segment> segment = std::move(opened).value();
+    World world(segment);
+    for (const std::string& line : lines_of(case_.setup)) world.run(line);
+    StoreTrap trap(world.base(), kWorldBytes);
+    const auto reached = [&](bool behind) {
+      return [this, stop, behind](uint64_t step) {
+        progress_->steps = step;
+        if (step == stop.step && stop.behind == behind) die();
       };
-      trap.about_to_store = reached(false);
-      Fresh fresh(*segment);
-      trap.free_to_store = [&](uint64_t page) { return fresh.contains(static_cast<uint32_t>(page / kPageBytes)); };
-      trap.run(
-          [&] {
-            for (const std::string& command : operation_) {
-              if (progress_->commands == stop.commands) die();
-              fresh.begin();
-              world.run(command);
-              ++progress_->commands;
-            }
-          },
-          reached(true));
-      die();
-    } catch (const std::exception& error) {
-      std::snprintf(progress_->error, sizeof progress_->error, "it could not begin: %s", error.what());
-    }
-    ::_exit(1);
+    };
+    trap.about_to_store = reached(false);
+    Fresh fresh(*segment);
+    trap.free_to_store = [&](uint64_t page) { return fresh.contains(static_cast<uint32_t>(page / kPageBytes)); };
+    trap.run(
+        [&] {
+          for (const std::string& command : operation_) {
+            if (progress_->commands == stop.commands) die();
+            fresh.begin();
+            world.run(command);
+            ++progress_->commands;
+          }
+        },
+        reached(true));
+    die();
+  }
+
+  // The process that recovers it, and dies.
+  void recover(const SegmentName& name, const Stop& stop) {
+    const std::shared_ptr<Segment> segment = attached(name);
+    newcomer(segment, [&](const std::function<void()>& part) {
+      StoreTrap trap(segment->control_base(), kWorldBytes);
+      trap.run(part, [&](uint64_t) {
+        if (++progress_->steps == stop.recoverer) die();
+      });
+    });
+    ++progress_->commands;
+    die();
   }
 
   const Case& case_;
   const std::vector<std::string> operation_;
   Progress* progress_;
   std::vector<std::string> between_;  // what is seen when 0, 1, ... commands are done
+  std::mt19937_64 random_;
+  uint64_t recoverer_kills_max_ = 0;
   RealPassResult result_;
   uint64_t problems_ = 0;
 };
 
 }  // namespace
 
-RealPassResult real_pass(const Case& of, uint64_t kills_max, uint64_t seed) {
-  return RealPass(of).run(kills_max, seed);
+RealPassResult real_pass(const Case& of, uint64_t kills_max, uint64_t recovered_max, uint64_t seed) {
+  return RealPass(of).run(kills_max, recovered_max, seed);
 }
 
 }  // namespace shoal::crash

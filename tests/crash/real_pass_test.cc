@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Every case with real deaths (real_pass.h): at a few stops of each, drawn by a printed seed, or with
-// SHOAL_REAL_KILLS=all at all of them.
+// SHOAL_REAL_KILLS=all at all of them; SHOAL_RECOVERERS says behind how many of those the recoverer dies, too.
 #include "crash/real_pass.h"
 
 #include <gtest/gtest.h>
@@ -15,7 +15,8 @@
 namespace shoal::crash {
 namespace {
 
-constexpr uint64_t kPlainKills = 8;  // of each case
+constexpr uint64_t kPlainKills = 8;      // of each case, and of the recoverers behind a stop
+constexpr uint64_t kPlainRecovered = 1;  // stops behind which recoverers die, too
 
 uint64_t seed() {
   static const uint64_t drawn = [] {
@@ -25,14 +26,14 @@ uint64_t seed() {
   return drawn;
 }
 
-uint64_t kills, stops, longest_recovery_ns;
+uint64_t kills, stops, recoverer_kills, longest_recovery_ns;
 
 // Says at the end what was done.
 class Total : public ::testing::Environment {
  public:
   void TearDown() override {
-    std::printf("real sweep: %lu kills at %lu stops, the longest recovery %lu us, seed %lu\n", kills, stops,
-                longest_recovery_ns / 1000, seed());
+    std::printf("real sweep: %lu kills at %lu stops, %lu kills of recoverers, the longest recovery %lu us, seed %lu\n",
+                kills, stops, recoverer_kills, longest_recovery_ns / 1000, seed());
   }
 };
 [[maybe_unused]] const auto* const total = ::testing::AddGlobalTestEnvironment(new Total);
@@ -40,13 +41,15 @@ class Total : public ::testing::Environment {
 class RealPassTest : public ::testing::TestWithParam<Case> {};
 
 TEST_P(RealPassTest, IsDoneOrNotWhereverItsProcessIsKilled) {
-  const RealPassResult result = real_pass(GetParam(), how_many("SHOAL_REAL_KILLS", kPlainKills), seed());
+  const RealPassResult result = real_pass(GetParam(), how_many("SHOAL_REAL_KILLS", kPlainKills),
+                                          how_many("SHOAL_RECOVERERS", kPlainRecovered), seed());
   EXPECT_EQ(result.problems, "") << "SHOAL_SEED=" << seed();
   EXPECT_GT(result.stops, 0u);
   EXPECT_LE(result.missed * 10, result.kills);
   EXPECT_TRUE(!result.differed || ends_at_random(GetParam())) << "it ends differently";
   kills += result.kills;
   stops += result.stops;
+  recoverer_kills += result.recoverer_kills;
   longest_recovery_ns = std::max(longest_recovery_ns, result.longest_recovery_ns);
 }
 

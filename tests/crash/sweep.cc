@@ -143,12 +143,12 @@ class Sweep {
     dirty_.add(trap.offset());
     if (problems_ > kProblemsMax) return;
     watch_sequences(trap, step);
+    if (into_void(trap.offset()) && step % 32 != 0) return;
     if (recoverer_stride_ != 0) {
       const bool sampled = (step + static_cast<uint64_t>(case_.name[0])) % recoverer_stride_ == 0;
       if (sampled || committed_and_owing()) die_recovering(trap, step);
       return;
     }
-    if (into_void(trap.offset()) && step % 32 != 0) return;
     ++result_.deaths;
     copy(ruin_, world_.segment());
     const std::vector<std::string> seen = reader_->look(ruin_.segment());
@@ -190,7 +190,7 @@ class Sweep {
     uint64_t owner = world_.segment().page(page).owner.load();
     if (shm::page_kind(owner) == shm::PageKind::kTail)
       owner = world_.segment().page(static_cast<uint32_t>(owner)).owner.load();
-    return result_.deaths > 0 && shm::page_kind(owner) != shm::PageKind::kJournal &&
+    return result_.deaths + result_.double_deaths > 0 && shm::page_kind(owner) != shm::PageKind::kJournal &&
            ruin_.segment().page(page).owner.load() == 0;
   }
 

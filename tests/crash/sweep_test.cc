@@ -16,9 +16,9 @@ namespace shoal::crash {
 namespace {
 
 // Of the operation's deaths, behind how many the recoverer dies, too.
-constexpr uint64_t kRecovererSamples = 12;
+constexpr uint64_t kRecovererSamples = 12, kRecovererSamplesInAFullSegment = 4;
 
-uint64_t steps, deaths, double_deaths;
+uint64_t swept, steps, deaths, double_deaths;
 
 void count(const SweepResult& once, const SweepResult& twice) {
   steps += once.steps;
@@ -30,8 +30,8 @@ void count(const SweepResult& once, const SweepResult& twice) {
 class Total : public ::testing::Environment {
  public:
   void TearDown() override {
-    std::printf("sweep: %zu cases, %lu storing instructions, %lu deaths, %lu deaths of recoverers\n", cases().size(),
-                steps, deaths, double_deaths);
+    std::printf("sweep: %lu cases, %lu storing instructions, %lu deaths, %lu deaths of recoverers\n", swept, steps,
+                deaths, double_deaths);
   }
 };
 // Less give and take with the kernel: a death takes and gives back the same memory each time.
@@ -61,6 +61,7 @@ TEST_P(SweepTest, IsDoneOrNotWhoeverDiesWherever) {
   const SweepResult twice =
       sweep(GetParam(), Pages::kPlenty, how_many("SHOAL_RECOVERERS", kRecovererSamples), once.steps);
   EXPECT_EQ(twice.problems, "") << "the recoverer died, too";
+  ++swept;
   count(once, twice);
 }
 
@@ -69,13 +70,18 @@ TEST_P(SweepTest, IsDoneOrNotInAFullSegment) {
   const bool one_operation =
       !GetParam().in_parts && lines_of(operation).size() == 1 && operation[0] != '@' && !ends_at_random(GetParam());
   const std::string done = one_operation ? sweep(GetParam(), Pages::kPlenty, 1, UINT64_MAX).after : "";
-  for (Pages pages : {Pages::kNone, Pages::kOne, Pages::kThree}) {
+  uint64_t full_steps = 0;
+  for (Pages pages : {Pages::kThree, Pages::kOne, Pages::kNone}) {
     const SweepResult full = sweep(GetParam(), pages);
+    full_steps = full.steps;
     EXPECT_EQ(full.problems, "");
     const std::string expected = one_operation && full.after != full.before ? done : full.after;
     EXPECT_EQ(full.after, expected) << "some of it was done, and some not";
     count(full, {});
   }
+  const SweepResult twice = sweep(GetParam(), Pages::kNone, kRecovererSamplesInAFullSegment, full_steps);
+  EXPECT_EQ(twice.problems, "") << "the recoverer died, too";
+  count({}, twice);
 }
 
 INSTANTIATE_TEST_SUITE_P(Case, SweepTest, ::testing::ValuesIn(cases()), name_of_case<::testing::TestParamInfo<Case>>);
