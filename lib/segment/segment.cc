@@ -186,7 +186,6 @@ void Segment::bind() noexcept {
 void Segment::format(const SegmentOptions& options) noexcept {
   const Plan plan(options);
   shm::Header& h = control_header();
-  h.magic = shm::kMagic;
   h.layout_version = shm::kLayoutVersion;
   h.abi_hash = shm::abi_hash();
   if (::getrandom(h.uuid, sizeof h.uuid, 0) != sizeof h.uuid) std::memset(h.uuid, 0x5a, sizeof h.uuid);
@@ -206,6 +205,9 @@ void Segment::format(const SegmentOptions& options) noexcept {
   for (uint64_t extent = plan.extents; extent < h.committed.load(std::memory_order_relaxed); extent += kExtentBytes) {
     control_extent(static_cast<uint32_t>(extent / kExtentBytes)).maybe_free.store(1, std::memory_order_relaxed);
   }
+  // Last but one: whoever finds a magic validates the rest, and without one the file is unfinished.
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  h.magic = shm::kMagic;
   h.state.store(static_cast<uint32_t>(shm::SegmentState::kReady), std::memory_order_release);
 }
 

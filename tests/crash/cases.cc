@@ -305,6 +305,12 @@ const std::vector<Case> kCases = {
     {"PUBLISH that makes a ring grow for its history", "!c keep room 60; @28 PUBLISH room ~120", "PUBLISH room ~120"},
     {"PUBLISH that pushes several out of a ring that cannot grow",
      "!c keep room 60; @28 PUBLISH room ~120", "PUBLISH room ~700"},
+    {"A subscriber reads", "!c keep room 5; !c subscribe room; PUBLISH room one; PUBLISH room two", "!c read"},
+    {"A subscriber reads behind a gap", "!c subscribe room; @40 PUBLISH room ~700", "!c read"},
+    {"A subscriber reads in another thread", "!c keep room 5; !c subscribe room; !leave; PUBLISH room one", "!c read", true},
+    {"A subscriber waits in vain", "!c subscribe room", "!c wait"},
+    {"Subscriptions of a thread that is gone are reaped",
+     "!c keep room 5; !c subscribe room; !c psubscribe r*; !c subscribe b; !leave", "!c reap", true},
     {"EXEC with a PUBLISH to a history", "!c keep room 5; MULTI; PUBLISH room one; SET a 1", "EXEC"},
     {"EXEC with a PUBLISH to a subscriber",
      "!c keep room 5; !c subscribe room; PUBLISH room one; MULTI; SET a 1; PUBLISH room two", "EXEC"},
@@ -327,12 +333,48 @@ const std::vector<Case> kCases = {
     {"A thread leaves", "SET a 1", "!leave"},
     {"A thread leaves with several journal chunks", "SET a ~2000; MULTI; @9 SETRANGE a 0 ~1900; EXEC", "!leave"},
     {"A thread arrives", "SET a 1; !leave", "!arrive"},
+    {"A thread arrives whose generation is at its end", "SET a 1; !leave; !wrap", "!arrive"},
+    {"SET by a thread whose generation has wrapped", "SET a 1; !leave; !wrap; !arrive", "SET a ~90"},
+    {"A process comes", "SET a 1", "!attach"},
+    {"A process goes", "SET a 1; !attach", "!detach"},
+
+    // Waiting
+    {"BLPOP waits", "SET b 1", "BLPOP a 0"},
+    {"BLPOP waits behind others", "!sleep BLPOP a 0; !sleep BLPOP c 0", "BLPOP a b c 0"},
+    {"A waiter gives up", "!sleep BLPOP a 0; BLPOP a 0", "!cancel"},
+    {"A waiter of several shards gives up", "BLPOP a b c d 0", "!cancel", true},
+    {"A waiter gives its turn to the next", "BLPOP a 0; !sleep BLPOP a 0; !other RPUSH a 1", "!cancel"},
+    {"A dead waiter is reaped", "!sleep BLPOP a 0; !sleep BLPOP a 0", "!reap"},
+    {"A dead waiter is reaped, whose turn goes to the next",
+     "!sleep BLPOP a 0; !sleep BLPOP a 0; !other RPUSH a 1", "!reap"},
+
+    // The daemon's own
+    {"Keys expire", "@5 SET k# v PX 1; SET a 1; SET b ~9000 PX 1; RPUSH c 1 2 3; PEXPIRE c 1; !clock 5000", "!expire", true},
+    {"Nothing expires", "SET a 1 PX 100000; SET b 1", "!expire", true},
+    {"What was removed is freed", "SET a ~700000; DEL a; @100 RPUSH b ~240; DEL b", "!free", true},
+    {"The segment grows", "SET a 1", "!grow"},
+};
+
+const std::vector<Case> kProcessCases = {
+    {"A forked child writes", "SET a 1; !fork", "SET a ~90"},
+    {"A forked child of a subscriber publishes", "!c keep room 5; !c subscribe room; !fork", "PUBLISH room one"},
+    {"A forked child of a consumer takes a task", "!q a add q; !q push q 1; !fork", "!q b add q; !q b take"},
+    {"A forked child waits", "SET a 1; !fork", "BLPOP b 0"},
+    {"A dead process is reaped", "!dead SET a 1", "!sweep", true},
+    {"A dead process with journal chunks is reaped", "SET a ~2000; !dead @9 SETRANGE a 0 ~1900", "!sweep", true},
+    {"A dead subscriber is reaped", "!c keep room 5; !dead !c subscribe room & !c psubscribe r*; PUBLISH room one", "!sweep", true},
+    {"A process that died waiting is reaped", "!dead BLPOP a b 0", "!sweep", true},
+    {"A process that died with its turn is reaped", "!dead BLPOP a 0 & !other RPUSH a 1", "!sweep", true},
+    {"A dead consumer is reaped", "!q push q 1; !q push q 2; !dead !q a add q & !q a take & !q a take", "!sweep", true},
+    {"A dead consumer of a mailbox is reaped", "!q declare q mail; !dead !q a add q & !q push q 1 & !q a take", "!sweep", true},
+    {"Several dead are reaped", "!dead SET a 1; !dead !c subscribe room; !q push q 1; !dead !q a add q & !q a take", "!sweep", true},
 };
 // clang-format on
 
 }  // namespace
 
 const std::vector<Case>& cases() { return kCases; }
+const std::vector<Case>& process_cases() { return kProcessCases; }
 
 bool ends_at_random(const Case& of) { return std::string_view(of.operation).starts_with("SPOP"); }
 

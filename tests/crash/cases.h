@@ -10,11 +10,14 @@
 //   !clock 5000      the wall clock of this process is 5 seconds ahead: what had 1 ms to live is gone
 //   !fill 2          two pages stay free, and the segment cannot grow
 //   !brink           keys until the next new one, of either shard, makes its table grow
-//   !renew           the thread leaves and comes back: without a journal chunk
 //   !sleep BLPOP a 0 another process waits so and falls asleep; it outlives everybody, and must be woken
+//   !reap            what its slot's reaper does of it
+//   !cancel          the client's blocking command is given up
+//   !other RPUSH a 1 another client of this process runs a command
 //   !set a 1         SET as the typed client's
 //   !q ...           an operation on task queues (queue_words.h)
-//   !leave  !arrive  the thread gives its context back, takes one
+//   !c ...           on channels (channel_words.h)
+//   !leave, !attach, !expire ...   of threads, processes and the daemon (life_words.h)
 //
 // Every command of the table that is flagged kWrite must have a case here: EveryWritingCommandHasACase names those that
 // lack one.
@@ -35,6 +38,8 @@ struct Case {
 };
 
 const std::vector<Case>& cases();
+// Where processes must be real ones.
+const std::vector<Case>& process_cases();
 // Two runs may end differently: chance chooses what it takes.
 bool ends_at_random(const Case& of);
 std::vector<std::string> lines_of(const std::string& text);

@@ -11,8 +11,9 @@
 namespace shoal::crash {
 
 namespace {
+constexpr size_t kReadMax = 100;
 constexpr size_t kChannelLineHead = 8;  // words of "~channel NAME heard by N keeps N :"
-}
+}  // namespace
 
 void ChannelWords::run(const std::string& line) {
   std::istringstream in(line);
@@ -31,6 +32,14 @@ void ChannelWords::run(const std::string& line) {
     status = subscriber_.unsubscribe(kind, name, kLockBudgetNs, flag);
   } else if (verb == "close") {
     subscriber_.close();
+  } else if (verb == "read") {
+    const auto forget = [](void*, const channels::Delivery&) {};
+    size_t given = 0;
+    status = subscriber_.read(kReadMax, forget, nullptr, given);
+  } else if (verb == "wait") {
+    status = subscriber_.wait(1, flag);
+  } else if (verb == "reap") {
+    (void)channels::remove_all_stale(*process_, *process_->context().value());
   } else {
     throw std::runtime_error("no such word: " + line);
   }

@@ -3,6 +3,7 @@
 //
 //   !c keep NAME MESSAGES        !c subscribe NAME   !c psubscribe PATTERN   !c unsubscribe NAME
 //   !c punsubscribe PATTERN      !c close
+//   !c read (all that there is)  !c wait (for no time)   !c reap (what threads that are gone had subscribed to)
 #pragma once
 
 #include <memory>

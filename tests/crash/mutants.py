@@ -725,6 +725,18 @@ MUTANTS = [
         slow=True,
     ),
     Mutant(
+        "a segment has its magic before it has its size",
+        "lib/segment/segment.cc",
+        (
+            (
+                "  h.layout_version = shm::kLayoutVersion;\n",
+                "  h.magic = shm::kMagic;\n  h.layout_version = shm::kLayoutVersion;\n",
+            ),
+        ),
+        "WholeLife.*",
+        program="shoal_multiprocess_life_test",
+    ),
+    Mutant(
         "the segment is in core dumps",
         "lib/segment/segment.cc",
         (("  ::madvise(base_, size, MADV_DONTDUMP);\n", ""),),

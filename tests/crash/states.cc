@@ -83,6 +83,7 @@ std::optional<Words> on_an_expired_key(const Case& base) {
 std::optional<Words> at_last(const Case& base, const std::string& more) {
   const std::string setup = base.setup;
   if (has(setup, "!leave") || has(setup, "!renew")) return std::nullopt;  // how the thread left is their state
+  if (has(base.operation, "!cancel")) return std::nullopt;                // another command gives up the one that waits
   const size_t multi = setup.find("MULTI");
   if (multi == std::string::npos) return Words{behind(setup, more), base.operation};
   return Words{setup.substr(0, multi) + more + "; " + setup.substr(multi), base.operation};

@@ -48,7 +48,13 @@ bool leaves_no_trace(const Case& of) {
                                            "EXEC under a WATCH that fires",
                                            "A thread leaves",
                                            "A thread leaves with several journal chunks",
-                                           "A thread arrives"};
+                                           "A thread arrives",
+                                           "A thread arrives whose generation is at its end",
+                                           "A process comes",
+                                           "A process goes",
+                                           "Nothing expires",
+                                           "What was removed is freed",
+                                           "The segment grows"};
   return names.count(of.name) != 0 || std::string(of.operation).starts_with("!c ");
 }
 

@@ -12,8 +12,10 @@
 #include "commands/set_at_once.h"
 #include "crash/cases.h"
 #include "crash/channel_words.h"
+#include "crash/life_words.h"
 #include "crash/queue_words.h"
 #include "keyspace/keyspace.h"
+#include "keyspace/waiters.h"
 #include "transaction/page_pool.h"
 #include "transaction/recovery.h"
 #include "types/dict.h"
@@ -22,12 +24,6 @@
 namespace shoal::crash {
 
 namespace {
-
-std::shared_ptr<Process> attach(std::shared_ptr<Segment> segment) {
-  auto attached = Process::attach(std::move(segment), shm::SlotRole::kClient);
-  if (!attached.ok()) throw std::runtime_error(describe(attached.status()));
-  return std::move(attached).value();
-}
 
 // "~600" becomes 600 bytes, "~600b" other 600 bytes.
 std::string expanded(const std::string& line) {
@@ -47,6 +43,12 @@ std::string expanded(const std::string& line) {
 }
 
 }  // namespace
+
+std::shared_ptr<Process> attach(std::shared_ptr<Segment> segment) {
+  auto attached = Process::attach(std::move(segment), shm::SlotRole::kClient);
+  if (!attached.ok()) throw std::runtime_error(describe(attached.status()));
+  return std::move(attached).value();
+}
 
 Memory::Memory() {
   void* memory =
@@ -68,7 +70,9 @@ SegmentOptions world_options() {
   return options;
 }
 
-World::World() : World(std::make_unique<Memory>(), nullptr) {}
+World::World() : World(std::make_unique<Memory>(), nullptr) {
+  Process::set_reap(nullptr);  // whoever looks at a copy leaves it as he found it (Ruin::copy)
+}
 World::World(const std::shared_ptr<Segment>& file) : World(nullptr, file) {}
 World::World(std::unique_ptr<Memory> memory, const std::shared_ptr<Segment>& segment)
     : memory_(std::move(memory)),
@@ -80,6 +84,7 @@ World::World(std::unique_ptr<Memory> memory, const std::shared_ptr<Segment>& seg
   session_ = std::make_unique<TestSession>(process_);
   queues_ = std::make_unique<QueueWords>(process_);
   channels_ = std::make_unique<ChannelWords>(process_);
+  life_ = std::make_unique<LifeWords>(process_, [this](const std::string& line) { run(line); });
 }
 World::~World() = default;
 
@@ -95,6 +100,12 @@ void World::sleep(const std::string& line) {
   sleepers_.push_back(std::make_unique<TestSession>(process));
   if ((*sleepers_.back())(expanded(line)) != "(pending)") throw std::runtime_error("it does not wait: " + line);
   process->context().value()->asleep.fetch_add(1);
+}
+
+// What its slot's reaper does of the first that fell asleep.
+void World::reap_a_sleeper() {
+  Process& asleep = sleepers_.front()->session().process();
+  (void)waiters::release_slot(*process_, asleep.slot_index(), asleep.slot_generation(), kLockBudgetNs);
 }
 
 std::string World::run_command(const std::string& line) { return (*session_)(expanded(line)); }
@@ -133,13 +144,16 @@ std::string World::run(const std::string& line) {
     std::string rest;
     std::getline(in, rest);
     sleep(rest);
-  } else if (word == "!renew") {
-    renew_context();
-  } else if (word == "!leave") {
-    process_->release_context();
-  } else if (word == "!arrive") {
-    (void)process_->context();
-  } else {
+  } else if (word == "!other") {
+    std::string rest;
+    std::getline(in, rest);
+    TestSession other(process_);
+    return other(expanded(rest));
+  } else if (word == "!cancel") {
+    blocking::cancel(session_->session());
+  } else if (word == "!reap") {
+    reap_a_sleeper();
+  } else if (!life_->run(line)) {
     return run_command(line);
   }
   return "";
@@ -151,11 +165,6 @@ void World::brink() {
     const std::string name = "brink" + std::to_string(i);
     if (!full(keyspace::make_key(*segment_, 0, name).shard)) run_command("SET " + name + " v");
   }
-}
-
-void World::renew_context() {
-  process_->release_context();
-  (void)process_->context();
 }
 
 uint64_t World::free_pages() { return check(*segment_).pages_free; }
@@ -261,6 +270,24 @@ std::string text_of(const CheckReport& report) {
   return text;
 }
 
+namespace {
+
+// A line a key and type of which somebody waits.
+std::vector<std::string> look_at_waiters(const Segment& segment, uint32_t shard) {
+  std::vector<std::string> lines;
+  Dict::for_each(segment, segment.shard(shard).waiters, [&](uint64_t item) {
+    const auto& queue = *segment.pointer<shm::WaitQueue>(item);
+    uint64_t waiting = 0;
+    for (uint64_t next = queue.first; next != 0; next = segment.pointer<shm::Waiter>(next)->next) ++waiting;
+    const std::string key(reinterpret_cast<const char*>(&queue + 1), queue.key_bytes);
+    lines.push_back("waiters of " + key + " type " + std::to_string(queue.kind) + ": " + std::to_string(waiting) +
+                    ", " + std::to_string(queue.woken) + " woken");
+  });
+  return lines;
+}
+
+}  // namespace
+
 std::string look(const std::shared_ptr<Process>& process) {
   Segment& segment = process->segment();
   TestSession session(process);
@@ -297,6 +324,7 @@ std::string look(const std::shared_ptr<Process>& process) {
       if (value.size() > 400) value = value.substr(0, 300) + "... " + std::to_string(std::hash<std::string>()(value));
       lines.push_back(line + value);
     });
+    for (const std::string& line : look_at_waiters(segment, shard)) lines.push_back("~" + line);
     for (const std::string& line : look_at_queues(segment, shard)) lines.push_back("~" + line);
     for (const std::string& line : look_at_channels(segment, shard)) lines.push_back("~" + line);
     uint64_t created = 14695981039346656037u;
@@ -309,7 +337,7 @@ std::string look(const std::shared_ptr<Process>& process) {
   return text;
 }
 
-Picture newcomer(const std::shared_ptr<Segment>& segment, const Around& around) {
+Picture newcomer(const std::shared_ptr<Segment>& segment, const Around& around, const More& more) {
   const KeepThread keep;
   Picture picture;
   std::shared_ptr<Process> process = attach(segment);
@@ -330,6 +358,7 @@ Picture newcomer(const std::shared_ptr<Segment>& segment, const Around& around) 
       if (id != 0 && id != self && dead(*segment, id)) picture.problems += "a dead context still has its id\n";
     }
   }
+  if (more) more(process, picture);
   return picture;
 }
 

@@ -16,6 +16,7 @@ namespace shoal::crash {
 inline constexpr uint64_t kWorldBytes = 4 * kMiB;
 
 class ChannelWords;
+class LifeWords;
 class QueueWords;
 
 // Page-aligned zeroed memory.
@@ -33,6 +34,7 @@ class Memory {
 
 // Of such a segment: two shards, small tables.
 SegmentOptions world_options();
+std::shared_ptr<Process> attach(std::shared_ptr<Segment> segment);  // another process
 
 class World {
  public:
@@ -50,13 +52,12 @@ class World {
   uint64_t free_pages();
   // Adds keys until the next new one of either shard makes its table grow.
   void brink();
-  // The thread leaves and comes back with a context that has no journal chunk.
-  void renew_context();
 
  private:
   std::string run_command(const std::string& line);
   void soil();
   void sleep(const std::string& line);
+  void reap_a_sleeper();
 
   World(std::unique_ptr<Memory> memory, const std::shared_ptr<Segment>& segment);
 
@@ -67,6 +68,7 @@ class World {
   std::vector<std::unique_ptr<TestSession>> sleepers_;  // each of a process of its own
   std::unique_ptr<QueueWords> queues_;
   std::unique_ptr<ChannelWords> channels_;
+  std::unique_ptr<LifeWords> life_;
 };
 
 // The pages that were stored into since a moment. Undo stores nowhere else: what differs between two copies lies in
@@ -109,9 +111,11 @@ struct Picture {
 };
 
 // What a newcomer finds: he takes the locks of all shards (and so recovers whoever died with one), checks, recovers all
-// others, checks again, and looks at everything. `recovering` runs the part that may die itself.
+// others, checks again, and looks at everything. `around` runs the parts that may die themselves, `more` is what he
+// does at last.
 using Around = std::function<void(const std::function<void()>&)>;
-Picture newcomer(const std::shared_ptr<Segment>& segment, const Around& around);
+using More = std::function<void(const std::shared_ptr<Process>& process, Picture& picture)>;
+Picture newcomer(const std::shared_ptr<Segment>& segment, const Around& around, const More& more = nullptr);
 Picture newcomer(Ruin& ruin);
 // Somebody who lives claims every page that is free before the dead are recovered; what is wrong with his pages
 // afterwards.
