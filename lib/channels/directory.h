@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "channels/ring.h"
+#include "keyspace/make_room.h"
 #include "transaction/transaction.h"
 
 namespace shoal::channels {
@@ -69,11 +70,14 @@ Status look_up(Process& process, shm::Context& self, const Name& name, int64_t b
 // ---- Whole ----
 
 // Runs body(tx) in a transaction over the shards; runs it again over more of them when it wanted more, and in a larger
-// segment when it was full. `name_hash`: of the channel that it is about, if it is one.
+// segment when it was full, or when some of what keys wait to be freed is free. `name_hash`: of the channel that it is
+// about, if it is one.
 template <typename Body>
 Status transact(Process& process, shm::Context& self, uint64_t shards, uint64_t name_hash, int64_t budget_ns,
                 Body&& body) noexcept {
-  for (int tries = 0;; ++tries) {
+  constexpr int kAttempts = 9;
+  keyspace::MoreRoom more_room;
+  for (int attempt = 1;; ++attempt) {
     Transaction tx(process, self, {Purpose::kSubscribe, false, name_hash});
     if (Status status = tx.begin(shards, budget_ns); !status.ok()) return status;
     body(tx);
@@ -83,8 +87,9 @@ Status transact(Process& process, shm::Context& self, uint64_t shards, uint64_t 
       shards |= tx.shards_wanted();
       continue;
     }
-    if (status.code() != Code::kFull || tries == 8) return status;
-    if (status = process.segment().grow(wanted + kPageBytes); !status.ok()) return status;
+    if (status.code() != Code::kFull || attempt == kAttempts) return status;
+    status = more_room.find(process, shards, wanted + kPageBytes, budget_ns);
+    if (!status.ok()) return status;
   }
 }
 template <typename Body>

@@ -110,7 +110,7 @@ Outcome CallRunner::transact(const Purpose& purpose, uint64_t shards, int64_t bu
   Process& process = session_.process();
   Reply& reply = session_.reply_;
   const size_t start = reply.used();
-  for (bool last_try = false;;) {
+  for (keyspace::MoreRoom more_room;;) {
     auto context = process.context();
     if (!context.ok()) return session_.fail(context.status());
     uint64_t wanted = 0, more_shards = 0;
@@ -144,12 +144,8 @@ Outcome CallRunner::transact(const Purpose& purpose, uint64_t shards, int64_t bu
       shards |= more_shards;
       continue;
     }
-    if (Status status = process.segment().grow(std::max(wanted, kExtentBytes / 2)); !status.ok()) {
-      if (status.code() == Code::kFull && !last_try) {
-        // Also if there was none to make: somebody else may just have made it.
-        last_try = !keyspace::make_room(process, shards, budget_ns);
-        continue;
-      }
+    const Status status = more_room.find(process, shards, std::max(wanted, kExtentBytes / 2), budget_ns);
+    if (!status.ok()) {
       reply.error(std::string(status.code() == Code::kFull && std::string_view(status.text()).starts_with("OOM")
                                   ? ""
                                   : "OOM ") +

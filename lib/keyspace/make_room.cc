@@ -29,4 +29,11 @@ bool make_room(Process& process, uint64_t shards, int64_t budget_ns) noexcept {
   return false;
 }
 
+Status MoreRoom::find(Process& process, uint64_t shards, uint64_t wanted, int64_t budget_ns) noexcept {
+  const Status grown = process.segment().grow(wanted);
+  if (grown.code() != Code::kFull || last_try_) return grown;
+  last_try_ = !make_room(process, shards, budget_ns);
+  return {};
+}
+
 }  // namespace shoal::keyspace

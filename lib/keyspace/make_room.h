@@ -14,4 +14,15 @@ namespace shoal::keyspace {
 // journal of one page. The caller has no transaction open and holds no lock. False if there was nothing.
 bool make_room(Process& process, uint64_t shards, int64_t budget_ns) noexcept;
 
+// For a loop of attempts, one of which found no memory.
+class MoreRoom {
+ public:
+  // Grows the segment by about so many bytes or, if it is full, makes room as above. Ok: try again; once also if there
+  // was none to make, for somebody else may just have made it. Else what grow() says.
+  Status find(Process& process, uint64_t shards, uint64_t wanted, int64_t budget_ns) noexcept;
+
+ private:
+  bool last_try_ = false;
+};
+
 }  // namespace shoal::keyspace

@@ -82,7 +82,7 @@ struct Locks {
 template <typename Body>
 Status run(Process& process, const Locks& locks, std::span<uint32_t> room, Body&& body) {
   constexpr int kAttempts = 16;
-  bool last_try = false;
+  keyspace::MoreRoom more_room;
   for (int attempt = 1;; ++attempt) {
     Result<shm::Context*> context = process.context();
     if (!context.ok()) return context.status();
@@ -106,10 +106,8 @@ Status run(Process& process, const Locks& locks, std::span<uint32_t> room, Body&
     }
     if (tx.open()) tx.rollback();
     if (status.code() != Code::kFull || attempt == kAttempts) return status;
-    if (Status grown = process.segment().grow(wanted + kExtentBytes); !grown.ok()) {
-      if (grown.code() != Code::kFull || last_try) return grown;
-      last_try = !keyspace::make_room(process, locks.shards, locks.budget_ns);
-    }
+    status = more_room.find(process, locks.shards, wanted + kExtentBytes, locks.budget_ns);
+    if (!status.ok()) return status;
   }
 }
 

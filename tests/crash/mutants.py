@@ -656,18 +656,41 @@ MUTANTS = [
     ),
     Mutant(
         "what was removed keeps its room in a full segment",
-        "lib/commands/call.cc",
-        (("        last_try = !keyspace::make_room(process, shards, budget_ns);", "        last_try = true;"),),
-        "StringCommands.WhatWasRemovedDoesNotFillASegment",
+        "lib/keyspace/make_room.cc",
+        (
+            (
+                "  last_try_ = !make_room(process, shards, budget_ns);\n",
+                "  (void)shards, (void)budget_ns, last_try_ = true;\n",
+            ),
+        ),
+        "StringCommands.WhatWasRemoved*",
         program="shoal_commands_test",
     ),
     Mutant(
         "what was removed keeps tasks out of a full segment",
         "lib/queues/directory.h",
-        (("last_try = !keyspace::make_room(process, locks.shards, locks.budget_ns);", "return grown;"),),
+        (
+            (
+                "    status = more_room.find(process, locks.shards, wanted + kExtentBytes, locks.budget_ns);\n",
+                "    (void)more_room, status = process.segment().grow(wanted + kExtentBytes);\n",
+            ),
+        ),
         "StringCommands.WhatWasRemovedKeepsNoTaskOut*",
         program="shoal_commands_test",
         only=("queues/task_queue.cc",),
+    ),
+    Mutant(
+        "what was removed keeps subscribers out of a full segment",
+        "lib/channels/directory.h",
+        (
+            (
+                "    status = more_room.find(process, shards, wanted + kPageBytes, budget_ns);\n",
+                "    (void)more_room, status = process.segment().grow(wanted + kPageBytes);\n",
+            ),
+        ),
+        "StringCommands.WhatWasRemovedKeepsNoChannelOut*",
+        program="shoal_commands_test",
+        only=("channels/subscriber.cc",),
     ),
     # ---- Environments: processes with equal thread ids and pids, as containers have them; crashes ----
     Mutant(

@@ -22,6 +22,7 @@ class WholeLife : public ProcessTest {
 
   void live() {
     const std::shared_ptr<Segment> segment = open_segment();
+    if (segment == nullptr) return;
     TestSession session{std::shared_ptr<Process>(attach(segment))};
     EXPECT_EQ(session("SET a 1"), "OK");
     EXPECT_TRUE(segment->grow(kExtentBytes).ok());
@@ -58,7 +59,9 @@ class WholeLife : public ProcessTest {
   // Whether a segment was there, and what the next one finds in it.
   void next_one_lives(bool& was_there) {
     was_there = Segment::open(name_, OpenMode::kAttach).ok();
-    const std::shared_ptr<Process> process = attach();
+    const std::shared_ptr<Segment> opened = open_segment();
+    ASSERT_NE(opened, nullptr);
+    const std::shared_ptr<Process> process = attach(opened);
     ASSERT_NE(process, nullptr);
     const auto at_lock = check_locked(*process, kLockBudgetNs);
     ASSERT_TRUE(at_lock.ok()) << describe(at_lock.status());

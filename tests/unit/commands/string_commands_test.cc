@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "base/clock.h"
+#include "channels/subscriber.h"
 #include "commands/check.h"
 #include "queues/task_queue.h"
 #include "support/redis_session.h"
@@ -188,11 +189,8 @@ TEST_F(StringCommands, WhatWasRemovedDoesNotFillASegment) {
   EXPECT_TRUE(check(segment.segment()).clean());
 }
 
-TEST_F(StringCommands, WhatWasRemovedKeepsNoTaskOutOfAFullSegment) {
-  SegmentOptions small = tiny_segment_options();
-  small.max_size = 8 * kMiB;
-  TestSegment segment(small);
-  TestSession session(segment);
+// Large values until the segment is full, then their removal; how many they were.
+size_t fill_and_remove(TestSession& session) {
   const std::string value(600'000, 'x');
   std::vector<std::string> remove{"DEL"};
   for (int i = 0; session.run({"SET", "k" + std::to_string(i), value}) == "OK"; ++i) {
@@ -200,9 +198,35 @@ TEST_F(StringCommands, WhatWasRemovedKeepsNoTaskOutOfAFullSegment) {
   }
   EXPECT_GT(remove.size(), 8u);
   EXPECT_EQ(session.run(remove), std::to_string(remove.size() - 1));
+  return remove.size() - 1;
+}
+
+TEST_F(StringCommands, WhatWasRemovedKeepsNoTaskOutOfAFullSegment) {
+  SegmentOptions small = tiny_segment_options();
+  small.max_size = 8 * kMiB;
+  TestSegment segment(small);
+  TestSession session(segment);
+  const size_t removed = fill_and_remove(session);
   queues::TaskQueues queues(session.session().process(), 0);
   const std::string task(50'000, 'x');  // a value of that size lies in ten pieces
-  for (size_t i = 0; i < 10 * (remove.size() - 1); ++i) ASSERT_TRUE(queues.push("q", {task}).ok()) << i;
+  for (size_t i = 0; i < 10 * removed; ++i) ASSERT_TRUE(queues.push("q", {task}).ok()) << i;
+  EXPECT_TRUE(check(segment.segment()).clean());
+}
+
+TEST_F(StringCommands, WhatWasRemovedKeepsNoChannelOutOfAFullSegment) {
+  SegmentOptions small = tiny_segment_options();
+  small.max_size = 8 * kMiB;
+  TestSegment segment(small);
+  TestSession session(segment);
+  (void)fill_and_remove(session);
+  channels::Subscriber subscriber(segment.process());
+  constexpr int kChannels = 600;  // each with a name that takes a page of its own
+  for (int i = 0; i < kChannels; ++i) {
+    const std::string name = std::to_string(i) + std::string(4000, 'x');
+    bool fresh = false;
+    const Status status = subscriber.subscribe(channels::ChannelKind::kChannel, name, {}, kLockBudgetNs, fresh);
+    ASSERT_TRUE(status.ok()) << i << ": " << describe(status);
+  }
   EXPECT_TRUE(check(segment.segment()).clean());
 }
 
