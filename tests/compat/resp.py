@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import shutil
 import socket
@@ -116,8 +117,10 @@ class RedisEnd(End):
 
 
 class ShoalEnd(End):
+    numbers = itertools.count()
+
     def __init__(self, driver: str) -> None:
-        name = f"compat-{os.getpid()}"
+        name = f"compat-{os.getpid()}-{next(self.numbers)}"
         self.path = f"/dev/shm/shoal.{name}"
         self.process = subprocess.Popen([driver, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         super().__init__(self.process.stdout, self.process.stdin)
