@@ -22,7 +22,7 @@ class Row(NamedTuple):
     name: str
     action: Callable[[], parts.Count]
     facts: Callable[[parts.Count], str]  # cases, kills: from what the part left behind
-    quick: bool = True
+    quick: bool = False  # a plain ./dev test runs it
     full: tuple[tuple[str, str], ...] = ()  # environment of a run that is not quick: how much is tried
 
 
@@ -57,13 +57,19 @@ def sweep_facts(report: str, word: str) -> Callable[[parts.Count], str]:
 
 
 def real_sweep_facts(count: parts.Count) -> str:
-    line = r"real sweep: (\d+) kills at (\d+) stops, (\d+) kills of recoverers, the longest recovery (\d+)"
+    line = (
+        r"real sweep: (\d+) kills at (\d+) stops, (\d+) kills of recoverers, the longest recovery (\d+) us, seed (\d+)"
+    )
     halves = said_by_each("ctest-release-R-real_sweep", line)
     if not halves:
         return "?"
     longest = max(int(half[3]) for half in halves)
-    words = "{} kills at {} stops, {} kills of recoverers, the longest recovery {:.1f} ms"
-    return words.format(*sums(halves)[:3], longest / 1000)
+    words = "{} kills at {} stops, {} kills of recoverers, the longest recovery {:.1f} ms, seeds {}"
+    return words.format(*sums(halves)[:3], longest / 1000, " ".join(half[4] for half in halves))
+
+
+def test_facts(count: parts.Count) -> str:
+    return f"{count.passed} tests"
 
 
 def mutant_facts(count: parts.Count) -> str:
@@ -71,8 +77,8 @@ def mutant_facts(count: parts.Count) -> str:
 
 
 def real_kill_facts(count: parts.Count) -> str:
-    kills = said("ctest-release-L-multiprocess", r"(\d+) kills")
-    return f"{count.passed} tests, {kills[0]} kills in the largest" if kills else f"{count.passed} tests"
+    kills = said_by_each("ctest-release-L-multiprocess", r"(\d+) kills")
+    return f"{count.passed} tests, {sum(int(each[0]) for each in kills)} kills"
 
 
 def torture_facts(count: parts.Count) -> str:
@@ -90,8 +96,8 @@ def torture_facts(count: parts.Count) -> str:
 
 
 def python_facts(count: parts.Count) -> str:
-    found = said("pytest-tests_chaos-s", r"(\d+) kills, (\d+) tasks, (\d+) ran again")
-    return "{} kills, {} tasks, {} ran again".format(*found) if found else "?"
+    found = said("pytest-tests_chaos-s", r"(\d+ kills, \d+ tasks, \d+ ran again.*)")
+    return found[0] if found else "?"
 
 
 def linear_facts(count: parts.Count) -> str:
@@ -104,20 +110,28 @@ def linear_facts(count: parts.Count) -> str:
     return f"keys: {words}; leases: {words}, {{}} taken again".format(*keys, *leases)
 
 
+ENVIRONMENTS = ("python/tests/test_environments.py", "python/tests/test_stopped_holder.py")
+
 ROWS = [
     Row(
-        "sweep", parts.shadow_sweep, sweep_facts("ctest-release-L-shadow", "sweep"), full=(("SHOAL_RECOVERERS", "all"),)
+        "sweep",
+        parts.shadow_sweep,
+        sweep_facts("ctest-release-L-shadow", "sweep"),
+        quick=True,
+        full=(("SHOAL_RECOVERERS", "all"),),
     ),
-    Row("states", parts.sweep_states, sweep_facts("ctest-release-L-states", "states"), quick=False),
+    Row("states", parts.sweep_states, sweep_facts("ctest-release-L-states", "states")),
     Row(
         "real sweep",
         parts.real_sweep,
         real_sweep_facts,
+        quick=True,
         full=(("SHOAL_REAL_KILLS", "all"), ("SHOAL_RECOVERERS", "2")),
     ),
-    Row("mutants", mutants.some, mutant_facts, quick=False),
-    Row("more-mutants", mutants.others, mutant_facts, quick=False),
-    Row("real kills", parts.real_kills, real_kill_facts),
+    Row("mutants", mutants.some, mutant_facts, quick=True),
+    Row("more-mutants", mutants.others, mutant_facts),
+    Row("real kills", parts.real_kills, real_kill_facts, full=(("SHOAL_LIFE_DRAWS", "20"),)),
+    Row("environments", parts.pytest(*ENVIRONMENTS), test_facts),
     Row("torture", chaos.torture, torture_facts),
     Row("chaos", chaos.python, python_facts),
     Row("linear", chaos.linear, linear_facts),
@@ -127,18 +141,17 @@ OTHERS = ("model", "fuzz")  # parts that ask other questions of the same code, i
 
 def rows(quick: bool) -> list[Row]:
     others = [
-        Row(part.name, part.action, lambda count: f"{count.passed} tests", quick=False)
+        Row(part.name, part.action, test_facts)
         for part in parts.PARTS
         if part.name in OTHERS and (parts.ROOT / part.needs).exists()
     ]
     return [row for row in [*ROWS, *others] if row.quick or not quick]
 
 
-def run(quick: bool, minutes: float | None) -> int:
+def run(quick: bool, minutes: float) -> int:
     """Minutes: of each part that runs for as long as one likes."""
-    if minutes is not None:
-        os.environ["SHOAL_CHAOS_SECONDS"] = str(minutes * 60)
-        os.environ["SHOAL_LINEAR_HISTORIES"] = str(int(minutes * 60))
+    os.environ["SHOAL_CHAOS_SECONDS"] = str(minutes * 60)
+    os.environ["SHOAL_LINEAR_HISTORIES"] = str(int(minutes * 60))
     table = []
     for row in rows(quick):
         say(f"{row.name}")

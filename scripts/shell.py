@@ -14,7 +14,7 @@ class Failed(Exception):
     """A command or a check failed; the text says which."""
 
 
-class Missing(Exception):
+class Missing(Failed):
     """The machine lacks something that we may not install; the text says what to do."""
 
 

@@ -28,6 +28,11 @@ Json channels_view(const SegmentView& view);
 Json queues_view(const SegmentView& view);
 Json leases_view(const SegmentView& view);
 
+// Their rows of one shard, whose lock the caller holds. A damaged segment shows less, or nonsense.
+void add_channels(const Segment& segment, uint32_t shard, Json& rows);
+void add_queues(const Segment& segment, uint32_t shard, Json& rows);
+void add_leases(const Segment& segment, uint32_t shard, Json& rows);
+
 // Where the regions of this segment lie.
 Json regions_view(const Segment& segment);
 

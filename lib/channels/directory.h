@@ -69,15 +69,16 @@ Status look_up(Process& process, shm::Context& self, const Name& name, int64_t b
 
 // ---- Whole ----
 
-// Runs body(tx) in a transaction over the shards; runs it again over more of them when it wanted more, and in a larger
-// segment when it was full, or when some of what keys wait to be freed is free. `name_hash`: of the channel that it is
-// about, if it is one.
+// Whether a segment that cannot grow is given time to free what was removed from it.
+enum class WhenFull : uint8_t { kMakeRoom, kFail };
+
+// Runs body(tx) in a transaction over the shards; runs it again over more of them when it wanted more, and when there
+// was no memory in a larger segment, or with some of it freed. `name_hash`: of the channel that it is about, if it is
+// one.
 template <typename Body>
 Status transact(Process& process, shm::Context& self, uint64_t shards, uint64_t name_hash, int64_t budget_ns,
-                Body&& body) noexcept {
-  constexpr int kAttempts = 9;
-  keyspace::MoreRoom more_room;
-  for (int attempt = 1;; ++attempt) {
+                Body&& body, WhenFull when_full = WhenFull::kMakeRoom) noexcept {
+  for (keyspace::MoreRoom more_room;;) {
     Transaction tx(process, self, {Purpose::kSubscribe, false, name_hash});
     if (Status status = tx.begin(shards, budget_ns); !status.ok()) return status;
     body(tx);
@@ -87,8 +88,10 @@ Status transact(Process& process, shm::Context& self, uint64_t shards, uint64_t 
       shards |= tx.shards_wanted();
       continue;
     }
-    if (status.code() != Code::kFull || attempt == kAttempts) return status;
-    status = more_room.find(process, shards, wanted + kPageBytes, budget_ns);
+    if (status.code() != Code::kFull) return status;
+    const uint64_t bytes = wanted + kPageBytes;
+    status = when_full == WhenFull::kFail ? process.segment().grow(bytes)
+                                          : more_room.find(process, shards, bytes, budget_ns);
     if (!status.ok()) return status;
   }
 }

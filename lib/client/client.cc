@@ -9,6 +9,7 @@
 #include "client/url.h"
 #include "commands/session.h"
 #include "commands/set_at_once.h"
+#include "commands/upkeep.h"
 #include "keyspace/read_string.h"
 
 namespace shoal {
@@ -34,6 +35,8 @@ Result<std::shared_ptr<Process>> attach(const Url& url) {
   auto process = Process::attach(std::move(segment).value(), shm::SlotRole::kClient);
   if (!process.ok()) return process.status();
   std::shared_ptr<Process> shared = std::move(process).value();
+  // Without a daemon, and without a shoald to start, processes that wait do its work.
+  static_cast<void>(Upkeep::of(*shared)->find_daemon(url.daemon ? find_daemon_program("") : ""));
   const NoFork whole;
   attached.by_name[url.name] = shared;
   return shared;

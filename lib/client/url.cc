@@ -43,9 +43,8 @@ Status apply_option(Url& url, std::string_view name, std::string_view value) {
   if (name == "contexts" && parse_number(value, url.options.context_count)) return {};
   if (name == "slots" && parse_number(value, url.options.slot_count)) return {};
   if (name == "mode" && parse_number(value, url.options.mode, 8)) return {};
-  bool ignored;
   if (name == "create" && parse_flag(value, url.create)) return {};
-  if (name == "daemon" && parse_flag(value, ignored)) return {};
+  if (name == "daemon" && parse_flag(value, url.daemon)) return {};
   return {Code::kInvalidArgument,
           "a URL option is unknown or has a bad value: max_size, shards, contexts, slots, mode, create, daemon"};
 }

@@ -14,6 +14,7 @@ struct Url {
   std::string name;
   uint32_t database = 0;
   bool create = true;
+  bool daemon = true;  // start one if none serves
   SegmentOptions options;
 
   // kInvalidArgument: the text says which part is wrong.

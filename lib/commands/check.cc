@@ -34,7 +34,15 @@ void visit_or_give_up(BlockCheck& blocks, uint64_t block) {
   if (!blocks.visit(block)) fault_guard::give_up();
 }
 
+// Of a part's directory: whether Dict may walk it.
+bool sound_directory(PartRun& run, const shm::DictRoot& root) {
+  if (for_each_doubtful(run.blocks.segment(), root, [](uint64_t) {})) return true;
+  run.blocks.found("a directory leads nowhere", run.shard);
+  return false;
+}
+
 void check_waiters(PartRun& run) {
+  if (!sound_directory(run, run.blocks.segment().shard(run.shard).waiters)) return;
   const auto visit = [](void* blocks, uint64_t block) noexcept {
     visit_or_give_up(*static_cast<BlockCheck*>(blocks), block);
     return true;
@@ -43,10 +51,26 @@ void check_waiters(PartRun& run) {
     run.blocks.found("waiters are not as they should be", run.shard);
 }
 
+// Whether it comes to an end.
+bool sound_list_of_patterns(const Segment& segment) {
+  const uint64_t most = segment.committed() / sizeof(shm::Channel);
+  uint64_t next = segment.header().patterns;
+  for (uint64_t met = 0; next != 0; ++met) {
+    if (met == most || next % 8 != 0 || !segment.contains(next, sizeof(shm::Channel))) return false;
+    next = segment.pointer<shm::Channel>(next)->next_pattern;
+  }
+  return true;
+}
+
 void check_channels(PartRun& run) {
+  if (!sound_directory(run, run.blocks.segment().shard(run.shard).channels)) return;
   channels::for_each_block(
       run.blocks.segment(), run.shard,
       [](void* blocks, uint64_t block) { visit_or_give_up(*static_cast<BlockCheck*>(blocks), block); }, &run.blocks);
+  if (!sound_list_of_patterns(run.blocks.segment())) {
+    run.blocks.found("the list of patterns leads nowhere", run.shard);
+    return;
+  }
   if (const char* broken = channels::check_shard(run.blocks.segment(), run.shard); broken != nullptr)
     run.blocks.found(broken, run.shard);
 }

@@ -228,7 +228,7 @@ namespace {
 bool empty_dict_grave(Transaction& tx, uint32_t index, const Entry& grave, uint32_t budget) noexcept {
   const auto& root = grave.root<shm::DictRoot>();
   while (root.count.load() > 0 && budget-- > 0 && !tx.failed()) {
-    const uint64_t item = Dict::any_item(tx.segment(), root);
+    const uint64_t item = Dict::last_item(tx, root);
     Dict::remove(tx, root, entry_hash(tx.segment(), item), item);
     dispose(tx, index, tx.view<Entry>(item));
   }

@@ -19,6 +19,7 @@ class MoreRoom {
  public:
   // Grows the segment by about so many bytes or, if it is full, makes room as above. Ok: try again; once also if there
   // was none to make, for somebody else may just have made it. Else what grow() says.
+  // Ends by itself: what is removed by others meanwhile is all that can make it go on.
   Status find(Process& process, uint64_t shards, uint64_t wanted, int64_t budget_ns) noexcept;
 
  private:

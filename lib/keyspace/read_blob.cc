@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "keyspace/read_blob.h"
 
+#include <algorithm>
+
 namespace shoal::keyspace {
 
 namespace {
@@ -27,7 +29,8 @@ ReadString find_blob_once(const Segment& segment, const Key& key, BlobPlace& pla
   if (expires_ms != 0 && static_cast<int64_t>(expires_ms) <= wall_clock_ms()) return ReadString::kMissing;
   const EntryMeta meta = EntryMeta::unpack(word);
   const bool is_blob = meta.type == Type::kString && meta.encoding == Encoding::kBlob;
-  return is_blob && place.bytes <= kValueBytesMax ? ReadString::kValue : ReadString::kUseLock;
+  return is_blob && place.bytes <= std::min(kValueBytesMax, segment.committed()) ? ReadString::kValue
+                                                                                 : ReadString::kUseLock;
 }
 
 }  // namespace

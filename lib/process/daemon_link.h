@@ -2,8 +2,9 @@
 // daemon_link.h: a process's connection to the segment's daemon, and how the first process starts one.
 //
 // The connection is a hint and nothing else: while it is open somebody else sweeps; once it reports the end, processes
-// sweep themselves every kSelfSweepMs until it is back. No decision about life or locks rests on it (daemonizers close
-// descriptors, and the number may be another file's by now: that one is neither asked nor closed).
+// that wait for something sweep themselves every kSelfSweepMs until it is back (commands/upkeep.h). No decision about
+// life or locks rests on it (daemonizers close descriptors, and the number may be another file's by now: that one is
+// neither asked nor closed).
 // Nothing is ever sent over it. Thread-safe apart from moves. Dies at any line: the kernel closes the socket.
 #pragma once
 

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/clock.h"
+#include "process/daemon_link.h"
 #include "process/slot.h"
 
 namespace shoal {
@@ -377,6 +379,14 @@ uint32_t Process::reap_dead_slots() noexcept {
     reaped += all_given_back;
   }
   return reaped;
+}
+
+void Process::keep_up() noexcept {
+  if (!upkeep_) return;
+  const int64_t now = monotonic_ns();
+  int64_t due = next_upkeep_ns_.load(std::memory_order_relaxed);
+  if (now < due || !next_upkeep_ns_.compare_exchange_strong(due, now + int64_t{kSelfSweepMs} * 1'000'000)) return;
+  upkeep_();
 }
 
 void Process::set_recover(Recover recover) noexcept { recover_hook.store(recover); }

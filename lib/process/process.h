@@ -16,7 +16,9 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "base/status.h"
@@ -113,6 +115,11 @@ class Process {
   using Reap = bool (*)(Process& process, uint32_t slot_index);
   static void set_reap(Reap reap) noexcept;
 
+  // What a thread does at the end of a sleep, at most every kSelfSweepMs in this process (commands/upkeep.h). Set
+  // before others know the Process.
+  void set_upkeep(std::function<void()> upkeep) { upkeep_ = std::move(upkeep); }
+  void keep_up() noexcept;
+
   // The last step of R(D): retires the id and frees the context.
   void retire(shm::Context& context, uint32_t dead_id) noexcept;
   // The FIFOs that this process wakes (process/wake.cc).
@@ -135,6 +142,8 @@ class Process {
   shm::SlotRole role_;
   uint64_t serial_;  // unique among the Process objects of this process and its ancestors
   FifoCache fifos_;
+  std::function<void()> upkeep_;
+  std::atomic<int64_t> next_upkeep_ns_{0};
   ForkLock join_lock_;
   std::atomic<Membership*> membership_{nullptr};  // newest first: older ones are a parent's, or were reaped
   std::atomic<uint32_t> hint_{0};                 // where to look for a free context

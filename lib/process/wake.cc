@@ -84,6 +84,7 @@ bool ThreadSleep::wait(int64_t timeout_ns) noexcept {
   const int64_t bounded = std::clamp<int64_t>(timeout_ns, 0, kThreadSleepMaxNs);
   const bool woken = futex_wait(context_.asleep, epoch_, bounded);
   cancel();
+  process_.keep_up();
   return woken;
 }
 

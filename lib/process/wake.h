@@ -37,7 +37,8 @@ class ThreadSleep {
 
   void prepare() noexcept;  // `asleep` becomes odd, fence
   // FUTEX_WAIT of at most timeout_ns (and at most kThreadSleepMaxNs); even again. False if the whole time-out passed;
-  // true on a wake and on EINTR. Signal handlers of the language run in the caller.
+  // true on a wake and on EINTR. Signal handlers of the language run in the caller. At its end the process's upkeep:
+  // the caller holds no lock and has no transaction open.
   bool wait(int64_t timeout_ns) noexcept;
   void cancel() noexcept;  // even again without waiting
 

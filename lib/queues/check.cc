@@ -5,6 +5,7 @@
 
 #include "queues/directory.h"
 #include "queues/tree.h"
+#include "types/dict_check.h"
 
 namespace shoal::queues {
 
@@ -15,10 +16,31 @@ using shm::TaskState;
 
 namespace {
 
+constexpr size_t kProblemsMax = 1000;  // then it stops to note: the first ones say enough
+constexpr size_t kNameShownMax = 64;
+
+void note(CheckReport& report, std::string problem) {
+  if (report.problems.size() < kProblemsMax) report.problems.push_back(std::move(problem));
+}
+
+// Notes what is reached. False: that was so already, and whoever follows it once more may come to no end.
+class Reached {
+ public:
+  explicit Reached(CheckReport& report) : report_(report) {}
+  bool add(uint64_t block) {
+    report_.blocks.push_back(block);
+    return seen_.insert(block).second;
+  }
+
+ private:
+  CheckReport& report_;
+  std::unordered_set<uint64_t> seen_;
+};
+
 class QueueCheck {
  public:
-  QueueCheck(const Segment& segment, uint32_t shard, const Queue& queue, CheckReport& report)
-      : segment_(segment), shard_(segment.shard(shard)), queue_(queue), report_(report) {}
+  QueueCheck(const Segment& segment, uint32_t shard, const Queue& queue, Reached& reached, CheckReport& report)
+      : segment_(segment), shard_(segment.shard(shard)), queue_(queue), reached_(reached), report_(report) {}
 
   void run() {
     uint64_t ready = 0, delayed = 0, dead = 0, leased = 0;
@@ -39,7 +61,7 @@ class QueueCheck {
  private:
   bool expect(bool condition, const char* what) {
     if (!condition) {
-      report_.problems.push_back("queue " + std::string(name_of(queue_.head, sizeof(Queue))) + ": " + what);
+      note(report_, "queue " + std::string(name_of(queue_.head, sizeof(Queue)).substr(0, kNameShownMax)) + ": " + what);
     }
     return condition;
   }
@@ -49,11 +71,11 @@ class QueueCheck {
       return nullptr;
     return segment_.pointer<T>(offset);
   }
+  bool reach(uint64_t offset) { return expect(reached_.add(offset), "a block is reached twice"); }
 
   const Task* task(uint64_t offset, TaskState state) {
     const Task* record = at<Task>(offset);
-    if (record == nullptr) return nullptr;
-    report_.blocks.push_back(offset);
+    if (record == nullptr || !reach(offset)) return nullptr;
     expect(record->state == state, "a task stands where its state says it is not");
     expect(record->number != 0 && record->number <= shard_.queue_numbers, "a number that was never given");
     expect(record->priority < shm::kPriorityCount, "priority");
@@ -62,8 +84,7 @@ class QueueCheck {
     uint64_t bytes = 0;
     for (uint64_t next = record->more; next != 0;) {
       const auto* piece = at<shm::Piece>(next);
-      if (piece == nullptr) break;
-      report_.blocks.push_back(next);
+      if (piece == nullptr || !reach(next)) break;
       bytes += piece->bytes;
       next = piece->next;
     }
@@ -75,7 +96,7 @@ class QueueCheck {
     uint64_t count = 0, last = 0, before = 0;
     for (uint64_t next = list.first; next != 0; ++count) {
       const Task* record = task(next, state);
-      if (record == nullptr || !expect(count < (uint64_t{1} << 32), "a list without end")) break;
+      if (record == nullptr) break;
       if (state == TaskState::kReady) {
         expect(record->priority == priority, "a task in another priority's list");
         expect(record->number > before, "a list out of order");
@@ -102,6 +123,7 @@ class QueueCheck {
         continue;
       }
       const Task* record = task(path.back(), state);
+      if (record == nullptr) return count;
       path.pop_back();
       ++count;
       if (before != nullptr) expect(less(*before, *record), "a tree out of order");
@@ -120,8 +142,8 @@ class QueueCheck {
     uint64_t leased = 0, previous = 0;
     for (uint64_t next = first; next != 0;) {
       const Holder* holder = at<Holder>(next);
-      if (holder == nullptr) return leased;
-      report_.blocks.push_back(next);
+      if (holder == nullptr || !reach(next)) return leased;
+      waiters_ += consumers && holder->waiter != 0;
       expect(holder->queue == segment_.offset_of(&queue_), "a holder of another queue");
       expect(holder->previous == previous, "the holders' list");
       expect((holder->handle != 0) == consumers, "a holder in the wrong list");
@@ -138,7 +160,7 @@ class QueueCheck {
   }
 
   void waiting() {
-    uint64_t previous = 0, count = 0, waiters = 0;
+    uint64_t previous = 0, count = 0;
     for (uint64_t next = queue_.waiting_first; next != 0; ++count) {
       const Holder* holder = at<Holder>(next);
       if (holder == nullptr || !expect(count < 65536, "a waiting list without end")) return;
@@ -148,50 +170,61 @@ class QueueCheck {
       next = holder->next_waiting;
     }
     expect(queue_.waiting_last == previous, "the waiting list's last");
-    for (uint64_t next = queue_.consumers; next != 0; next = segment_.pointer<Holder>(next)->next) {
-      waiters += segment_.pointer<Holder>(next)->waiter != 0;
-    }
-    expect(waiters == count, "a waiting consumer that is not in the list");
+    expect(waiters_ == count, "a waiting consumer that is not in the list");
   }
 
   const Segment& segment_;
   const shm::Shard& shard_;
   const Queue& queue_;
+  Reached& reached_;
   CheckReport& report_;
   std::unordered_set<uint64_t> numbers_, ids_;
+  uint64_t waiters_ = 0;  // consumers that wait
 };
 
-void check_exchange(const Segment& segment, const shm::Exchange& exchange, CheckReport& report) {
+void check_exchange(const Segment& segment, const shm::Exchange& exchange, Reached& reached, CheckReport& report) {
   uint64_t count = 0;
-  for (uint64_t next = exchange.bindings; next != 0 && count < 1'000'000; ++count) {
+  for (uint64_t next = exchange.bindings; next != 0; ++count) {
     if (next % 8 != 0 || !segment.contains(next, sizeof(shm::Binding))) {
-      report.problems.push_back("exchange: a link leads out of the segment");
-      return;
+      return note(report, "exchange: a link leads out of the segment");
     }
-    report.blocks.push_back(next);
+    if (!reached.add(next)) return note(report, "exchange: a block is reached twice");
     next = segment.pointer<shm::Binding>(next)->next;
   }
-  if (count != exchange.count || count == 0) report.problems.push_back("exchange: count of bindings");
+  if (count != exchange.count || count == 0) note(report, "exchange: count of bindings");
+}
+
+// What the directory names.
+void check_item(const Segment& segment, uint32_t shard, uint64_t item, Reached& reached, CheckReport& report) {
+  const auto room = [&](uint64_t bytes) { return item % 8 == 0 && segment.contains(item, bytes); };
+  if (!room(sizeof(shm::Named))) return note(report, "the directory leads out of the segment");
+  if (!reached.add(item)) return note(report, "something has two names");
+  const auto& head = *segment.pointer<shm::Named>(item);
+  const bool queue = head.kind == shm::NamedKind::kQueue;
+  if (!room(uint64_t{head.name_bytes} + (queue ? sizeof(Queue) : sizeof(shm::Exchange)))) {
+    return note(report, "a name leads out of the segment");
+  }
+  if (segment.shard_of(head.hash) != shard) note(report, "a name in a foreign shard");
+  if (queue) {
+    QueueCheck(segment, shard, *segment.pointer<Queue>(item), reached, report).run();
+  } else {
+    check_exchange(segment, *segment.pointer<shm::Exchange>(item), reached, report);
+  }
 }
 
 }  // namespace
 
 void check(const Segment& segment, uint32_t shard, CheckReport& report) {
   const shm::DictRoot& root = segment.shard(shard).queues;
-  Dict::for_each_block(segment, root, [&](uint64_t block) { report.blocks.push_back(block); });
+  if (!for_each_doubtful(segment, root, [](uint64_t) {})) return note(report, "the directory leads nowhere");
+  Reached reached(report);
+  Dict::for_each_block(segment, root, [&](uint64_t block) { reached.add(block); });
   uint64_t count = 0;
   Dict::for_each(segment, root, [&](uint64_t item) {
     ++count;
-    report.blocks.push_back(item);
-    const auto& head = *segment.pointer<shm::Named>(item);
-    if (segment.shard_of(head.hash) != shard) report.problems.push_back("a name in a foreign shard");
-    if (head.kind == shm::NamedKind::kQueue) {
-      QueueCheck(segment, shard, *segment.pointer<Queue>(item), report).run();
-    } else {
-      check_exchange(segment, *segment.pointer<shm::Exchange>(item), report);
-    }
+    check_item(segment, shard, item, reached, report);
   });
-  if (count != root.count.load()) report.problems.push_back("the directory's count of queues");
+  if (count != root.count.load()) note(report, "the directory's count of queues");
 }
 
 }  // namespace shoal::queues

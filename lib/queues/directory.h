@@ -81,9 +81,7 @@ struct Locks {
 // and of the context.
 template <typename Body>
 Status run(Process& process, const Locks& locks, std::span<uint32_t> room, Body&& body) {
-  constexpr int kAttempts = 16;
-  keyspace::MoreRoom more_room;
-  for (int attempt = 1;; ++attempt) {
+  for (keyspace::MoreRoom more_room;;) {
     Result<shm::Context*> context = process.context();
     if (!context.ok()) return context.status();
     Transaction tx(process, *context.value(), {Purpose::kTasks, false, locks.name_hash});
@@ -105,7 +103,7 @@ Status run(Process& process, const Locks& locks, std::span<uint32_t> room, Body&
       return {};
     }
     if (tx.open()) tx.rollback();
-    if (status.code() != Code::kFull || attempt == kAttempts) return status;
+    if (status.code() != Code::kFull) return status;
     status = more_room.find(process, locks.shards, wanted + kExtentBytes, locks.budget_ns);
     if (!status.ok()) return status;
   }

@@ -59,9 +59,9 @@ Status lock_slow(Process& process, shm::Atomic<uint32_t>& word, uint32_t self, i
     if (dead(process.segment(), holder) && recover(process, self, holder)) continue;
     const int64_t left_ns = deadline - monotonic_ns();
     if (left_ns <= 0) {
-      if (budget_ns < kLockBudgetNs) return {Code::kBusy, "BUSY a shard is locked"};
-      return {Code::kHolderStopped, "a shard stays locked; its holder is stopped or starved",
-              holder_pid(process.segment(), holder)};
+      const uint32_t pid = holder_pid(process.segment(), holder);
+      if (budget_ns < kLockBudgetNs) return {Code::kBusy, "BUSY a shard is locked; its holder's pid is", pid};
+      return {Code::kHolderStopped, "a shard stays locked; its holder is stopped or starved", pid};
     }
     uint32_t expected = value;
     if ((value & shm::kWaitersBit) == 0 && !word.compare_exchange_strong(expected, value | shm::kWaitersBit)) continue;

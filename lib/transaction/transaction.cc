@@ -18,7 +18,11 @@ void for_each_shard(uint64_t mask, F&& f) noexcept {
 
 }  // namespace
 
+// Whoever meets a dead holder recovers him and so may run other transactions of this context first: what it announced
+// is announced again, and the journal begins where they have left it.
 Status Transaction::lock_shards(uint64_t shards, int64_t budget_ns) noexcept {
+  const uint32_t operation = self_.operation;
+  const uint64_t key_hash = self_.key_hash;
   for (uint64_t left = shards; left != 0; left &= left - 1) {
     const auto index = static_cast<uint32_t>(std::countr_zero(left));
     shm::Shard& shard = segment_.control_shard(index);
@@ -34,7 +38,10 @@ Status Transaction::lock_shards(uint64_t shards, int64_t budget_ns) noexcept {
       release_all_locks();
       return status;
     }
+    self_.operation = operation;
+    self_.key_hash = key_hash;
   }
+  journal_.rewind();
   return {};
 }
 

@@ -213,9 +213,12 @@ void Dict::drop_bucket(Transaction& tx, const DictRoot& root, uint32_t number) n
   tx.free(top);
 }
 
-uint64_t Dict::any_item(const Segment& segment, const DictRoot& root) noexcept {
-  for (uint32_t number = root.buckets; number-- > 0;) {
-    if (const uint64_t value = bucket_at(segment, root, number).slots[0]; value != 0) return item_of(value);
+uint64_t Dict::last_item(Transaction& tx, const DictRoot& root) noexcept {
+  while (root.buckets.load() > 0 && !tx.failed()) {
+    const uint32_t last = root.buckets - 1;
+    if (const uint64_t value = bucket_at(tx.segment(), root, last).slots[0]; value != 0) return item_of(value);
+    drop_bucket(tx, root, last);  // its hashes are the next lower one's from now on, and it has no item of them
+    tx.edit(root.buckets) = last;
   }
   return 0;
 }

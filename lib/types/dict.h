@@ -107,8 +107,9 @@ class Dict {
   static bool grows_with_next(const shm::DictRoot& root) noexcept;
   // Takes out the item that lies at `item`; the item itself is the caller's to free.
   static void remove(Transaction& tx, const shm::DictRoot& root, uint64_t hash, uint64_t item) noexcept;
-  // Any item, 0 if empty: from the last bucket, which is cheap to take items from one by one.
-  static uint64_t any_item(const Segment& segment, const shm::DictRoot& root) noexcept;
+  // An item of the last bucket, for who empties the table one by one; 0 if there is none. Last buckets that are empty
+  // are given back: else each step would pass over all that the former ones have emptied.
+  static uint64_t last_item(Transaction& tx, const shm::DictRoot& root) noexcept;
   // A random item for `random` uniform in 64 bits; 0 if empty.
   static uint64_t random_item(const Segment& segment, const shm::DictRoot& root, uint64_t random) noexcept;
 

@@ -10,6 +10,43 @@
 
 namespace shoal {
 
+// Calls `on_item(offset)` for each slot of a dict that may be damaged, for whoever has no BlockCheck: it keeps to the
+// segment's extents, meets no more buckets than fit into them, and gives out no more items than the root counts. False:
+// the table is damaged, and not all of it was seen; true, and every walk that Dict makes keeps to the extents, too, and
+// ends. What lies at the offsets is the caller's to doubt.
+template <typename OnItem>
+bool for_each_doubtful(const Segment& segment, const shm::DictRoot& root, OnItem&& on_item) noexcept {
+  constexpr uint32_t kPerSegment = Dict::kBucketsPerSegment, kPerNode = kPerSegment * Dict::kFanout;
+  const uint64_t most = segment.committed() / sizeof(shm::Bucket), count = root.count.load();
+  const uint32_t buckets = root.buckets.load(), depth = root.depth.load();
+  if (depth > 2 || buckets > most) return false;
+  const auto follow = [&](uint64_t& place, uint64_t index) noexcept {
+    if (place % 8 != 0 || !segment.contains(place, Dict::kFanout * 8)) return false;
+    place = segment.pointer<Dict::Slot>(place)[index].load();
+    return true;
+  };
+  uint64_t met = 0, items = 0;
+  for (uint32_t number = 0; number < buckets; ++number) {
+    uint64_t place = root.table.load();
+    if (depth == 2 && !follow(place, number / kPerNode % Dict::kFanout)) return false;
+    if (depth >= 1 && !follow(place, number / kPerSegment % Dict::kFanout)) return false;
+    place += uint64_t{depth == 0 ? number : number % kPerSegment} * sizeof(shm::Bucket);
+    do {
+      if (met++ == most || place % sizeof(shm::Bucket) != 0 || !segment.contains(place, sizeof(shm::Bucket)))
+        return false;
+      const auto& bucket = *segment.pointer<shm::Bucket>(place);
+      for (const Dict::Slot& slot : bucket.slots) {
+        const uint64_t value = slot.load();
+        if (value == 0) continue;
+        if (items++ == count) return false;
+        on_item(Dict::item_of(value));
+      }
+      place = bucket.overflow.load();
+    } while (place != 0);
+  }
+  return true;
+}
+
 class DictCheck {
  public:
   DictCheck(BlockCheck& blocks, const shm::DictRoot& root) noexcept

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "types/hash.h"
+#include "types/dict_check.h"
 
 #include "base/hash.h"
 
@@ -130,7 +131,7 @@ bool free_piece(Transaction& tx, const HashRoot& root, uint64_t item) noexcept {
 bool destroy(Transaction& tx, const shm::Entry& entry, uint32_t budget) noexcept {
   const auto& root = entry.root<HashRoot>();
   while (count(root) > 0 && budget-- > 0 && !tx.failed()) {
-    const uint64_t item = Dict::any_item(tx.segment(), root.fields);
+    const uint64_t item = Dict::last_item(tx, root.fields);
     if (!free_piece(tx, root, item)) remove(tx, root, field_at(tx.segment(), item));
   }
   return count(root) == 0;
@@ -138,6 +139,7 @@ bool destroy(Transaction& tx, const shm::Entry& entry, uint32_t budget) noexcept
 
 bool check(const Segment& segment, const shm::Entry& entry, VisitBlock visit, void* context) noexcept {
   const auto& root = entry.root<HashRoot>();
+  if (!for_each_doubtful(segment, root.fields, [](uint64_t) {})) return false;
   bool good = true;
   uint64_t seen = 0, pieces = 0;
   Dict::for_each_block(segment, root.fields, [&](uint64_t block) { good = visit(context, block) && good; });

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "types/set.h"
+#include "types/dict_check.h"
 
 #include "base/hash.h"
 #include "types/decimal.h"
@@ -57,13 +58,13 @@ uint64_t blocks(const Segment&, const shm::Entry& entry) noexcept { return count
 
 bool destroy(Transaction& tx, const shm::Entry& entry, uint32_t budget) noexcept {
   const auto& root = entry.root<SetRoot>();
-  while (count(root) > 0 && budget-- > 0 && !tx.failed())
-    remove_at(tx, root, Dict::any_item(tx.segment(), root.members));
+  while (count(root) > 0 && budget-- > 0 && !tx.failed()) remove_at(tx, root, Dict::last_item(tx, root.members));
   return count(root) == 0;
 }
 
 bool check(const Segment& segment, const shm::Entry& entry, VisitBlock visit, void* context) noexcept {
   const auto& root = entry.root<SetRoot>();
+  if (!for_each_doubtful(segment, root.members, [](uint64_t) {})) return false;
   bool good = true;
   uint64_t seen = 0;
   Dict::for_each_block(segment, root.members, [&](uint64_t block) { good = visit(context, block) && good; });

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "types/sorted_set.h"
+#include "types/dict_check.h"
 
 #include <algorithm>
 #include <bit>
@@ -214,6 +215,7 @@ bool check_level(const Segment& segment, const SortedSetRoot& root, uint32_t lev
 
 bool check(const Segment& segment, const shm::Entry& entry, VisitBlock visit, void* context) noexcept {
   const auto& root = entry.root<SortedSetRoot>();
+  if (!for_each_doubtful(segment, root.members, [](uint64_t) {})) return false;
   bool good = true;
   Dict::for_each_block(segment, root.members, [&](uint64_t block) { good = visit(context, block) && good; });
   if (root.head == 0) return good && count(root) == 0 && root.tail == 0 && root.levels == 0;

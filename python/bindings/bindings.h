@@ -9,10 +9,9 @@
 #include <nanobind/nanobind.h>
 
 #include <memory>
-#include <optional>
 #include <string>
 
-#include "process/daemon_link.h"
+#include "commands/upkeep.h"
 #include "process/fork_guard.h"
 #include "process/process.h"
 
@@ -24,26 +23,17 @@ namespace nb = nanobind;
 class PySegment {
  public:
   PySegment(std::string name, std::shared_ptr<Process> process)
-      : name_(std::move(name)), process_(std::move(process)) {}
+      : name_(std::move(name)), process_(std::move(process)), upkeep_(Upkeep::of(*process_)) {}
 
   const std::string& name() const noexcept { return name_; }
   const std::shared_ptr<Process>& process() const noexcept { return process_; }
   Segment& segment() noexcept { return process_->segment(); }
-
-  // A descriptor of the caller's own that becomes readable when the daemon is gone. -1: there is no daemon.
-  int watch_daemon();
-  // Connects; if there is nobody, starts `program`. kNotFound: nobody, and no program. The GIL need not be held.
-  Status find_daemon(const std::string& program);
-  // Recovers dead threads and reaps dead processes; true: a daemon does that from now on.
-  bool sweep();
+  Upkeep& upkeep() noexcept { return *upkeep_; }
 
  private:
   std::string name_;
   std::shared_ptr<Process> process_;
-  bool linked();
-
-  ForkLock link_lock_;
-  std::optional<DaemonLink> link_;
+  std::shared_ptr<Upkeep> upkeep_;
 };
 
 using SegmentRef = std::shared_ptr<PySegment>;

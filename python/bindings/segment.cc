@@ -5,18 +5,18 @@
 // the process's slot. A segment that was removed and made anew under its name is attached anew by the next client.
 // After fork the child attaches by itself at its first command (process/process.h).
 #include <dlfcn.h>
-#include <fcntl.h>
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <map>
 #include <mutex>
 
 #include "base/fork_gate.h"
 #include "bindings.h"
-#include "commands/reap.h"
 #include "errors.h"
 
 namespace shoal::python {
@@ -87,51 +87,29 @@ SegmentRef attach(const std::string& name, bool create, uint64_t max_size, uint3
   {
     nb::gil_scoped_release released;  // creating waits for the creator's lock and for the kernel's memory
     result = open(name, create ? OpenMode::kAttachOrCreate : OpenMode::kAttach, options);
-    if (result.ok()) found = result.value()->find_daemon(program);
+    if (result.ok()) found = result.value()->upkeep().find_daemon(program);
   }
   if (!result.ok()) raise(result.status(), name);
-  if (daemon && !found.ok()) warn("segment \"" + name + "\": " + describe(found) + "; this process sweeps by itself");
+  if (daemon && !found.ok())
+    warn("segment \"" + name + "\": " + describe(found) + "; processes that wait for something do its work");
   return result.value();
+}
+
+// Who holds a lock at this moment, by the pids that they have in their own namespaces.
+std::vector<uint32_t> lock_holders(PySegment& self) {
+  std::vector<uint32_t> pids;
+  const Segment& segment = self.segment();
+  for (uint32_t index = 0; index < segment.shard_count(); ++index) {
+    const uint32_t holder = segment.shard(index).owner.load(std::memory_order_acquire) & ~shm::kWaitersBit;
+    const uint32_t pid = holder == 0 ? 0 : holder_pid(segment, holder);
+    if (pid != 0 && std::find(pids.begin(), pids.end(), pid) == pids.end()) pids.push_back(pid);
+  }
+  return pids;
 }
 
 }  // namespace
 
-bool PySegment::linked() {
-  const std::lock_guard lock(link_lock_);
-  if (link_ && link_->lost()) link_.reset();
-  return link_.has_value();
-}
-
-int PySegment::watch_daemon() {
-  if (!linked()) return -1;
-  const std::lock_guard lock(link_lock_);
-  return link_ ? ::fcntl(link_->fd(), F_DUPFD_CLOEXEC, 0) : -1;
-}
-
-Status PySegment::find_daemon(const std::string& program) {
-  if (linked()) return {};
-  Result<DaemonLink> link = DaemonLink::connect(segment().name());
-  if (!link.ok()) {
-    if (program.empty()) {
-      return {Code::kNotFound, "found no shoald with this installation or on PATH (SHOAL_DAEMON names one elsewhere)"};
-    }
-    if (Status status = start_daemon(segment().name(), program); !status.ok()) return status;
-    link = DaemonLink::connect(segment().name());
-  }
-  if (!link.ok()) return {};
-  const std::lock_guard lock(link_lock_);
-  link_ = std::move(link).value();
-  return {};
-}
-
-bool PySegment::sweep() {
-  shoal::sweep(*process_, kLoopLockBudgetNs);  // loops do this in their own thread
-  static_cast<void>(find_daemon(""));
-  return linked();
-}
-
 void bind_segment(nb::module_& module) {
-  install_reaper();
   module.def("daemon_program", &daemon_program, "The shoald that attach() would start; empty: none is found.");
   nb::class_<PySegment>(module, "Segment", "An attached segment: one for each name and process.")
       .def_static("attach", &attach, nb::arg("name"), nb::kw_only(), nb::arg("create") = true, nb::arg("max_size") = 0,
@@ -140,10 +118,13 @@ void bind_segment(nb::module_& module) {
       .def_prop_ro("name", [](PySegment& self) { return self.name(); })
       .def_prop_ro("path", [](PySegment& self) { return self.segment().name().shm_path(); })
       .def_prop_ro("runtime_dir", [](PySegment& self) { return self.segment().name().runtime_dir(); })
-      .def("watch_daemon", &PySegment::watch_daemon,
-           "A new descriptor, readable once the daemon is gone; -1: no daemon, call sweep() now and then.")
-      .def("sweep", &PySegment::sweep, nb::call_guard<nb::gil_scoped_release>(),
-           "Repair and give back what dead processes held; True: a daemon does that again.");
+      .def("lock_holders", &lock_holders, "Pids of those who hold a lock of the segment at this moment.")
+      .def(
+          "watch_daemon", [](PySegment& self) { return self.upkeep().watch_daemon(); },
+          "A new descriptor, readable once the daemon is gone; -1: no daemon, call sweep() now and then.")
+      .def(
+          "sweep", [](PySegment& self) { return self.upkeep().sweep(); }, nb::call_guard<nb::gil_scoped_release>(),
+          "Repair and give back what dead processes held; True: a daemon does that again.");
 }
 
 }  // namespace shoal::python

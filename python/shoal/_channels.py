@@ -240,7 +240,7 @@ class AsyncSubscription(_SubscriptionBase):
             subscriber, call = self._opening()
             attempt = partial(call, wait=False)
             if attempt() is _shoal.BUSY:
-                await _until_not_busy(attempt)
+                await _until_not_busy(self._channel._segment_of(), attempt)
             self._subscriber = subscriber
         return self
 
@@ -303,7 +303,7 @@ class AsyncChannel(_ChannelBase):
         if not self._settled:
             attempt = partial(self._settling(), wait=False)
             if attempt() is _shoal.BUSY:
-                await _until_not_busy(attempt)
+                await _until_not_busy(self._segment_of(), attempt)
             self._settled = True
 
     async def publish(self, data: str | bytes | bytearray | memoryview | float) -> Published:
@@ -313,7 +313,7 @@ class AsyncChannel(_ChannelBase):
         segment = self._segment_of()
         answer = _shoal.publish(segment, self.name, data, False)
         if answer is _shoal.BUSY:
-            answer = await _until_not_busy(partial(_shoal.publish, segment, self.name, data, False))
+            answer = await _until_not_busy(segment, partial(_shoal.publish, segment, self.name, data, False))
         return self._published(answer)
 
     def subscribe(self, last: int | None = None, since: Since = None) -> AsyncSubscription:

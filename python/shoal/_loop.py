@@ -297,7 +297,7 @@ async def until_filled(
     try:
         while True:
             if filled is _shoal.BUSY:
-                filled = await _until_not_busy(fill)
+                filled = await _until_not_busy(segment, fill)
             if filled:
                 return True
             left = None if deadline is None else deadline - loop.time()
@@ -322,7 +322,7 @@ async def finish_command(
 ) -> Any:
     """The reply of a command whose first attempt gave BUSY or PENDING."""
     if reply is _shoal.BUSY:
-        reply = await _until_not_busy(lambda: attempt(args))
+        reply = await _until_not_busy(segment, lambda: attempt(args))
     return await _until_served(segment, session) if reply is _shoal.PENDING else reply
 
 
@@ -338,7 +338,7 @@ async def finish_many(
     while True:
         state = attempt()
         if state is _shoal.BUSY:
-            state = await _until_not_busy(attempt)
+            state = await _until_not_busy(segment, attempt)
         if state is _shoal.PENDING:
             try:
                 replies.append(await _until_served(segment, session))
@@ -348,7 +348,7 @@ async def finish_many(
         return replies if state else None
 
 
-async def _until_not_busy(attempt: Callable[[], Any]) -> Any:
+async def _until_not_busy(segment: _shoal.Segment, attempt: Callable[[], Any]) -> Any:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + _LOCK_BUDGET
     pause = _FIRST_PAUSE
@@ -358,7 +358,8 @@ async def _until_not_busy(attempt: Callable[[], Any]) -> Any:
         if result is not _shoal.BUSY:
             return result
         if loop.time() >= deadline:
-            raise HolderStopped(f"a lock was held for more than {_LOCK_BUDGET:.0f} s: its holder may be stopped")
+            pids = ", ".join(map(str, segment.lock_holders())) or "gone by now"
+            raise HolderStopped(f"a lock was held for {_LOCK_BUDGET:.0f} s; its holder may be stopped: {pids}")
         pause = min(2 * pause, _LONGEST_PAUSE)
 
 
@@ -371,7 +372,7 @@ async def _until_served(segment: _shoal.Segment, session: _shoal.Session) -> Any
             sleeper.arm()
             reply = session.resume()
             if reply is _shoal.BUSY:
-                reply = await _until_not_busy(session.resume)
+                reply = await _until_not_busy(segment, session.resume)
             if reply is not _shoal.PENDING:
                 return reply
             await sleeper.wait(session.pending_timeout())

@@ -209,11 +209,11 @@ class AsyncPubSub(_Inbox, redis.asyncio.client.PubSub):
     async def _run(self, command: str, names: tuple[Any, ...]) -> None:
         for _ in self._drains(command):
             if self._fill(False) is _shoal.BUSY:
-                await _until_not_busy(partial(self._fill, False))
+                await _until_not_busy(self.connection_pool.segment, partial(self._fill, False))
         for call, word, name in self._steps(command, names):
             attempt = partial(call, wait=False)
             if attempt() is _shoal.BUSY:
-                await _until_not_busy(attempt)
+                await _until_not_busy(self.connection_pool.segment, attempt)
             self._answer(word, name)
 
     async def check_health(self) -> None:

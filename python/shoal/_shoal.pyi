@@ -20,6 +20,9 @@ class Segment:
     @property
     def runtime_dir(self) -> str: ...
 
+    def lock_holders(self) -> list[int]:
+        """Pids of those who hold a lock of the segment at this moment."""
+
     def watch_daemon(self) -> int:
         """
         A new descriptor, readable once the daemon is gone; -1: no daemon, call sweep() now and then.

@@ -91,23 +91,22 @@ class _Hub:
 
     async def join(self, channel: str, listener: Listener, last: int | None, since: tuple[int, int] | None) -> None:
         if channel not in self._listeners:
-            await _call(partial(self._subscriber.subscribe, channel))
+            await self._call(partial(self._subscriber.subscribe, channel))
         self._listeners.setdefault(channel, set()).add(listener)
         if self._reader is None:
             self._reader = asyncio.create_task(self._read(), name="shoal broadcast")
         if last or since is not None:
             history = _shoal.Subscriber(self._segment, True)
             try:
-                await _call(partial(history.subscribe, channel, last, since))
+                await self._call(partial(history.subscribe, channel, last, since))
                 await self._prepend(listener, history)
             finally:
                 history.close(wait=False)
 
-    @staticmethod
-    async def _prepend(listener: Listener, history: Any) -> None:
+    async def _prepend(self, listener: Listener, history: Any) -> None:
         """The history up to now; what the hub has given the listener meanwhile is part of it."""
         items: list[Item] = []
-        while batch := await _call(partial(history.read_as, Message, Gap, _BATCH)):
+        while batch := await self._call(partial(history.read_as, Message, Gap, _BATCH)):
             items += batch
             if len(items) > 1_000_000:
                 break
@@ -134,7 +133,7 @@ class _Hub:
             while True:
                 sleeper.arm()
                 try:
-                    items = await _call(partial(self._subscriber.read_as, Message, Gap, _BATCH))
+                    items = await self._call(partial(self._subscriber.read_as, Message, Gap, _BATCH))
                 except HolderStopped:
                     continue  # a ring behind a lock that stays held: no listener may miss what comes after it
                 for item in items:
@@ -144,11 +143,10 @@ class _Hub:
         finally:
             sleeper.close()
 
-
-async def _call(call: Callable[..., Any]) -> Any:
-    attempt = partial(call, wait=False)
-    answer = attempt()
-    return await _until_not_busy(attempt) if answer is _shoal.BUSY else answer
+    async def _call(self, call: Callable[..., Any]) -> Any:
+        attempt = partial(call, wait=False)
+        answer = attempt()
+        return await _until_not_busy(self._segment, attempt) if answer is _shoal.BUSY else answer
 
 
 class Broadcast:

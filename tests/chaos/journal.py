@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""What a worker tells the test, outside of the segment: a file a worker, a line appended by one write before an
-operation ("try") and one after its answer ("ok"). A killed worker leaves a try without its ok: a "maybe"."""
+"""What a worker tells the test, outside of the segment: a file a life of a worker, a line appended by one write before
+an operation ("try") and one after its answer ("ok", with when it began and how long it took), or after it was refused
+("no": a lock's holder is stopped, nothing was done). A killed worker leaves a try without an answer: a "maybe"."""
 
 import collections
 import os
 from pathlib import Path
+
+OWN = "chaos:own:"  # keys that one worker alone writes
 
 
 class Journal:
@@ -15,31 +18,49 @@ class Journal:
         os.write(self.fd, (" ".join(map(str, words)) + "\n").encode())
 
 
+def lines_of(path):
+    """A line that a death cut off does not count."""
+    if Path(path).exists():
+        with open(path) as file:
+            for line in file:
+                if line.endswith("\n"):
+                    yield line.split()
+
+
 class Story:
-    """A journal as its reader sees it; a line that a death cut off does not count."""
+    """The journals of one worker's lives, in their order, as their reader sees them."""
 
-    def __init__(self, path):
-        text = Path(path).read_text() if Path(path).exists() else ""
-        self.lines = [line.split() for line in text[: text.rfind("\n") + 1].splitlines()]
+    def __init__(self, *paths, on_time=lambda began_us, took_us: None):
+        self.said = collections.Counter()  # (verb, what)
+        self.heard, self.missed, self.refused = None, 0, 0
+        self.values = {}  # what a key of this worker's own may hold: the last acknowledged, or any begun after it
+        for path in paths:
+            for verb, *words in lines_of(path):
+                if verb in ("try", "ok", "no"):
+                    self.said[verb, words[0]] += 1
+                    self.refused += verb == "no"
+                    if words[0].startswith(OWN):
+                        self._note(verb, *words[:2])
+                    if verb == "ok":
+                        on_time(int(words[2]), int(words[3]))
+                elif verb == "heard":
+                    self.heard = words[0]
+                    self.missed += int(words[1])
+                else:
+                    self.said[verb] += 1
 
-    def count(self, *words):
-        return sum(1 for line in self.lines if tuple(line[: len(words)]) == words)
+    def _note(self, verb, key, value):
+        if verb == "try":
+            self.values.setdefault(key, [None]).append(value)
+        elif verb == "ok":
+            self.values[key] = [value]
+        else:
+            self.values[key].remove(value)
 
-    def last(self, *words):
-        found = [line for line in self.lines if tuple(line[: len(words)]) == words]
-        return found[-1][len(words) :] if found else None
 
-    def may_hold(self, key):
-        """What a key of this worker's own may hold: the last acknowledged value, or any that was begun after it."""
-        values = [None]
-        for verb, *words in self.lines:
-            if words[:1] != [key]:
-                continue
-            if verb == "try":
-                values.append(words[1])
-            elif verb == "ok":
-                values = [words[1]]
-        return values
+class Run(collections.namedtuple("Run", "task owner at")):
+    """A task that began to run: in which Celery worker, and when by the machine's monotonic clock."""
 
-    def ran(self):
-        return collections.Counter(line[1] for line in self.lines if line[0] == "run")
+
+def runs_of(path):
+    return [Run(task, owner, float(at)) for verb, task, owner, at in lines_of(path) if verb == "run"]

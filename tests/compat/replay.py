@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import functools
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -231,7 +230,7 @@ def failed_in_vain(difference: Difference, repeated: Callable[[], None]) -> bool
         return False
     try:
         repeated()
-    except Difference:
+    except (Difference, EOFError):
         return False
     return True
 
@@ -263,11 +262,13 @@ def main() -> int:
             try:
                 replay.run(commands, protocol, generator.key_count)
             except Difference as difference:
-                with contextlib.closing(ShoalEnd(arguments.driver)) as other:
-                    again = functools.partial(Replay(redis, other).run, commands, protocol, generator.key_count)
-                    was_in_vain = not in_vain and failed_in_vain(difference, again)
-                if was_in_vain:  # a second one in so few sequences would be no chance
-                    in_vain = True
+
+                def repeated(commands=commands, protocol=protocol, key_count=generator.key_count) -> None:
+                    with contextlib.closing(ShoalEnd(arguments.driver)) as other:
+                        Replay(redis, other).run(commands, protocol, key_count)
+
+                if not in_vain and failed_in_vain(difference, repeated):
+                    in_vain = True  # a second one in so few sequences would be no chance
                     print(f"seed {seed}: an EXEC failed in vain, for a key of the watched one's hash", flush=True)
                     continue
                 at, words, expected, actual = difference.args

@@ -19,8 +19,7 @@
 //   !c ...           on channels (channel_words.h)
 //   !leave, !attach, !expire ...   of threads, processes and the daemon (life_words.h)
 //
-// Every command of the table that is flagged kWrite must have a case here: EveryWritingCommandHasACase names those that
-// lack one.
+// Every command of the table that locks must have a case here: EveryCommandThatLocksHasACase names those that lack one.
 // With two shards keys a, b, c, d, e ... lie in both of them.
 #pragma once
 
@@ -38,6 +37,8 @@ struct Case {
 };
 
 const std::vector<Case>& cases();
+// Those that only read.
+const std::vector<Case>& read_cases();
 // Where processes must be real ones.
 const std::vector<Case>& process_cases();
 // Two runs may end differently: chance chooses what it takes.

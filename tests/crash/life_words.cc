@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <sstream>
 #include <stdexcept>
 
@@ -18,18 +19,12 @@ namespace shoal::crash {
 
 namespace {
 
-constexpr unsigned kWatchdogSeconds = 60;  // a child inherits none
-constexpr uint32_t kFreeBudget = 8;        // as the daemon's
-
-[[noreturn]] void die() {
-  ::kill(::getpid(), SIGKILL);
-  for (;;) ::pause();
-}
+constexpr uint32_t kFreeBudget = 8;  // as the daemon's
 
 pid_t fork_child() {
   const pid_t child = ::fork();
   if (child < 0) throw std::runtime_error("fork");
-  if (child == 0) ::alarm(kWatchdogSeconds);
+  if (child == 0) ::alarm(kWatchdogSeconds);  // it inherits none
   return child;
 }
 
@@ -51,6 +46,11 @@ void work_through(Process& process, uint32_t shard, Step&& step) {
 }
 
 }  // namespace
+
+void die() {
+  ::kill(::getpid(), SIGKILL);
+  for (;;) ::pause();
+}
 
 bool LifeWords::run(const std::string& line) {
   std::istringstream in(line);
@@ -115,7 +115,12 @@ void LifeWords::die_in_a_child(const std::string& lines) {
   const pid_t child = fork_child();
   if (child == 0) {
     std::istringstream in(lines);
-    for (std::string line; std::getline(in, line, '&');) run_(line.substr(line.find_first_not_of(' ')));
+    try {
+      for (std::string line; std::getline(in, line, '&');) run_(line.substr(line.find_first_not_of(' ')));
+    } catch (const std::exception& error) {
+      std::fprintf(stderr, "%s\n", error.what());
+      ::_exit(1);
+    }
     die();
   }
   if (!was_killed(child)) throw std::runtime_error("a child that was to die ended otherwise");

@@ -22,6 +22,9 @@
 
 namespace shoal::crash {
 
+inline constexpr unsigned kWatchdogSeconds = 60;  // of a process that is to die
+[[noreturn]] void die();                          // by SIGKILL, at once
+
 class LifeWords {
  public:
   using Run = std::function<void(const std::string& line)>;

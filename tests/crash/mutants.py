@@ -684,8 +684,8 @@ MUTANTS = [
         "lib/channels/directory.h",
         (
             (
-                "    status = more_room.find(process, shards, wanted + kPageBytes, budget_ns);\n",
-                "    (void)more_room, status = process.segment().grow(wanted + kPageBytes);\n",
+                "more_room.find(process, shards, bytes, budget_ns);\n",
+                "((void)more_room, process.segment().grow(bytes));\n",
             ),
         ),
         "StringCommands.WhatWasRemovedKeepsNoChannelOut*",

@@ -20,7 +20,7 @@ struct RealPassResult {
   uint64_t stops = 0;     // places to die at, two a storing instruction
   uint64_t kills = 0;
   uint64_t recoverer_kills = 0;
-  uint64_t missed = 0;  // ended before it came to its stop
+  uint64_t missed = 0, missed_by_recoverers = 0;  // ended before they came to their stop
   uint64_t longest_recovery_ns = 0;
 };
 

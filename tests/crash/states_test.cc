@@ -7,6 +7,7 @@
 #include <cstdio>
 
 #include "base/clock.h"
+#include "crash/how_many.h"
 #include "crash/sweep.h"
 #include "crash/world.h"
 #include "keyspace/keyspace.h"
@@ -35,7 +36,8 @@ class StatesTest : public ::testing::TestWithParam<Case> {};
 TEST_P(StatesTest, IsDoneOrNotWhoeverDiesWherever) {
   const SweepResult once = sweep(GetParam(), Pages::kPlenty);
   EXPECT_EQ(once.problems, "");
-  const SweepResult twice = sweep(GetParam(), Pages::kPlenty, kRecovererSamples, once.steps);
+  const SweepResult twice =
+      sweep(GetParam(), Pages::kPlenty, how_many("SHOAL_RECOVERERS", kRecovererSamples), once.steps);
   EXPECT_EQ(twice.problems, "") << "the recoverer died, too";
   ++swept;
   steps += once.steps;

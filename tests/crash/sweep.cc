@@ -28,6 +28,7 @@ std::string place_of(uintptr_t instruction) {
 }
 
 constexpr uint64_t kHoardEach = 3;    // steps
+constexpr uint64_t kVoidEach = 32;    // of those into a fresh span
 constexpr uint64_t kProblemsMax = 5;  // then nobody dies any more: each may cost the whole time-out of a lock
 
 class Sweep {
@@ -54,10 +55,6 @@ class Sweep {
   }
 
  private:
-  static bool refused(const std::string& reply) {
-    return reply.starts_with("(error)") || reply.starts_with("(failed)") || reply.starts_with("(busy)");
-  }
-
   // "... v12 e34 ..." without the two: a version and what stands behind it.
   static std::string without_version(std::string line) {
     const auto digits = [&line](size_t at) { return std::min(line.find_first_not_of("0123456789", at), line.size()); };
@@ -143,12 +140,14 @@ class Sweep {
     dirty_.add(trap.offset());
     if (problems_ > kProblemsMax) return;
     watch_sequences(trap, step);
-    if (into_void(trap.offset()) && step % 32 != 0) return;
+    const bool skipped = into_void(trap.offset()) && step % kVoidEach != 0;
     if (recoverer_stride_ != 0) {
-      const bool sampled = (step + static_cast<uint64_t>(case_.name[0])) % recoverer_stride_ == 0;
+      sampled_ += skipped ? 0 : 1;
+      const bool sampled = !skipped && (sampled_ + static_cast<uint64_t>(case_.name[0])) % recoverer_stride_ == 0;
       if (sampled || committed_and_owing()) die_recovering(trap, step);
       return;
     }
+    if (skipped) return;
     ++result_.deaths;
     copy(ruin_, world_.segment());
     const std::vector<std::string> seen = reader_->look(ruin_.segment());
@@ -182,11 +181,12 @@ class Sweep {
     to.copy(from, dirty_);
   }
 
-  // The store fills a fresh span: one that the last newcomer found to be nobody's, and that is no journal. It cannot
-  // matter.
+  // The store fills a fresh span of a transaction that is open: one that the last newcomer found to be nobody's, and
+  // that is no journal. It cannot matter.
   bool into_void(uint64_t offset) {
     const auto page = static_cast<uint32_t>(offset / kPageBytes);
     if (offset < world_.segment().extents_offset() || page % kPagesPerExtent < shm::kExtentHeadPages) return false;
+    if (!in_transaction(world_.segment())) return false;
     uint64_t owner = world_.segment().page(page).owner.load();
     if (shm::page_kind(owner) == shm::PageKind::kTail)
       owner = world_.segment().page(static_cast<uint32_t>(owner)).owner.load();
@@ -261,6 +261,7 @@ class Sweep {
   std::vector<uint64_t> sequences_;
   SweepResult result_;
   uint64_t problems_ = 0;
+  uint64_t sampled_ = 0;  // steps that a recoverer might have died behind
 };
 
 }  // namespace

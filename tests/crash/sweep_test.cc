@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <set>
+#include <sstream>
 
 #include "commands/command.h"
 #include "crash/how_many.h"
@@ -18,7 +19,7 @@ namespace {
 // Of the operation's deaths, behind how many the recoverer dies, too.
 constexpr uint64_t kRecovererSamples = 12, kRecovererSamplesInAFullSegment = 4;
 
-uint64_t swept, steps, deaths, double_deaths;
+uint64_t swept_cases, steps, deaths, double_deaths;
 
 void count(const SweepResult& once, const SweepResult& twice) {
   steps += once.steps;
@@ -30,8 +31,8 @@ void count(const SweepResult& once, const SweepResult& twice) {
 class Total : public ::testing::Environment {
  public:
   void TearDown() override {
-    std::printf("sweep: %lu cases, %lu storing instructions, %lu deaths, %lu deaths of recoverers\n", swept, steps,
-                deaths, double_deaths);
+    std::printf("sweep: %lu cases, %lu storing instructions, %lu deaths, %lu deaths of recoverers\n", swept_cases,
+                steps, deaths, double_deaths);
   }
 };
 // Less give and take with the kernel: a death takes and gives back the same memory each time.
@@ -67,7 +68,7 @@ TEST_P(SweepTest, IsDoneOrNotWhoeverDiesWherever) {
   const SweepResult twice =
       sweep(GetParam(), Pages::kPlenty, how_many("SHOAL_RECOVERERS", kRecovererSamples), once.steps);
   EXPECT_EQ(twice.problems, "") << "the recoverer died, too";
-  ++swept;
+  ++swept_cases;
   count(once, twice);
 }
 
@@ -85,30 +86,57 @@ TEST_P(SweepTest, IsDoneOrNotInAFullSegment) {
     EXPECT_EQ(full.after, expected) << "some of it was done, and some not";
     count(full, {});
   }
-  const SweepResult twice = sweep(GetParam(), Pages::kNone, kRecovererSamplesInAFullSegment, full_steps);
+  const SweepResult twice =
+      sweep(GetParam(), Pages::kNone, how_many("SHOAL_RECOVERERS", kRecovererSamplesInAFullSegment), full_steps);
   EXPECT_EQ(twice.problems, "") << "the recoverer died, too";
   count({}, twice);
 }
 
 INSTANTIATE_TEST_SUITE_P(Case, SweepTest, ::testing::ValuesIn(cases()), name_of_case<::testing::TestParamInfo<Case>>);
 
-TEST(SweepCases, EveryWritingCommandHasACase) {
+class ReadSweepTest : public ::testing::TestWithParam<Case> {};
+
+TEST_P(ReadSweepTest, ChangesNothingWhoeverDiesWherever) {
+  const SweepResult once = sweep(GetParam(), Pages::kPlenty);
+  EXPECT_EQ(once.problems, "");
+  EXPECT_EQ(once.errors, "");
+  EXPECT_FALSE(once.changed);
+  const SweepResult twice =
+      sweep(GetParam(), Pages::kPlenty, how_many("SHOAL_RECOVERERS", kRecovererSamples), once.steps);
+  EXPECT_EQ(twice.problems, "") << "the recoverer died, too";
+  ++swept_cases;
+  count(once, twice);
+}
+
+INSTANTIATE_TEST_SUITE_P(Reads, ReadSweepTest, ::testing::ValuesIn(read_cases()),
+                         name_of_case<::testing::TestParamInfo<Case>>);
+
+// The commands of a line, and with its subcommand, if there is one.
+void add_command(const std::string& line, std::set<std::string>& to) {
+  std::istringstream in(line);
+  std::string first, second;
+  in >> first;
+  if (first[0] == '@') in >> first;
+  in >> second;
+  to.insert(first);
+  to.insert(first + "|" + second);
+}
+
+TEST(SweepCases, EveryCommandThatLocksHasACase) {
   std::set<std::string> swept;
+  for (const Case& each : read_cases()) add_command(each.operation, swept);
   for (const Case& each : cases()) {
     for (const char* text : {each.operation, each.setup}) {  // a command that runs in an EXEC is queued by the setup
       const bool queued = text == each.setup;
       bool in_multi = false;
       for (const std::string& line : lines_of(text)) {
-        std::string word = line.substr(0, line.find(' '));
-        if (word[0] == '@')
-          word = line.substr(line.find(' ') + 1, line.find(' ', line.find(' ') + 1) - line.find(' ') - 1);
-        in_multi = in_multi || word == "MULTI";
-        if (!queued || in_multi) swept.insert(word);
+        in_multi = in_multi || line == "MULTI";
+        if (!queued || in_multi) add_command(line, swept);
       }
     }
   }
   for (const Command& command : command_table()) {
-    if ((command.flags & kWrite) == 0 || command.handler == nullptr) continue;
+    if ((command.flags & kSession) != 0 || command.handler == nullptr) continue;
     EXPECT_TRUE(swept.count(command.name) != 0) << command.name << " has no case in tests/crash/cases.cc";
   }
 }

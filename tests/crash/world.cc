@@ -84,7 +84,7 @@ World::World(std::unique_ptr<Memory> memory, const std::shared_ptr<Segment>& seg
   session_ = std::make_unique<TestSession>(process_);
   queues_ = std::make_unique<QueueWords>(process_);
   channels_ = std::make_unique<ChannelWords>(process_);
-  life_ = std::make_unique<LifeWords>(process_, [this](const std::string& line) { run(line); });
+  life_ = std::make_unique<LifeWords>(process_, [this](const std::string& line) { prepare(line); });
 }
 World::~World() = default;
 
@@ -157,6 +157,10 @@ std::string World::run(const std::string& line) {
     return run_command(line);
   }
   return "";
+}
+
+void World::prepare(const std::string& line) {
+  if (const std::string reply = run(line); refused(reply)) throw std::runtime_error(line + " says " + reply);
 }
 
 void World::brink() {
@@ -253,6 +257,13 @@ void Dirty::add(uint64_t offset) {
   }
 }
 
+bool in_transaction(const Segment& segment) {
+  for (uint32_t index = 0; index < segment.header().context_count; ++index) {
+    if (segment.context(index).journal_words != 0) return true;
+  }
+  return false;
+}
+
 std::vector<uint32_t> sleepers(const Segment& segment) {
   std::vector<uint32_t> ids;
   for (uint32_t index = 0; index < segment.header().context_count; ++index) {
@@ -263,6 +274,10 @@ std::vector<uint32_t> sleepers(const Segment& segment) {
 }
 
 // ---- What is seen ---------------------------------------------------------------------------------------------------
+
+bool refused(const std::string& reply) {
+  return reply.starts_with("(error)") || reply.starts_with("(failed)") || reply.starts_with("(busy)");
+}
 
 std::string text_of(const CheckReport& report) {
   std::string text;

@@ -47,6 +47,8 @@ class World {
   const std::shared_ptr<Process>& process() noexcept { return process_; }
   // Runs one line as one writes it in redis-cli, and some words of our own (cases.h).
   std::string run(const std::string& line);
+  // A line of a setup: throws if it is refused.
+  void prepare(const std::string& line);
   // Leaves exactly this many pages free, the segment at its full size.
   void fill(uint64_t free_pages);
   uint64_t free_pages();
@@ -101,6 +103,8 @@ class Ruin {
   std::vector<uint32_t> spared_;
 };
 
+// Whether somebody has begun what an undo would take back.
+bool in_transaction(const Segment& segment);
 // The contexts that sleep.
 std::vector<uint32_t> sleepers(const Segment& segment);
 
@@ -124,6 +128,7 @@ std::string hoard(Ruin& ruin);
 std::string look(const std::shared_ptr<Process>& process);
 
 std::string text_of(const CheckReport& report);
+bool refused(const std::string& reply);
 
 // The thread-local things that code in a signal handler must put back.
 class KeepThread {

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
 // commands_fuzz.cc: the input is a list of commands of the table, with arguments that mean something to one or another
-// of them, run on a tiny segment. Afterwards check() must find nothing, no lock may be held, and the keys of a database
-// that only SET, APPEND, GETDEL, GET and INCRBY touch must be what a std::map says.
+// of them, run on a tiny segment. Afterwards check() must find nothing, no lock may be held, and a database that nobody
+// else touches must be what a model says: strings (SET, APPEND, GETSET, GETDEL, INCRBY, DEL, GET), lists (LPUSH, RPOP,
+// LLEN), a hash (HSET, HGET), also two commands in a MULTI. A model is what the standard library has for it.
 #include <fuzzer/FuzzedDataProvider.h>
 #include <sys/mman.h>
 
+#include <charconv>
+#include <deque>
 #include <map>
 #include <optional>
 
@@ -185,21 +188,99 @@ class World {
   }
 
   void run_modelled(Session& session, FuzzedDataProvider& input) {
-    const std::string key = "m" + std::to_string(input.ConsumeIntegralInRange(0, 3));
+    const std::string number = std::to_string(input.ConsumeIntegralInRange(0, 3));
     const std::string value = word(input);
-    switch (input.ConsumeIntegralInRange(0, 3)) {
+    switch (input.ConsumeIntegralInRange(0, 4)) {
       case 0:
-        if (done(session, {"SET", key, value})) model_[key] = value;
+        return run_string(session, input, "m" + number, value);
+      case 1:
+        return run_list(session, input, "l" + number, value);
+      case 2:
+        return run_hash(session, input, "f" + number, value);
+      case 3:
+        return run_both(session, "m" + number, "l" + number, value);
+      default:
+        return compare(session, "m" + number);
+    }
+  }
+
+  void run_string(Session& session, FuzzedDataProvider& input, const std::string& key, const std::string& value) {
+    switch (input.ConsumeIntegralInRange(0, 5)) {
+      case 0:
+        if (done(session, {"SET", key, value})) strings_[key] = value;
         break;
       case 1:
-        if (done(session, {"APPEND", key, value})) model_[key] += value;
+        if (done(session, {"APPEND", key, value})) strings_[key] += value;
         break;
       case 2:
-        if (done(session, {"GETDEL", key})) model_.erase(key);
+        if (done(session, {"GETDEL", key})) strings_.erase(key);
+        break;
+      case 3:
+        if (!done(session, {"GETSET", key, value})) break;
+        expect_text(session, find(strings_, key), key);
+        strings_[key] = value;
+        break;
+      case 4:
+        if (!done(session, {"DEL", key})) break;
+        expect_integer(session, strings_.count(key), key);
+        strings_.erase(key);
         break;
       default:
-        compare(session, key);
+        run_increment(session, key, input.ConsumeIntegral<int64_t>());
     }
+  }
+
+  // Fails where the value is no number, or the sum does not fit; else only in a full segment.
+  void run_increment(Session& session, const std::string& key, int64_t by) {
+    const std::string was = find(strings_, key).value_or("0");
+    int64_t number = 0, sum = 0;
+    const auto [end, error] = std::from_chars(was.data(), was.data() + was.size(), number);
+    const bool whole = error == std::errc() && end == was.data() + was.size() && std::to_string(number) == was;
+    const bool fits = whole && !__builtin_add_overflow(number, by, &sum);
+    if (!done(session, {"INCRBY", key, std::to_string(by)})) return;
+    if (!fits) fail("INCRBY of what is no number, or beyond all numbers: " + key);
+    expect_integer(session, sum, key);
+    strings_[key] = std::to_string(sum);
+  }
+
+  void run_list(Session& session, FuzzedDataProvider& input, const std::string& key, const std::string& value) {
+    std::deque<std::string>& list = lists_[key];
+    switch (input.ConsumeIntegralInRange(0, 2)) {
+      case 0:
+        if (!done(session, {"LPUSH", key, value})) break;
+        list.push_front(value);
+        expect_integer(session, list.size(), key);
+        break;
+      case 1:
+        if (!done(session, {"RPOP", key})) break;
+        expect_text(session, list.empty() ? std::nullopt : std::optional(list.back()), key);
+        if (!list.empty()) list.pop_back();
+        break;
+      default:
+        if (done(session, {"LLEN", key})) expect_integer(session, list.size(), key);
+    }
+  }
+
+  void run_hash(Session& session, FuzzedDataProvider& input, const std::string& field, const std::string& value) {
+    if (input.ConsumeBool()) {
+      if (!done(session, {"HSET", "hash", field, value})) return;
+      expect_integer(session, 1 - hash_.count(field), field);
+      hash_[field] = value;
+    } else if (done(session, {"HGET", "hash", field})) {
+      expect_text(session, find(hash_, field), field);
+    }
+  }
+
+  // All of it or nothing.
+  void run_both(Session& session, const std::string& key, const std::string& list, const std::string& value) {
+    (void)done(session, {"MULTI"});
+    (void)done(session, {"SET", key, value});
+    (void)done(session, {"LPUSH", list, value});
+    if (!done(session, {"EXEC"})) return;
+    strings_[key] = value;
+    lists_[list].push_front(value);
+    ReplyReader reader(session.reply());
+    if (reader.tag() != Reply::Tag::kArray || reader.count() != 2) fail("EXEC of two commands answers something else");
   }
 
   // An error (the segment is full) changes nothing.
@@ -208,25 +289,45 @@ class World {
     return ReplyReader(session.reply()).tag() != Reply::Tag::kError;
   }
 
-  void compare(Session& session, const std::string& key) {
-    (void)fuzz::run(session, {"GET", key});
+  static std::optional<std::string> find(const std::map<std::string, std::string>& in, const std::string& key) {
+    const auto known = in.find(key);
+    return known == in.end() ? std::nullopt : std::optional(known->second);
+  }
+  static void expect_text(Session& session, const std::optional<std::string>& wanted, const std::string& where) {
     ReplyReader reader(session.reply());
-    const Reply::Tag tag = reader.tag();
-    if (tag == Reply::Tag::kError) return;
-    const auto known = model_.find(key);
-    const bool same =
-        tag == Reply::Tag::kBulk ? known != model_.end() && reader.text() == known->second : known == model_.end();
-    if (!same) fail("another value than the model's under " + key);
+    const bool text = reader.tag() == Reply::Tag::kBulk;
+    if (text != wanted.has_value() || (text && reader.text() != *wanted))
+      fail("another text than the model's: " + where);
+  }
+  static void expect_integer(Session& session, uint64_t wanted, const std::string& where) {
+    ReplyReader reader(session.reply());
+    if (reader.tag() != Reply::Tag::kInteger || reader.integer() != static_cast<int64_t>(wanted)) {
+      fail("another number than the model's: " + where);
+    }
+  }
+
+  void compare(Session& session, const std::string& key) {
+    if (done(session, {"GET", key})) expect_text(session, find(strings_, key), key);
   }
 
   void compare_all(Session& session) {
     for (const char* key : {"m0", "m1", "m2", "m3"}) compare(session, key);
+    for (const auto& [field, value] : hash_) {
+      if (done(session, {"HGET", "hash", field})) expect_text(session, value, field);
+    }
+    for (const auto& [key, list] : lists_) {
+      if (done(session, {"LLEN", key})) expect_integer(session, list.size(), key);
+      for (size_t i = 0; i < list.size(); ++i) {
+        if (done(session, {"LINDEX", key, std::to_string(i)})) expect_text(session, list[i], key);
+      }
+    }
   }
 
   Memory memory_;
   std::shared_ptr<Segment> segment_;
   std::shared_ptr<Process> process_;
-  std::map<std::string, std::string> model_;
+  std::map<std::string, std::string> strings_, hash_;
+  std::map<std::string, std::deque<std::string>> lists_;
 };
 
 }  // namespace

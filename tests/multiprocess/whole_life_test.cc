@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: MIT
 // A life from its beginning to its end: a segment is created, joined, written to, grown, and left. Its process is
-// killed at every system call, on entry and on return, and at an instruction drawn behind it (SHOAL_SEED draws again);
-// whoever comes next finds a segment or makes one, and can work in it. The sweeps begin where a segment is mapped.
+// killed at every system call, on entry and on return, and at an instruction drawn behind it (SHOAL_SEED draws the
+// same; SHOAL_LIFE_DRAWS says how many); whoever comes next finds a segment or makes one, and can work in it. The
+// sweeps begin where a segment is mapped.
 #include <sys/ptrace.h>
 
+#include <fstream>
 #include <random>
 
 #include "commands/check.h"
 #include "commands/reap.h"
+#include "crash/how_many.h"
 #include "support/process_fixture.h"
 #include "support/redis_session.h"
 
@@ -18,7 +21,13 @@ constexpr uint64_t kStepsMax = 3000;  // instructions behind a system call
 
 class WholeLife : public ProcessTest {
  protected:
-  void SetUp() override { install_reaper(); }
+  // Recovery, release and reaping are the real ones, and stay.
+  void SetUp() override {}
+  void TearDown() override { remove(); }
+  void remove() {
+    (void)Segment::remove(name_);
+    std::filesystem::remove_all(name_.runtime_dir());
+  }
 
   void live() {
     const std::shared_ptr<Segment> segment = open_segment();
@@ -31,7 +40,7 @@ class WholeLife : public ProcessTest {
   // Kills who lives it at its `stop`-th stop at a system call, `steps` instructions later. False: it had ended before.
   bool killed_at(uint64_t stop, uint64_t steps) {
     Child child([this] {
-      ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr);
+      if (::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) return 2;
       ::raise(SIGSTOP);
       live();
       return HasFailure() ? 1 : 0;
@@ -42,23 +51,31 @@ class WholeLife : public ProcessTest {
       return ::ptrace(how, child.pid(), nullptr, signal) == 0 && ::waitpid(child.pid(), &status, 0) == child.pid() &&
              WIFSTOPPED(status);
     };
-    EXPECT_EQ(::waitpid(child.pid(), &status, 0), child.pid());
+    const auto ended = [&] {
+      child.forget();
+      EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << "status " << status << " (2: ptrace is forbidden)";
+      return false;
+    };
+    if (::waitpid(child.pid(), &status, 0) != child.pid() || !WIFSTOPPED(status)) return ended();
     for (uint64_t i = 0; i < stop; ++i) {
-      if (!goes_on(PTRACE_SYSCALL)) return ended_well(status);
+      if (!goes_on(PTRACE_SYSCALL)) return ended();
     }
     for (uint64_t i = 0; i < steps; ++i) {
-      if (!goes_on(PTRACE_SINGLESTEP)) return ended_well(status);
+      if (!goes_on(PTRACE_SINGLESTEP)) return ended();
     }
     return true;  // killed at the end of the scope
   }
-  static bool ended_well(int status) {
-    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << "status " << status;
-    return false;
+
+  // Whether a segment that is ready lies there. Does not open it: that takes an unfinished one away.
+  bool is_there() const {
+    std::ifstream file(name_.shm_path(), std::ios::binary);
+    shm::Header header{};
+    file.read(reinterpret_cast<char*>(&header), sizeof header);
+    return file && header.magic == shm::kMagic &&
+           header.state.load() == static_cast<uint32_t>(shm::SegmentState::kReady);
   }
 
-  // Whether a segment was there, and what the next one finds in it.
-  void next_one_lives(bool& was_there) {
-    was_there = Segment::open(name_, OpenMode::kAttach).ok();
+  void next_one_lives() {
     const std::shared_ptr<Segment> opened = open_segment();
     ASSERT_NE(opened, nullptr);
     const std::shared_ptr<Process> process = attach(opened);
@@ -88,16 +105,18 @@ TEST_F(WholeLife, IsEndedAnywhereAndTheNextOneComes) {
   std::mt19937_64 random(seed);
   SCOPED_TRACE("SHOAL_SEED=" + std::to_string(seed));
   uint64_t deaths = 0, found = 0;
-  for (uint64_t stop = 0, lived = true; lived != 0 && !HasFailure(); ++stop) {
-    for (uint64_t steps : {uint64_t{0}, random() % kStepsMax}) {
+  const uint64_t draws = crash::how_many("SHOAL_LIFE_DRAWS", 1);
+  bool at_its_end = false;
+  for (uint64_t stop = 0; !at_its_end && !HasFailure(); ++stop) {
+    for (uint64_t draw = 0; draw <= draws && !HasFailure(); ++draw) {
+      const uint64_t steps = draw == 0 ? 0 : random() % kStepsMax;
       SCOPED_TRACE("stop " + std::to_string(stop) + ", " + std::to_string(steps) + " instructions later");
-      lived = killed_at(stop, steps);
-      bool was_there = false;
-      next_one_lives(was_there);
-      deaths += lived;
-      found += lived && was_there;
-      (void)Segment::remove(name_);
-      std::filesystem::remove_all(name_.runtime_dir());
+      const bool killed = killed_at(stop, steps);
+      if (draw == 0) at_its_end = !killed;
+      deaths += killed;
+      found += killed && is_there();
+      next_one_lives();
+      remove();
     }
   }
   std::printf("%lu kills, %lu of them behind the creation, seed %lu\n", deaths, found, seed);

@@ -88,6 +88,7 @@ class Child {
     ::kill(pid_, SIGKILL);
     (void)wait();
   }
+  void forget() { pid_ = -1; }  // somebody else has waited for it
   // The exit code, or 128 + signal.
   int wait() {
     int status = 0;

@@ -3,6 +3,7 @@
 
 #include <fstream>
 #include <sstream>
+#include <string>
 
 #include "tools/views.h"
 
@@ -19,13 +20,23 @@ TEST(LayoutMap, RegionsFollowEachOtherUpToTheSegmentsEnd) {
   EXPECT_EQ(end, kDefaultMaxSizeBytes);
 }
 
+std::string content(const char* path) {
+  std::ifstream file(path);
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
 // A difference means that the map changed: raise kLayoutVersion once released, then
-// `shoal inspect layout > tests/golden/layout.txt`.
+// `shoal inspect layout > tests/golden/layout.txt`, and the same text goes into ARCHITECTURE.md.
 TEST(LayoutMap, PrintedMapIsTheGoldenOne) {
-  std::ifstream file(SHOAL_SOURCE_DIR "/tests/golden/layout.txt");
-  std::stringstream golden;
-  golden << file.rdbuf();
-  EXPECT_EQ(layout_text(), golden.str());
+  EXPECT_EQ(layout_text(), content(SHOAL_SOURCE_DIR "/tests/golden/layout.txt"));
+}
+
+TEST(LayoutMap, ArchitectureShowsThePrintedMap) {
+  const std::string block = "\n```\n" + layout_text() + "```\n";
+  EXPECT_NE(content(SHOAL_SOURCE_DIR "/ARCHITECTURE.md").find(block), std::string::npos)
+      << "ARCHITECTURE.md, section 3, should show:" << block;
 }
 
 }  // namespace

@@ -15,6 +15,7 @@
 #include "channels/subscription.h"
 #include "process/process.h"
 #include "queues/consumer.h"
+#include "queues/directory.h"
 #include "tools/actions.h"
 #include "tools/views.h"
 #include "transaction/suspect.h"
@@ -248,6 +249,59 @@ TEST_F(ToolTest, DamagedContextIsShownAndNotFollowed) {
   context.id.store(sound_id);
   context.alive_offset.store(sound_offset);
   process->segment().control_shard(1).owner.store(0);
+}
+
+TEST_F(ToolTest, DamagedChannelsAndQueuesAreShownAndNotFollowed) {
+  auto process = attach();
+  const Segment& segment = process->segment();
+  shm::Context& self = *process->context().value();
+  const channels::Name room = channels::name_of(segment, shm::ChannelKind::kChannel, "room");
+  uint32_t bit = 0;
+  ASSERT_TRUE(channels::transact(*process, self, room.shards(), kLockBudgetNs, [&](Transaction& tx) {
+                channels::subscribe(tx, room, self.id.load(), bit);
+              }).ok());
+  queues::TaskQueues queues(*process, 0);
+  ASSERT_TRUE(queues.push("jobs", {"data"}).ok());
+  queues::Consumer consumer(queues);
+  ASSERT_TRUE(consumer.take_from("jobs", false).value().has_value());
+
+  const auto rows = [&](auto* add) {
+    Json all = Json::array();
+    for (uint32_t shard = 0; shard < segment.shard_count(); ++shard) add(segment, shard, all);
+    (void)for_programs(all);
+    return all.size();
+  };
+  const auto views_show = [&](size_t channels, size_t queues) {
+    EXPECT_EQ(rows(add_channels), channels);
+    EXPECT_EQ(rows(add_queues), queues);
+    rows(add_leases);
+  };
+  const auto with = [&](auto& word, auto value, size_t channels, size_t queues) {
+    using Word = std::remove_cvref_t<decltype(word)>;
+    const auto offset = segment.offset_of(&word) / 8 * 8;
+    const uint64_t sound = *segment.pointer<uint64_t>(offset);
+    auto& writable = const_cast<Word&>(word);
+    writable = value;
+    views_show(channels, queues);
+    overwrite(offset, sound);
+  };
+  views_show(1, 1);
+  const auto& channel = *channels::find(segment, room);
+  const auto& subscription = *segment.pointer<shm::Subscription>(channel.subscribers.load());
+  with(channel.name_bytes, ~0u, 1, 1);
+  with(subscription.next, channel.subscribers.load(), 1, 1);
+  with(subscription.next, uint64_t{1} << 45, 1, 1);
+  with(subscription.context, ~0u, 1, 1);
+  with(segment.shard(room.shard).channels.table, uint64_t{1} << 45, 0, 1);
+  const queues::Name jobs(segment, shm::NamedKind::kQueue, 0, "jobs");
+  const auto& queue = *segment.pointer<shm::Queue>(queues::find_named(segment, jobs));
+  const auto& holder = *segment.pointer<shm::Holder>(queue.consumers);
+  with(queue.head.name_bytes, ~0u, 1, 1);
+  with(queue.delayed, holder.leases, 1, 1);
+  with(holder.next, queue.consumers, 1, 1);
+  with(segment.pointer<shm::Task>(holder.leases)->left, holder.leases, 1, 1);
+  with(segment.shard(jobs.shard).queues.table, uint64_t{1} << 45, 1, 0);
+  views_show(1, 1);
 }
 
 TEST_F(ToolTest, ForeignFileIsSaidAndNotFollowed) {

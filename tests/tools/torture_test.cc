@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 
 #include "queues/consumer.h"
@@ -34,6 +35,17 @@ class TortureTest : public ::testing::Test {
     EXPECT_EQ(result.value()["ok"], false);
     return result.value()["violations"].dump();
   }
+  // Of a phase; gives the longest.
+  static double expect_percentiles_in_order(const Json& phase, const std::string& of) {
+    double longest = 0;
+    for (const char* name : {"p50_us", "p99_us", "p99.9_us", "max_us"}) {
+      EXPECT_TRUE(phase.contains(of + name)) << of << name << phase.dump();
+      const double us = phase.value(of + name, 0.0);
+      EXPECT_GE(us, longest) << of << name << phase.dump();
+      longest = us;
+    }
+    return longest;
+  }
   bool segment_is_there() const { return ::access(("/dev/shm/shoal." + options_.name).c_str(), F_OK) == 0; }
 
   TortureOptions options_;
@@ -49,6 +61,19 @@ TEST_F(TortureTest, ARunFindsNothingAndLeavesNothing) {
   EXPECT_GT(result.value()["operations"], 0);
   EXPECT_GT(result.value()["kills"], 0);
   EXPECT_FALSE(segment_is_there());
+}
+
+TEST_F(TortureTest, EachPhaseSaysHowLongOperationsAndWaitsForALockTook) {
+  auto result = torture(options_);
+  ASSERT_TRUE(result.ok()) << describe(result.status());
+  ASSERT_EQ(result.value()["phases"].size(), 3u);
+  double operation = 0, lock_wait = 0;
+  for (const Json& phase : result.value()["phases"]) {
+    operation = std::max(operation, expect_percentiles_in_order(phase, ""));
+    lock_wait = std::max(lock_wait, expect_percentiles_in_order(phase, "lock_"));
+  }
+  EXPECT_GT(operation, 0);
+  EXPECT_GT(lock_wait, 0);
 }
 
 // Whoever kills at random, kills one operation three times in a row now and then.

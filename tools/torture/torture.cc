@@ -285,6 +285,8 @@ Json Run::phase_row(Phase phase) const {
           {"slowest", op_name(slowest->op.load())},
           {"off_cpu_us", us(slowest->off_cpu_ns.load())},
           {"queued_us", us(slowest->queued_ns.load())},
+          {"lock_p50_us", us(waits.percentile(0.5))},
+          {"lock_p99_us", us(waits.percentile(0.99))},
           {"lock_p99.9_us", us(waits.percentile(0.999))},
           {"lock_max_us", us(waits.longest())}};
 }

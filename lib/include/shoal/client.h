@@ -28,9 +28,10 @@ struct Value {
 
 class Client {
  public:
-  // "shoal://NAME[/DB][?max_size=..&shards=..&contexts=..&slots=..&mode=..&create=..]"; options shape a segment that
-  // does not exist yet. Errors: kInvalidArgument (what is wrong with the URL), kNotFound (create=false), and those of
-  // attaching.
+  // "shoal://NAME[/DB][?max_size=..&shards=..&contexts=..&slots=..&mode=..&create=..&daemon=..]"; options shape a
+  // segment that does not exist yet. If no daemon serves the segment, starts one: `shoald` on PATH, or $SHOAL_DAEMON
+  // (daemon=no: does not). Errors: kInvalidArgument (what is wrong with the URL), kNotFound (create=false), and those
+  // of attaching.
   static Result<Client> connect(std::string_view url);
   Client(Client&&) noexcept;
   Client& operator=(Client&&) noexcept;

@@ -160,12 +160,13 @@ class HubLink:
         link = cls.here()
         if link is None or not link.serves:  # a worker that starts may wait, and must not give up
             return call(wait=True)
-        if place not in link.lines:  # else what was said before comes before
+        why = "what was said before waits for a lock"
+        if place not in link.lines:
             try:
                 return call(wait=False)
-            except HolderStopped:
-                pass
-        raise HubBusy(f"{place}: a lock is held, its holder may be stopped; the worker's event loop does not wait")
+            except HolderStopped as error:
+                why = str(error)
+        raise HubBusy(f"{place}: {why}; its holder may be stopped, and the worker's event loop does not wait")
 
     def aside(self, place: str, call: Callable[[], Any]) -> None:
         """Has it done by another thread, and whatever runs for this place waits for that."""

@@ -76,6 +76,35 @@ TEST_F(ChannelOutbox, ARecovererWhoHoldsALockLeavesTheOutboxToALaterSweep) {
   EXPECT_EQ(reader.read(), expected_);
 }
 
+uint64_t journal_pages(const Segment& segment) {
+  uint64_t pages = 0;
+  const auto end = static_cast<uint32_t>(segment.committed() / kPageBytes);
+  for (auto page = static_cast<uint32_t>(segment.extents_offset() / kPageBytes); page < end; ++page)
+    pages += shm::page_kind(segment.page(page).owner.load()) == shm::PageKind::kJournal;
+  return pages;
+}
+
+TEST_F(ChannelOutbox, WhoPublishesForTheDeadBeforeHisOwnFirstWriteLosesNoJournal) {
+  Reader reader(process_);
+  reader.subscribe("room").psubscribe("r*");
+  Child child([&] {
+    post_all({"a", "b"});
+    Transaction tx(*process_, self());
+    if (tx.begin(1, kLockBudgetNs).ok()) ::raise(SIGKILL);
+    return 0;
+  });
+  child.wait();
+  const uint64_t before = journal_pages(segment());
+  std::thread([&] {
+    Transaction tx(*process_, self());
+    ASSERT_TRUE(tx.begin(1, kLockBudgetNs).ok());  // meets the dead
+    tx.edit(tx.shard(0).log_head) = 1;
+    ASSERT_TRUE(tx.commit().ok());
+  }).join();
+  EXPECT_EQ(reader.read(), expected_);
+  EXPECT_LT(journal_pages(segment()), before) << "the dead one's, and none of the thread's is left";
+}
+
 // Dead between the steps of outbox.h: laid by hand, for both answers to "was it published?".
 TEST_F(ChannelOutbox, WhoPublishesNextSettlesWhatTheDeadLeftUndecided) {
   for (const bool published : {false, true}) {

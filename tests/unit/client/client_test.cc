@@ -12,7 +12,7 @@ namespace {
 class ClientTest : public ::testing::Test {
  protected:
   std::string name_ = "client_test-" + std::to_string(::getpid());
-  std::string url_ = "shoal://" + name_ + "/2?max_size=16MiB&shards=4&contexts=64&slots=8";
+  std::string url_ = "shoal://" + name_ + "/2?max_size=16MiB&shards=4&contexts=64&slots=8&daemon=no";
   ~ClientTest() override { (void)Segment::remove(SegmentName::parse(name_).value()); }
 };
 

@@ -5,6 +5,7 @@
 
 #include <random>
 
+#include "channels/subscription.h"
 #include "support/redis_session.h"
 #include "types/dict.h"
 
@@ -140,6 +141,55 @@ TEST_F(CheckTest, NeitherFaultsNorLoopsOnDamage) {
   }
   std::free(copy);
   EXPECT_GT(found, 300u);
+}
+
+class DirectoryCheckTest : public CheckTest {
+ protected:
+  // "room" and the patterns "a*" and "b*" are heard, somebody waits for "list".
+  DirectoryCheckTest() {
+    subscribe(shm::ChannelKind::kChannel, "room");
+    subscribe(shm::ChannelKind::kPattern, "a*");
+    subscribe(shm::ChannelKind::kPattern, "b*");
+    EXPECT_EQ(r("BLPOP list 0"), "(pending)");
+    EXPECT_EQ(check_all(), "");
+  }
+  ~DirectoryCheckTest() override { blocking::cancel(r.session()); }
+  void subscribe(shm::ChannelKind kind, Bytes text) {
+    shm::Context& self = *segment.process()->context().value();
+    const channels::Name name = channels::name_of(segment.segment(), kind, text);
+    uint32_t bit = 0;
+    EXPECT_TRUE(channels::transact(*segment.process(), self, name.shards(), kLockBudgetNs, [&](Transaction& tx) {
+                  channels::subscribe(tx, name, self.id.load(), bit);
+                }).ok());
+  }
+  // What check finds while `word` is `value`.
+  template <typename T>
+  std::string found_with(const shm::Cell<T>& word, T value) {
+    auto& cell = const_cast<shm::Cell<T>&>(word);
+    const T sound = word.load();
+    cell = value;
+    const std::string found = findings(check(segment.segment()));
+    cell = sound;
+    return found;
+  }
+};
+
+TEST_F(DirectoryCheckTest, ChainOfBucketsThatIsARingIsFound) {
+  for (uint32_t i = 0; i < segment.segment().shard_count(); ++i) {
+    const shm::Shard& shard = segment.segment().shard(i);
+    for (const shm::DictRoot* root : {&shard.channels, &shard.waiters}) {
+      if (root->count.load() == 0) continue;
+      const auto& bucket = *segment.segment().pointer<shm::Bucket>(root->table.load());
+      EXPECT_NE(found_with(bucket.overflow, root->table.load()).find("a directory leads nowhere"), std::string::npos);
+      EXPECT_NE(found_with(root->buckets, ~0u).find("a directory leads nowhere"), std::string::npos);
+    }
+  }
+}
+
+TEST_F(DirectoryCheckTest, ListOfPatternsThatIsARingIsFound) {
+  const uint64_t first = segment.segment().header().patterns;
+  const auto& pattern = *segment.segment().pointer<shm::Channel>(first);
+  EXPECT_NE(found_with(pattern.next_pattern, first).find("the list of patterns leads nowhere"), std::string::npos);
 }
 
 }  // namespace

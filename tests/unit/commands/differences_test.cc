@@ -64,6 +64,21 @@ TEST_F(Differences, NoUseOfAKeyIsTracked) {
   EXPECT_EQ(r_("OBJECT REFCOUNT a"), "1");
 }
 
+TEST_F(Differences, AnEncodingIsThatOfAValueThatHasJustBeenSet) {
+  EXPECT_EQ(r_("OBJECT ENCODING a"), "(nil)");
+  r_("SET a 12");
+  EXPECT_EQ(r_("OBJECT ENCODING a"), "int");
+  r_("SET a " + std::string(44, 'x'));
+  EXPECT_EQ(r_("OBJECT ENCODING a"), "embstr");
+  r_("APPEND a x");
+  EXPECT_EQ(r_("OBJECT ENCODING a"), "raw");
+  r_("SET a x");
+  r_("APPEND a y");
+  EXPECT_EQ(r_("OBJECT ENCODING a"), "embstr") << "Redis says raw";
+  r_("SET a " + std::string(9000, 'x'));
+  EXPECT_EQ(r_("OBJECT ENCODING a"), "raw");
+}
+
 TEST_F(Differences, MemoryUsageCountsTheBlocksOfTheValue) {
   EXPECT_EQ(r_("MEMORY USAGE a"), "(nil)");
   r_("SET a 1");

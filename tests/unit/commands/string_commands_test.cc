@@ -230,6 +230,26 @@ TEST_F(StringCommands, WhatWasRemovedKeepsNoChannelOutOfAFullSegment) {
   EXPECT_TRUE(check(segment.segment()).clean());
 }
 
+TEST_F(StringCommands, ARemovedSetKeepsNoChannelAndNoTaskOutOfAFullSegment) {
+  SegmentOptions small = tiny_segment_options();
+  small.max_size = 8 * kMiB;
+  TestSegment segment(small);
+  TestSession session(segment);
+  for (int i = 0; session.run({"SADD", "s", "member-" + std::to_string(i)}) == "1"; ++i) {
+  }
+  EXPECT_EQ(session.run({"DEL", "s"}), "1");
+  channels::Subscriber subscriber(segment.process());
+  queues::TaskQueues queues(session.session().process(), 0);
+  for (int i = 0; i < 300; ++i) {
+    bool fresh = false;
+    const std::string name = std::to_string(i) + std::string(4000, 'x');
+    const Status status = subscriber.subscribe(channels::ChannelKind::kChannel, name, {}, kLockBudgetNs, fresh);
+    ASSERT_TRUE(status.ok()) << i << ": " << describe(status);
+    ASSERT_TRUE(queues.push("q", {name}).ok()) << i;
+  }
+  EXPECT_TRUE(check(segment.segment()).clean());
+}
+
 TEST_F(StringCommands, FullSegmentIsAClearErrorAndLosesNothing) {
   SegmentOptions small = tiny_segment_options();
   small.max_size = 4 * kMiB;

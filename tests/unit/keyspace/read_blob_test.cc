@@ -166,5 +166,13 @@ TEST_F(ReadBlob, StaysInTheSegmentWhateverItsPiecesHold) {
   EXPECT_EQ(read([] {}), Read::kValue);
 }
 
+TEST_F(ReadBlob, DoesNotBelieveALengthBeyondTheSegment) {
+  set("key", 'a');
+  auto& root = const_cast<shm::BlobRoot&>(keyspace::find(*segment_, key("key"))->root<shm::BlobRoot>());
+  root.bytes = kValueBytesMax;
+  EXPECT_EQ(read([] {}), Read::kUseLock);
+  EXPECT_EQ(looks_, 0);
+}
+
 }  // namespace
 }  // namespace shoal

@@ -244,5 +244,34 @@ TEST_F(QueueTest, WhoRemovesAQueueWakesAllWhoSleepForIt) {
   EXPECT_EQ(woken.load(), kSleepers);
 }
 
+TEST_F(QueueTest, CheckSaysWhereALinkLeadsBackAndComesToAnEnd) {
+  for (const char* each : {"a", "b", "c"}) push(each);
+  push(std::string(2 * kBlockMax, 'd'));  // in pieces
+  Consumer consumer(*queues_);
+  ASSERT_TRUE(consumer.take_from("q", false).value().has_value());
+  ASSERT_TRUE(queues_->bind("x", "key", "", "q").ok());
+  const auto named = [&](shm::NamedKind kind, Bytes name) { return find_named(*segment_, {*segment_, kind, 0, name}); };
+  const auto& queue = *segment_->pointer<shm::Queue>(named(shm::NamedKind::kQueue, "q"));
+  const auto& exchange = *segment_->pointer<shm::Exchange>(named(shm::NamedKind::kExchange, "x"));
+  const auto expect_end = [&](const char* what, const uint64_t& link, uint64_t back) {
+    auto& word = const_cast<uint64_t&>(link);
+    const uint64_t sound = std::exchange(word, back);
+    CheckReport report;
+    for (uint32_t shard = 0; shard < segment_->shard_count(); ++shard) check(*segment_, shard, report);
+    word = sound;
+    EXPECT_FALSE(report.problems.empty()) << what;
+  };
+  const uint64_t first = queue.ready[0].first, last = queue.ready[0].last;
+  expect_end("list", segment_->pointer<shm::Task>(last)->right, first);
+  const uint64_t piece = segment_->pointer<shm::Task>(last)->more;
+  ASSERT_NE(piece, 0u);
+  expect_end("pieces", segment_->pointer<shm::Piece>(piece)->next, piece);
+  expect_end("holders", segment_->pointer<shm::Holder>(queue.consumers)->next, queue.consumers);
+  const uint64_t lease = segment_->pointer<shm::Holder>(queue.consumers)->leases;
+  expect_end("tree, to the right", segment_->pointer<shm::Task>(lease)->right, lease);
+  expect_end("tree, to the left", segment_->pointer<shm::Task>(lease)->left, lease);
+  expect_end("bindings", segment_->pointer<shm::Binding>(exchange.bindings)->next, exchange.bindings);
+}
+
 }  // namespace
 }  // namespace shoal::queues
