@@ -16,11 +16,18 @@ const shm::Subscription& at(const Segment& segment, uint64_t offset) noexcept {
   return *segment.pointer<shm::Subscription>(offset);
 }
 
+// Far more records than there can be contexts to listen: a list that does not end before is damaged.
+constexpr uint32_t kRecordsMax = 4 * kContextCountMax;
+
 // The link that leads to the first record that `match` accepts, or to the end.
 template <typename Match>
 const Link& find_link(const Segment& segment, const shm::Channel& channel, Match&& match) noexcept {
+  static constinit const Link none{};
   const Link* link = &channel.subscribers;
-  while (link->load() != 0 && !match(at(segment, link->load()))) link = &at(segment, link->load()).next;
+  for (uint32_t met = 0; link->load() != 0 && !match(at(segment, link->load())); ++met) {
+    if (met == kRecordsMax) return none;
+    link = &at(segment, link->load()).next;
+  }
   return *link;
 }
 
@@ -73,9 +80,10 @@ void unsubscribe(Transaction& tx, const Name& name, uint64_t incarnation, uint32
 
 uint64_t count_subscribers(const Segment& segment, const shm::Channel& channel) noexcept {
   uint64_t count = 0;
-  for (uint64_t next = channel.subscribers; next != 0; next = at(segment, next).next) {
-    if (!stale(segment, at(segment, next))) count += at(segment, next).count;
-  }
+  find_link(segment, channel, [&](const shm::Subscription& subscription) {
+    if (!stale(segment, subscription)) count += subscription.count;
+    return false;
+  });
   return count;
 }
 

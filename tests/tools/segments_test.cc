@@ -12,6 +12,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "channels/publish.h"
+#include "channels/subscriber.h"
 #include "channels/subscription.h"
 #include "process/process.h"
 #include "queues/consumer.h"
@@ -181,6 +183,24 @@ TEST_F(ToolTest, ChannelsShowWhatWasPublishedAndWhoListens) {
   EXPECT_EQ(rows[0]["subscribers"], 1);
   EXPECT_EQ(rows[0]["published"], 0);
   EXPECT_EQ(rows[0]["pids"], std::to_string(::getpid()));
+  EXPECT_EQ(rows[0]["behind"], 0);
+}
+
+TEST_F(ToolTest, ChannelsShowWhoHasNotReadWhatWasPublished) {
+  std::shared_ptr<Process> process = attach();
+  channels::Subscriber subscriber(process);
+  bool fresh = false;
+  ASSERT_TRUE(subscriber.subscribe(shm::ChannelKind::kChannel, "room", {}, kLockBudgetNs, fresh).ok());
+  channels::Published published;
+  ASSERT_TRUE(channels::publish(*process, *process->context().value(), "room", "x", kLockBudgetNs, published).ok());
+  EXPECT_EQ(channels_view(view())[0]["behind"], 1);
+  size_t given = 0;
+  ASSERT_TRUE(subscriber
+                  .read(
+                      10, [](void*, const channels::Delivery&) {}, nullptr, given)
+                  .ok());
+  EXPECT_EQ(given, 1u);
+  EXPECT_EQ(channels_view(view())[0]["behind"], 0);
 }
 
 TEST_F(ToolTest, CheckPassesASoundSegmentAndNamesALostBlock) {

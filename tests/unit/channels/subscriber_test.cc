@@ -24,6 +24,17 @@ TEST_F(ChannelSubscriber, PublishWithoutSubscriberOrHistoryLeavesNothingBehind) 
   EXPECT_EQ(channel_count(), 0u);
 }
 
+TEST_F(ChannelSubscriber, ARingOfRecordsKeepsNobodyInTheSegment) {
+  Reader reader(process_);
+  reader.subscribe("room");
+  const uint64_t record = channel("room")->subscribers.load();
+  auto& damaged = const_cast<shm::Subscription&>(*segment().pointer<shm::Subscription>(record));
+  damaged.next = record;
+  EXPECT_EQ(remove_all_stale(*process_, self()), 0u);
+  EXPECT_GT(count_subscribers(segment(), *channel("room")), 1u) << "nonsense, but it ends";
+  damaged.next = 0;
+}
+
 #if !defined(SHOAL_LOCKED_READS)
 TEST_F(ChannelSubscriber, APublishThatNobodyHearsTakesNoLock) {
   publish("nobody", "this thread has copied the patterns");
