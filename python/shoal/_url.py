@@ -50,7 +50,7 @@ def _size(text: str) -> int:
 
 def _mode(text: str) -> int:
     if not re.fullmatch(r"0?[0-7]{3}", text):
-        raise ValueError("write an octal file mode such as 0600 or 0660")
+        raise ValueError("write an octal file mode such as 0600")
     return int(text, 8)
 
 

@@ -3,6 +3,8 @@
 #include <fcntl.h>
 
 #include <atomic>
+#include <fstream>
+#include <iterator>
 
 #include "support.h"
 #include "transaction/transaction.h"
@@ -17,6 +19,25 @@ TEST_F(DaemonTest, ServesUntilItIsAskedToEnd) {
   EXPECT_EQ(daemon.wait(), 0);
   EXPECT_FALSE(serves());
   EXPECT_FALSE(std::filesystem::exists(daemon_socket_path(name_)));
+}
+
+TEST_F(DaemonTest, SaysAsMuchAsItIsAskedTo) {
+  const auto log_of = [this](const std::string& level) {
+    const std::string path = "/tmp/" + name_.name() + ".log";
+    Running daemon(command({"--log-file", path, "--log-level", level}));
+    EXPECT_TRUE(eventually([&] { return serves(); }));
+    { const auto client = attach(open_segment()); }
+    daemon.send(SIGTERM);
+    EXPECT_EQ(daemon.wait(), 0);
+    std::ifstream file(path);
+    const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+    std::filesystem::remove(path);
+    return text;
+  };
+  EXPECT_EQ(log_of("error"), "");
+  EXPECT_NE(log_of("info").find("serve"), std::string::npos);
+  Running refused(command({"--log-level", "loud"}));
+  EXPECT_NE(refused.wait(), 0);
 }
 
 TEST_F(DaemonTest, SecondDaemonIsRefused) {

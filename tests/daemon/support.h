@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <functional>
@@ -81,7 +82,8 @@ class DaemonTest : public ::testing::Test {
   }
 
   std::vector<std::string> command(std::vector<std::string> more = {}) const {
-    std::vector<std::string> all{SHOAL_DAEMON_PROGRAM, name_.name(), "--log-level=warning"};
+    std::vector<std::string> all{SHOAL_DAEMON_PROGRAM, name_.name()};
+    if (std::find(more.begin(), more.end(), "--log-level") == more.end()) all.push_back("--log-level=warning");
     all.insert(all.end(), more.begin(), more.end());
     return all;
   }

@@ -3,11 +3,13 @@
 
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <thread>
 
 namespace shoal {
@@ -94,6 +96,35 @@ TEST_F(SegmentTest, UnfinishedSegmentOfADeadCreatorIsReplaced) {
   const char building[4] = {};
   overwrite(offsetof(shm::Header, state), building, 4);
   EXPECT_EQ(code_of_open(OpenMode::kAttachOrCreate), Code::kOk);
+}
+
+TEST_F(SegmentTest, FileOfACreatorWhoDiedBeforeHeWroteTheHeaderIsReplaced) {
+  for (const uint64_t bytes : {uint64_t{0}, uint64_t{100}, tiny_.max_size}) {  // not yet sized; damaged; all zeros
+    std::fclose(std::fopen(name_.shm_path().c_str(), "w"));
+    std::filesystem::resize_file(name_.shm_path(), bytes);
+    EXPECT_EQ(code_of_open(), Code::kNotFound) << bytes;
+    std::fclose(std::fopen(name_.shm_path().c_str(), "w"));
+    std::filesystem::resize_file(name_.shm_path(), bytes);
+    EXPECT_EQ(code_of_open(OpenMode::kAttachOrCreate), Code::kOk) << bytes;
+    ASSERT_TRUE(Segment::remove(name_).ok());
+  }
+}
+
+TEST_F(SegmentTest, AnotherUserIsRefusedAndTold) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can become somebody else";
+  ASSERT_EQ(code_of_open(OpenMode::kAttachOrCreate), Code::kOk);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    constexpr uid_t kNobody = 65534;
+    if (::setgid(kNobody) != 0 || ::setuid(kNobody) != 0) ::_exit(100);
+    const SegmentName seen = SegmentName::parse(name_.name()).value();
+    const Code code = Segment::open(seen, OpenMode::kAttachOrCreate, tiny_).status().code();
+    ::_exit(code == Code::kPermission ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  std::filesystem::remove_all("/tmp/shoal-65534/" + name_.name());
 }
 
 TEST_F(SegmentTest, RemovalIsNoticedByThoseWhoMapIt) {
