@@ -28,7 +28,7 @@ inline constexpr uint64_t kExtentBytes = 1 * kMiB;
 inline constexpr uint32_t kPagesPerExtent = kExtentBytes / kPageBytes;
 inline constexpr uint32_t kFirstChunkPages = 1;  // a thread's first journal chunk
 inline constexpr uint32_t kChunkPages = 16;      // its further ones: 64 KB
-inline constexpr uint32_t kReservedPages = 32;   // kept for first chunks, when all others are taken
+inline constexpr uint32_t kReservedPages = 64;   // kept for journals, when all others are taken
 
 // Keys and values.
 inline constexpr uint32_t kDatabaseCount = 16;

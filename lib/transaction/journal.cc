@@ -30,8 +30,13 @@ uint64_t chunk_of(Segment& segment, const shm::Context& context, uint64_t place)
 bool Journal::next_chunk(uint64_t words_needed) noexcept {
   uint64_t next = chunk_ == 0 ? 0 : chunk_at(segment_, chunk_).next;
   if (next == 0) {
-    const uint32_t pages = chunk_ == 0 ? kFirstChunkPages : kChunkPages;
-    const uint32_t first = claim_span(segment_, self_, pages, shm::PageKind::kJournal);
+    uint32_t pages = chunk_ == 0 ? kFirstChunkPages : kChunkPages;
+    uint32_t first = claim_span(segment_, self_, pages, shm::PageKind::kJournal);
+    if (first == 0 && pages == kChunkPages) {  // what removes a lot from a full segment: page by page, for this once
+      pages = kFirstChunkPages;
+      first = claim_span(segment_, self_, pages, shm::PageKind::kJournal);
+      took_single_pages_ = true;
+    }
     if (first == 0) return false;
     next = uint64_t{first} * kPageBytes;
     shm::ChunkHeader& header = chunk_at(segment_, next);
@@ -93,14 +98,37 @@ void Journal::undo_to(uint64_t words, uint64_t last_free) noexcept {
   last_free_ = last_free;
 }
 
-void Journal::release_chunks(Segment& segment, shm::Context& context) noexcept {
-  uint64_t chunk = context.first_chunk;
-  context.first_chunk = 0;  // from here on recovery finds the chunks by their pages' owner only
+namespace {
+
+// Nothing leads to them any more: recovery finds them by their pages' owner.
+void release_chain(Segment& segment, uint64_t chunk) noexcept {
   while (chunk != 0) {
     const uint64_t next = chunk_at(segment, chunk).next;
     release_span(segment, static_cast<uint32_t>(chunk / kPageBytes));
     chunk = next;
   }
+}
+
+}  // namespace
+
+void Journal::give_back_single_pages() noexcept {
+  took_single_pages_ = false;
+  constexpr uint64_t kLargeWords = (kChunkPages * kPageBytes - sizeof(shm::ChunkHeader)) / 8;
+  for (shm::ChunkHeader* at = &chunk_at(segment_, self_.first_chunk); at->next != 0;
+       at = &chunk_at(segment_, at->next)) {
+    if (chunk_at(segment_, at->next).words == kLargeWords) continue;
+    const uint64_t rest = at->next;
+    at->next = 0;
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    return release_chain(segment_, rest);
+  }
+}
+
+void Journal::release_chunks(Segment& segment, shm::Context& context) noexcept {
+  const uint64_t first = context.first_chunk;
+  context.first_chunk = 0;
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  release_chain(segment, first);
 }
 
 }  // namespace shoal

@@ -74,8 +74,8 @@ uint32_t claim_span(Segment& segment, shm::Context& self, uint32_t pages, PageKi
       }
     }
   }
-  const bool first_chunk = kind == PageKind::kJournal && pages == kFirstChunkPages;
-  return first_chunk ? claim_in_extent(segment, self, low, kBegin, kReserveEnd, pages, owner) : 0;
+  const bool may_have_reserve = kind == PageKind::kJournal && pages == kFirstChunkPages;
+  return may_have_reserve ? claim_in_extent(segment, self, low, kBegin, kReserveEnd, pages, owner) : 0;
 }
 
 void release_span(Segment& segment, uint32_t first) noexcept {

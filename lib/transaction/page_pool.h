@@ -7,8 +7,9 @@
 // context, and recovery releases every span of that name; tails say which first page they belong to and are freed with
 // it.
 //
-// The first pages of the first extent (kReservedPages) are given to nobody but threads without a journal, when there is
-// no other page: who comes into a full segment can remove something, and give back what the dead held.
+// The first pages of the first extent (kReservedPages) are given to journals only, one by one, when there is no other
+// page: who comes into a full segment can remove something, and give back what the dead held; and who removes a lot at
+// once has them until his commit.
 #pragma once
 
 #include <cstdint>

@@ -62,6 +62,7 @@ Status Transaction::commit_slowly() noexcept {
     return {Code::kFull, "OOM the segment is full"};
   }
   Journal::empty(self_);
+  if (journal_.took_single_pages()) journal_.give_back_single_pages();
   if ((state_ & kGivenUp) != 0) release_given_up();
   if ((state_ & kUndoneClaims) != 0) release_claims(segment_, self_, id_, shm::PageKind::kClaimed);
   survive();
@@ -72,6 +73,7 @@ Status Transaction::commit_slowly() noexcept {
 
 void Transaction::rollback() noexcept {
   rollback_to({0, 0});
+  if (journal_.took_single_pages()) journal_.give_back_single_pages();
   if ((state_ & kClaimed) != 0) release_claims(segment_, self_, id_, shm::PageKind::kClaimed);
   survive();
   state_ &= kVisible;

@@ -89,7 +89,8 @@ class Transaction {
   }
   // kFull if it had failed: then everything was undone.
   Status commit() noexcept {
-    if (__builtin_expect((state_ & ~kVisible) != 0 || journal_.last_free() != 0, 0)) return commit_slowly();
+    if (__builtin_expect((state_ & ~kVisible) != 0 || journal_.last_free() != 0 || journal_.took_single_pages(), 0))
+      return commit_slowly();
     Journal::empty(self_);
     release_locks();
     return {};

@@ -655,6 +655,13 @@ MUTANTS = [
         program="shoal_commands_test",
     ),
     Mutant(
+        "a journal keeps the last pages of a full segment",
+        "lib/transaction/journal.cc",
+        (("    return release_chain(segment_, rest);\n", "    return;\n    (void)rest;\n"),),
+        "StringCommands.HundredsOfKeys*",
+        program="shoal_commands_test",
+    ),
+    Mutant(
         "what was removed keeps its room in a full segment",
         "lib/keyspace/make_room.cc",
         (

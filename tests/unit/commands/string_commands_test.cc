@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <thread>
 
 #include "base/clock.h"
@@ -246,6 +247,30 @@ TEST_F(StringCommands, ARemovedSetKeepsNoChannelAndNoTaskOutOfAFullSegment) {
     const Status status = subscriber.subscribe(channels::ChannelKind::kChannel, name, {}, kLockBudgetNs, fresh);
     ASSERT_TRUE(status.ok()) << i << ": " << describe(status);
     ASSERT_TRUE(queues.push("q", {name}).ok()) << i;
+  }
+  EXPECT_TRUE(check(segment.segment()).clean());
+}
+
+TEST_F(StringCommands, HundredsOfKeysCanBeRemovedAtOnceFromAFullSegment) {
+  SegmentOptions small = tiny_segment_options();
+  small.max_size = 8 * kMiB;
+  TestSegment segment(small);
+  TestSession session(segment);
+  constexpr int kAtOnce = 500;
+  std::vector<std::string> words{"DEL"};
+  for (int i = 0; i < kAtOnce; ++i) words.push_back("k" + std::to_string(i));
+  const auto fill_and_remove_by = [&](TestSession& who) {
+    int stored = 0;
+    while (session.run({"SET", "k" + std::to_string(stored), std::string(32, 'x')}) == "OK") ++stored;
+    EXPECT_GT(stored, kAtOnce / 2);  // some of what was freed lies in pages of other sizes
+    EXPECT_EQ(who.run(words), std::to_string(std::min(stored, kAtOnce)));
+  };
+  for (int round = 0; round < 3; ++round) {  // what a removal took of the last pages is there for the next thread's
+    fill_and_remove_by(session);
+    std::thread([&] {
+      TestSession other(segment);
+      fill_and_remove_by(other);
+    }).join();
   }
   EXPECT_TRUE(check(segment.segment()).clean());
 }
