@@ -328,6 +328,7 @@ class RealPass {
   // The process that recovers it, and dies.
   void recover(const SegmentName& name, const Stop& stop) {
     const std::shared_ptr<Segment> segment = attached(name);
+    segment->control_header().longest_recovery_ns.store(UINT64_MAX);  // else it depends on time whether he stores it
     const Around dying = [&](const std::function<void()>& part) {
       StoreTrap trap(segment->control_base(), kWorldBytes);
       trap.run(part, [&](uint64_t) {

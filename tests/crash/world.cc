@@ -90,7 +90,7 @@ World::~World() = default;
 
 // Free pages are not zero in a segment that has lived: what counts on it is to fail here. Those that are taken first.
 void World::soil() {
-  constexpr uint64_t kPages = 40;
+  constexpr uint64_t kPages = kReservedPages + 40;
   std::memset(base() + segment_->extents_offset() + shm::kExtentHeadPages * kPageBytes, 0x2e, kPages * kPageBytes);
 }
 
@@ -175,7 +175,12 @@ uint64_t World::free_pages() { return check(*segment_).pages_free; }
 
 // The pages are given to a blob, as empty pieces: exact, and quick.
 void World::fill(uint64_t wanted) {
-  segment_->control_header().max_size = segment_->committed();  // nothing more to grow into
+  if (segment_->in_memory()) {
+    segment_->control_header().max_size = segment_->committed();  // nothing more to grow into
+  } else {
+    while (segment_->grow(kExtentBytes).ok()) {
+    }
+  }
   TestSession other(process_);                                  // ours may be in a MULTI
   other(expanded("SET ballast ~5000"));
   const Key key = keyspace::make_key(*segment_, 0, "ballast");
