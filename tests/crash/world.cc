@@ -181,7 +181,7 @@ void World::fill(uint64_t wanted) {
     while (segment_->grow(kExtentBytes).ok()) {
     }
   }
-  TestSession other(process_);                                  // ours may be in a MULTI
+  TestSession other(process_);  // ours may be in a MULTI
   other(expanded("SET ballast ~5000"));
   const Key key = keyspace::make_key(*segment_, 0, "ballast");
   const auto& entry = *keyspace::find(*segment_, key);
