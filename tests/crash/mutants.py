@@ -650,7 +650,7 @@ MUTANTS = [
     Mutant(
         "no page is kept for who comes into a full segment",
         "lib/transaction/page_pool.cc",
-        (("  return first_chunk ? claim_in_extent(", "  return !first_chunk ? claim_in_extent("),),
+        (("  return may_have_reserve ? claim_in_extent(", "  return !may_have_reserve ? claim_in_extent("),),
         "StringCommands.WhoIsNewInAFullSegmentCanStillRemove",
         program="shoal_commands_test",
     ),
