@@ -373,6 +373,7 @@ const std::vector<Case> kProcessCases = {
     {"A dead consumer of a mailbox is reaped", "!q declare q mail; !dead !q a add q & !q push q 1 & !q a take", "!sweep", true},
     {"Several dead are reaped", "!dead SET a 1; !dead !c subscribe room; !q push q 1; !dead !q a add q & !q a take", "!sweep", true},
 };
+
 // One of each command that only reads: it takes locks, and may die with them.
 const char* const kReads[] = {
     "GET s", "GETRANGE s 1 3", "MGET s x nosuch b", "STRLEN s", "SUBSTR s 1 3", "BITCOUNT s",
@@ -388,12 +389,11 @@ const char* const kReads[] = {
     "SORT_RO l ALPHA", "TOUCH s l", "TTL s", "TYPE z", "WATCH s nosuch", "PUBSUB CHANNELS", "PUBSUB NUMPAT",
     "PUBSUB NUMSUB room",
 };
-// clang-format on
 
 const char kReadSetup[] =
-    "SET s abcdef PX 10000000; RPUSH l a b c; HSET h f 1 g 2; SADD t a b c; SADD u b c; ZADD z 1 a 2 b 3 c; ZADD y 2 "
-    "b; "
+    "SET s abcdef PX 10000000; RPUSH l a b c; HSET h f 1 g 2; SADD t a b c; SADD u b c; ZADD z 1 a 2 b 3 c; ZADD y 2 b; "
     "!c keep room 5; SET x 1 PX 1; !clock 5000";
+// clang-format on
 
 }  // namespace
 

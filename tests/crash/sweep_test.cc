@@ -40,6 +40,17 @@ class Total : public ::testing::Environment {
                                       ::mallopt(M_MMAP_THRESHOLD, 32 << 20) != 0 && ::mallopt(M_TOP_PAD, 16 << 20) != 0;
 [[maybe_unused]] const auto* const total = ::testing::AddGlobalTestEnvironment(new Total);
 
+// Everybody dies everywhere, and then whoever recovers them; what the first pass saw.
+SweepResult sweep_with_recoverers(const Case& of) {
+  const SweepResult once = sweep(of, Pages::kPlenty);
+  EXPECT_EQ(once.problems, "");
+  const SweepResult twice = sweep(of, Pages::kPlenty, how_many("SHOAL_RECOVERERS", kRecovererSamples), once.steps);
+  EXPECT_EQ(twice.problems, "") << "the recoverer died, too";
+  ++swept_cases;
+  count(once, twice);
+  return once;
+}
+
 class SweepTest : public ::testing::TestWithParam<Case> {};
 
 // Cases that a newcomer sees nothing of: what they are swept for is check.
@@ -61,16 +72,10 @@ bool leaves_no_trace(const Case& of) {
 }
 
 TEST_P(SweepTest, IsDoneOrNotWhoeverDiesWherever) {
-  const SweepResult once = sweep(GetParam(), Pages::kPlenty);
-  EXPECT_EQ(once.problems, "");
+  const SweepResult once = sweep_with_recoverers(GetParam());
   EXPECT_GT(once.deaths, 0u) << "the operation stores nothing";
   EXPECT_TRUE(once.changed || leaves_no_trace(GetParam())) << "the operation changes nothing";
   EXPECT_TRUE(once.errors.empty() || leaves_no_trace(GetParam())) << once.errors;
-  const SweepResult twice =
-      sweep(GetParam(), Pages::kPlenty, how_many("SHOAL_RECOVERERS", kRecovererSamples), once.steps);
-  EXPECT_EQ(twice.problems, "") << "the recoverer died, too";
-  ++swept_cases;
-  count(once, twice);
 }
 
 TEST_P(SweepTest, IsDoneOrNotInAFullSegment) {
@@ -98,15 +103,9 @@ INSTANTIATE_TEST_SUITE_P(Case, SweepTest, ::testing::ValuesIn(cases()), name_of_
 class ReadSweepTest : public ::testing::TestWithParam<Case> {};
 
 TEST_P(ReadSweepTest, ChangesNothingWhoeverDiesWherever) {
-  const SweepResult once = sweep(GetParam(), Pages::kPlenty);
-  EXPECT_EQ(once.problems, "");
+  const SweepResult once = sweep_with_recoverers(GetParam());
   EXPECT_EQ(once.errors, "");
   EXPECT_FALSE(once.changed);
-  const SweepResult twice =
-      sweep(GetParam(), Pages::kPlenty, how_many("SHOAL_RECOVERERS", kRecovererSamples), once.steps);
-  EXPECT_EQ(twice.problems, "") << "the recoverer died, too";
-  ++swept_cases;
-  count(once, twice);
 }
 
 INSTANTIATE_TEST_SUITE_P(Reads, ReadSweepTest, ::testing::ValuesIn(read_cases()),

@@ -51,6 +51,11 @@ class TestSegment {
   const std::shared_ptr<Process>& process() { return process_; }
   Segment& segment() { return *segment_; }
   const SegmentName& name() const { return *name_; }
+  uint64_t waiting_keys() const {  // of which somebody waits in a blocking pop
+    uint64_t count = 0;
+    for (uint32_t i = 0; i < segment_->shard_count(); ++i) count += segment_->shard(i).waiters.count.load();
+    return count;
+  }
 
  private:
   std::unique_ptr<SegmentName> name_;

@@ -9,12 +9,6 @@
 namespace shoal {
 namespace {
 
-uint64_t waiting_keys(const Segment& segment) {
-  uint64_t count = 0;
-  for (uint32_t i = 0; i < segment.shard_count(); ++i) count += segment.shard(i).waiters.count.load();
-  return count;
-}
-
 TEST(Reap, ProcessThatWasKilledInABlockingPopWaitsNoLonger) {
   TestSegment segment;
   int ready[2];
@@ -31,11 +25,11 @@ TEST(Reap, ProcessThatWasKilledInABlockingPopWaitsNoLonger) {
   char answer = 0;
   ASSERT_EQ(::read(ready[0], &answer, 1), 1);
   ASSERT_EQ(answer, 'y');
-  EXPECT_EQ(waiting_keys(segment.segment()), 2u);
+  EXPECT_EQ(segment.waiting_keys(), 2u);
   ::kill(child, SIGKILL);
   ASSERT_EQ(::waitpid(child, nullptr, 0), child);
   EXPECT_EQ(sweep(*segment.process()), 1u);
-  EXPECT_EQ(waiting_keys(segment.segment()), 0u);
+  EXPECT_EQ(segment.waiting_keys(), 0u);
   ::close(ready[0]);
   ::close(ready[1]);
 }

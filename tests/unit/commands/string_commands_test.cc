@@ -160,10 +160,14 @@ TEST_F(StringCommands, FlushedKeysAreFreedBitByBit) {
   for (uint32_t i = 0; i < 4; ++i) EXPECT_EQ(segment_.segment().shard(i).lazy_free, 0u);
 }
 
+SegmentOptions soon_full() {
+  SegmentOptions options = tiny_segment_options();
+  options.max_size = 8 * kMiB;
+  return options;
+}
+
 TEST_F(StringCommands, WhoIsNewInAFullSegmentCanStillRemove) {
-  SegmentOptions small = tiny_segment_options();
-  small.max_size = 8 * kMiB;
-  TestSegment segment(small);
+  TestSegment segment(soon_full());
   TestSession full(segment);
   int stored = 0;
   for (const uint64_t bytes : {100'000, 3000, 1}) {
@@ -179,9 +183,7 @@ TEST_F(StringCommands, WhoIsNewInAFullSegmentCanStillRemove) {
 }
 
 TEST_F(StringCommands, WhatWasRemovedDoesNotFillASegment) {
-  SegmentOptions small = tiny_segment_options();
-  small.max_size = 8 * kMiB;
-  TestSegment segment(small);
+  TestSegment segment(soon_full());
   TestSession session(segment);
   std::vector<std::string> add{"SADD", "members"};
   for (int i = 0; i < 2000; ++i) add.push_back(std::to_string(i));
@@ -202,10 +204,16 @@ size_t fill_and_remove(TestSession& session) {
   return remove.size() - 1;
 }
 
+std::string large_name(int number) { return std::to_string(number) + std::string(4000, 'x'); }  // takes a page
+
+void subscribe(channels::Subscriber& subscriber, const std::string& name) {
+  bool fresh = false;
+  const Status status = subscriber.subscribe(channels::ChannelKind::kChannel, name, {}, kLockBudgetNs, fresh);
+  EXPECT_TRUE(status.ok()) << name.substr(0, 4) << ": " << describe(status);
+}
+
 TEST_F(StringCommands, WhatWasRemovedKeepsNoTaskOutOfAFullSegment) {
-  SegmentOptions small = tiny_segment_options();
-  small.max_size = 8 * kMiB;
-  TestSegment segment(small);
+  TestSegment segment(soon_full());
   TestSession session(segment);
   const size_t removed = fill_and_remove(session);
   queues::TaskQueues queues(session.session().process(), 0);
@@ -215,26 +223,17 @@ TEST_F(StringCommands, WhatWasRemovedKeepsNoTaskOutOfAFullSegment) {
 }
 
 TEST_F(StringCommands, WhatWasRemovedKeepsNoChannelOutOfAFullSegment) {
-  SegmentOptions small = tiny_segment_options();
-  small.max_size = 8 * kMiB;
-  TestSegment segment(small);
+  TestSegment segment(soon_full());
   TestSession session(segment);
   (void)fill_and_remove(session);
   channels::Subscriber subscriber(segment.process());
-  constexpr int kChannels = 600;  // each with a name that takes a page of its own
-  for (int i = 0; i < kChannels; ++i) {
-    const std::string name = std::to_string(i) + std::string(4000, 'x');
-    bool fresh = false;
-    const Status status = subscriber.subscribe(channels::ChannelKind::kChannel, name, {}, kLockBudgetNs, fresh);
-    ASSERT_TRUE(status.ok()) << i << ": " << describe(status);
-  }
+  constexpr int kChannels = 600;
+  for (int i = 0; i < kChannels && !HasFailure(); ++i) subscribe(subscriber, large_name(i));
   EXPECT_TRUE(check(segment.segment()).clean());
 }
 
 TEST_F(StringCommands, ARemovedSetKeepsNoChannelAndNoTaskOutOfAFullSegment) {
-  SegmentOptions small = tiny_segment_options();
-  small.max_size = 8 * kMiB;
-  TestSegment segment(small);
+  TestSegment segment(soon_full());
   TestSession session(segment);
   for (int i = 0; session.run({"SADD", "s", "member-" + std::to_string(i)}) == "1"; ++i) {
   }
@@ -242,19 +241,14 @@ TEST_F(StringCommands, ARemovedSetKeepsNoChannelAndNoTaskOutOfAFullSegment) {
   channels::Subscriber subscriber(segment.process());
   queues::TaskQueues queues(session.session().process(), 0);
   for (int i = 0; i < 300; ++i) {
-    bool fresh = false;
-    const std::string name = std::to_string(i) + std::string(4000, 'x');
-    const Status status = subscriber.subscribe(channels::ChannelKind::kChannel, name, {}, kLockBudgetNs, fresh);
-    ASSERT_TRUE(status.ok()) << i << ": " << describe(status);
-    ASSERT_TRUE(queues.push("q", {name}).ok()) << i;
+    subscribe(subscriber, large_name(i));
+    ASSERT_TRUE(!HasFailure() && queues.push("q", {large_name(i)}).ok()) << i;
   }
   EXPECT_TRUE(check(segment.segment()).clean());
 }
 
 TEST_F(StringCommands, HundredsOfKeysCanBeRemovedAtOnceFromAFullSegment) {
-  SegmentOptions small = tiny_segment_options();
-  small.max_size = 8 * kMiB;
-  TestSegment segment(small);
+  TestSegment segment(soon_full());
   TestSession session(segment);
   constexpr int kAtOnce = 500;
   std::vector<std::string> words{"DEL"};

@@ -16,12 +16,6 @@ void sleep_a_little(Process& process) {
   (void)sleep.wait(1'000'000);
 }
 
-uint64_t waiting_keys(const Segment& segment) {
-  uint64_t count = 0;
-  for (uint32_t i = 0; i < segment.shard_count(); ++i) count += segment.shard(i).waiters.count.load();
-  return count;
-}
-
 TEST(UpkeepTest, WhoWaitsReapsTheDeadWhereNoDaemonServes) {
   TestSegment segment;
   Child waiting([&] {
@@ -32,13 +26,13 @@ TEST(UpkeepTest, WhoWaitsReapsTheDeadWhereNoDaemonServes) {
   ASSERT_EQ(waiting.wait(), 128 + SIGKILL);
   Process& process = *segment.process();
   sleep_a_little(process);
-  EXPECT_EQ(waiting_keys(segment.segment()), 1u) << "nobody has said that it is to look";
+  EXPECT_EQ(segment.waiting_keys(), 1u) << "nobody has said that it is to look";
   const std::shared_ptr<Upkeep> upkeep = Upkeep::of(process);
   EXPECT_EQ(upkeep->find_daemon("").code(), Code::kNotFound);
   EXPECT_EQ(upkeep->watch_daemon(), -1);
   EXPECT_TRUE(eventually([&] {
     sleep_a_little(process);
-    return waiting_keys(segment.segment()) == 0;
+    return segment.waiting_keys() == 0;
   }));
 }
 
