@@ -21,6 +21,7 @@
 #include "crash/segment_file.h"
 #include "crash/store_trap.h"
 #include "crash/world.h"
+#include "support/slots.h"
 
 namespace shoal::crash {
 
@@ -81,10 +82,7 @@ More reaping(const Around& around) {
     if (!checked.ok() || !checked.value().clean())
       picture.problems += "after the dead were reaped:\n" + (checked.ok() ? text_of(checked.value()) : "no lock\n");
     const Segment& segment = process->segment();
-    for (uint32_t index = 0; index < segment.header().slot_count; ++index) {
-      const bool used = segment.slot(index).state.load() != static_cast<uint32_t>(shm::SlotState::kFree);
-      if (used && index != process->slot_index()) picture.problems += "a dead process still has its slot\n";
-    }
+    if (!slots_of_others(*process).empty()) picture.problems += "a dead process still has its slot\n";
     for (uint32_t index = 0; index < segment.header().context_count; ++index) {
       const shm::Context& context = segment.context(index);
       if (context.claim.load() != 0 && &context != process->context().value())

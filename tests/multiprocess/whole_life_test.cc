@@ -13,6 +13,7 @@
 #include "crash/how_many.h"
 #include "support/process_fixture.h"
 #include "support/redis_session.h"
+#include "support/slots.h"
 
 namespace shoal {
 namespace {
@@ -91,11 +92,8 @@ class WholeLife : public ProcessTest {
     const auto later = check_locked(*process, kLockBudgetNs);
     ASSERT_TRUE(later.ok()) << describe(later.status());
     EXPECT_TRUE(later.value().clean()) << describe(later.value().findings.front());
-    const Segment& segment = process->segment();
-    for (uint32_t index = 0; index < segment.header().slot_count; ++index) {
-      const bool used = segment.slot(index).state.load() != static_cast<uint32_t>(shm::SlotState::kFree);
-      EXPECT_EQ(used, index == process->slot_index()) << "slot " << index;
-    }
+    EXPECT_EQ(slots_of_others(*process), std::vector<uint32_t>{});
+    EXPECT_TRUE(process->slot_alive(process->slot_index()));
   }
 };
 
