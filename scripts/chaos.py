@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import subprocess
+from pathlib import Path
 
 import building
 import machine
@@ -15,6 +16,7 @@ from shell import ROOT, Failed, run
 
 PLAIN_SECONDS = 15
 REPORT = ROOT / "build/test-reports/torture.json"
+REPORT_TMPFS = ROOT / "build/test-reports/torture-tmpfs.json"
 CHECKER = ROOT / "build/linear/checker"
 
 
@@ -22,19 +24,20 @@ def seconds() -> float:
     return float(os.environ.get("SHOAL_CHAOS_SECONDS", PLAIN_SECONDS))
 
 
-def torture():
+def tortured(report: Path, *options: str, seconds: float, wrap: tuple[str, ...] = ()):
     """The tool's own run; its document stays in build/test-reports for ./dev crash."""
     from parts import Count
 
     building.build("release")
-    REPORT.parent.mkdir(parents=True, exist_ok=True)
-    command = [str(building.folder("release") / "bin/shoal"), "torture", "--seconds", str(int(seconds())), "--json"]
+    report.parent.mkdir(parents=True, exist_ok=True)
+    program = str(building.folder("release") / "bin/shoal")
+    command = [*wrap, program, "torture", "--seconds", str(int(seconds)), "--json", *options]
     if seed := os.environ.get("SHOAL_SEED"):
         command += ["--seed", seed]
     print("$ " + " ".join(command), flush=True)
-    patience = seconds() + 600
+    patience = seconds + 600
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=patience, check=False)
-    REPORT.write_bytes(done.stdout)
+    report.write_bytes(done.stdout)
     if done.returncode:
         print(done.stdout.decode(), flush=True)
     else:
@@ -44,16 +47,30 @@ def torture():
     return Count(0, 1) if done.returncode else Count(1, 0)
 
 
+def torture():
+    return tortured(REPORT, seconds=seconds())
+
+
+def torture_full_tmpfs():
+    """In a mount namespace with a /dev/shm that is smaller than the segment may become: growing fails again and again,
+    and so does whatever else needs a file there."""
+    user = () if os.geteuid() == 0 else ("--map-root-user",)
+    small = 'mount -t tmpfs -o size=24m tmpfs /dev/shm && exec "$0" "$@"'
+    return tortured(
+        REPORT_TMPFS, "--max-size", "64MB", seconds=seconds() / 5, wrap=("unshare", "--mount", *user, "sh", "-c", small)
+    )
+
+
 def python():
     from parts import pytest
 
     return pytest("tests/chaos", "-s", timeout=int(seconds()) + 900)()
 
 
-def both():
+def all_of_it():
     from parts import Count
 
-    counts = [torture(), python()]
+    counts = [torture(), torture_full_tmpfs(), python()]
     return Count(sum(count.passed for count in counts), sum(count.failed for count in counts))
 
 

@@ -9,6 +9,7 @@ import re
 import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 from unittest import mock
 
@@ -81,18 +82,22 @@ def real_kill_facts(count: parts.Count) -> str:
     return f"{count.passed} tests, {sum(int(each[0]) for each in kills)} kills"
 
 
-def torture_facts(count: parts.Count) -> str:
-    try:
-        found = json.loads(chaos.REPORT.read_text())
-    except (OSError, ValueError):
-        return "no report"
-    kills = next(row for row in found["phases"] if row["phase"] == "kills")
-    return (
-        f"seed {found['seed']}, {found['kills']} kills, {found['stops']} stops, {found['operations']} operations, "
-        f"lost {found['lost']}, stuck {found['stuck']}, leaked {found['leaked']}; "
-        f"{found['recoveries']} recoveries, the longest {found['longest_recovery_us'] / 1000:.1f} ms; "
-        f"longest wait for a lock with kills {kills['lock_max_us'] / 1000:.1f} ms"
-    )
+def torture_facts(report: Path) -> Callable[[parts.Count], str]:
+    def facts(count: parts.Count) -> str:
+        try:
+            found = json.loads(report.read_text())
+        except (OSError, ValueError):
+            return "no report"
+        kills = next(row for row in found["phases"] if row["phase"] == "kills")
+        return (
+            f"seed {found['seed']}, {found['kills']} kills, {found['stops']} stops, {found['operations']} operations, "
+            f"{found['refused_when_full']} refused for room, "
+            f"lost {found['lost']}, stuck {found['stuck']}, leaked {found['leaked']}; "
+            f"{found['recoveries']} recoveries, the longest {found['longest_recovery_us'] / 1000:.1f} ms; "
+            f"longest wait for a lock with kills {kills['lock_max_us'] / 1000:.1f} ms"
+        )
+
+    return facts
 
 
 def python_facts(count: parts.Count) -> str:
@@ -132,7 +137,8 @@ ROWS = [
     Row("more-mutants", mutants.others, mutant_facts),
     Row("real kills", parts.real_kills, real_kill_facts, full=(("SHOAL_LIFE_DRAWS", "20"),)),
     Row("environments", parts.pytest(*ENVIRONMENTS), test_facts),
-    Row("torture", chaos.torture, torture_facts),
+    Row("torture", chaos.torture, torture_facts(chaos.REPORT)),
+    Row("full tmpfs", chaos.torture_full_tmpfs, torture_facts(chaos.REPORT_TMPFS)),
     Row("chaos", chaos.python, python_facts),
     Row("linear", chaos.linear, linear_facts),
 ]

@@ -126,6 +126,11 @@ int main(int argc, char** argv) {
   torture_verb->add_option("--workers", arguments.torture.workers, "processes (default: two a processor)")
       ->check(CLI::Range(1, 32));
   torture_verb->add_option("--seed", arguments.torture.seed, "of the random choices (default: drawn, and printed)");
+  torture_verb
+      ->add_option("--max-size", arguments.torture.max_size,
+                   "of the segment; if /dev/shm has less left, that becomes full (default: three quarters of it, at "
+                   "most 48MB)")
+      ->transform(CLI::AsSizeValue(false));
   torture_verb->add_flag("--keep", arguments.torture.keep, "leave the segment, to look into it");
 
   try {

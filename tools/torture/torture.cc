@@ -53,13 +53,20 @@ class Signals {
 };
 
 // Three quarters of what /dev/shm has left, within bounds: the segment is to become full, the machine is not.
-Result<SegmentOptions> shape(uint32_t workers) {
+Result<uint64_t> size_for_this_machine() {
   struct statvfs room {};
   if (::statvfs("/dev/shm", &room) != 0) return system_error("look at /dev/shm", errno);
   const uint64_t free_bytes = uint64_t{room.f_bavail} * room.f_frsize;
+  const uint64_t size = std::min(kLargest, free_bytes / 4 * 3) / kMiB * kMiB;
+  if (size < kSmallest) return Status{Code::kFull, "less than 12 MB are free in /dev/shm"};
+  return size;
+}
+
+Result<SegmentOptions> shape(uint64_t max_size, uint32_t workers) {
+  const Result<uint64_t> size = max_size != 0 ? Result<uint64_t>(max_size) : size_for_this_machine();
+  if (!size.ok()) return size.status();
   SegmentOptions options;
-  options.max_size = std::min(kLargest, free_bytes / 4 * 3) / kMiB * kMiB;
-  if (options.max_size < kSmallest) return Status{Code::kFull, "less than 12 MB are free in /dev/shm"};
+  options.max_size = size.value();
   options.shard_count = 16;
   options.context_count = 128 + workers * 16;
   options.slot_count = 64 + workers * 8;
@@ -326,7 +333,7 @@ Json Run::report() const {
 }
 
 Result<Json> run_on(const SegmentName& name, const TortureOptions& options, Record& record) {
-  auto shape_of = shape(record.workers);
+  auto shape_of = shape(options.max_size, record.workers);
   if (!shape_of.ok()) return shape_of.status();
   Status status;
   auto process = attach(name, shape_of.value(), status);

@@ -16,6 +16,7 @@ struct TortureOptions {
   uint32_t seconds = 60;
   uint32_t workers = 0;                              // 0: two a processor, at least four
   uint64_t seed = 0;                                 // 0: drawn
+  uint64_t max_size = 0;                             // of the segment; 0: three quarters of what /dev/shm has left
   std::string name;                                  // empty: torture-PID
   bool keep = false;                                 // the segment stays, for `shoal inspect`
   std::function<void(const std::string&)> progress;  // a line a second
