@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What can only be read under the shards' locks: channels and queues. The tool joins the segment for them as any
-// process does, holds one lock at a time, and shows what it could not read as a problem. A subscriber's place in a ring
-// is known to its own process alone; what its publishers know is whether it has something to read, and that is shown.
+// process does, holds one lock at a time, and shows what it could not read as a problem.
+#include "channels/bookmark.h"
 #include "channels/ring_format.h"
 #include "process/context.h"
 #include "process/process.h"
@@ -61,17 +61,10 @@ bool known(const Segment& segment, uint32_t id) noexcept {
   return shm::context_index(id) < segment.header().context_count;
 }
 
-// Something was published to this subscription that its thread or loop has not looked at yet.
-bool is_behind(const Segment& segment, const shm::Subscription& subscription) noexcept {
-  const uint32_t bit = subscription.bit.load(), id = subscription.context.load();
-  if (bit / 64 >= shm::kReadyWords) return false;
-  return segment.context(shm::context_index(id)).ready[bit / 64].load(std::memory_order_relaxed) >> bit % 64 & 1;
-}
-
 Json channel_row(const Segment& segment, const shm::Channel& channel) {
   const uint64_t next = channel.ring.next.load(std::memory_order_relaxed);
   std::string listeners;
-  uint64_t contexts = 0, subscribers = 0, behind = 0;
+  uint64_t contexts = 0, subscribers = 0;
   for (uint64_t at = channel.subscribers.load(); at != 0 && contexts < segment.header().context_count; ++contexts) {
     const auto* subscription = record_at<shm::Subscription>(segment, at);
     if (subscription == nullptr) break;
@@ -79,17 +72,16 @@ Json channel_row(const Segment& segment, const shm::Channel& channel) {
     if (contexts < 8) {
       listeners += (contexts == 0 ? "" : " ") + std::to_string(known(segment, id) ? holder_pid(segment, id) : 0);
     }
-    if (known(segment, id) && !dead(segment, id)) {
-      subscribers += subscription->count.load();
-      behind += is_behind(segment, *subscription) ? subscription->count.load() : 0;
-    }
+    if (known(segment, id) && !dead(segment, id)) subscribers += subscription->count.load();
     at = subscription->next.load();
   }
+  const channels::Progress progress = channels::progress(segment, channel.incarnation.load(), next);
   return {{"name", name_behind(segment, channel, channel.name_bytes.load())},
           {"kind", channel.is_pattern() ? "pattern" : "channel"},
           {"published", next == 0 ? 0 : next - 1},
           {"subscribers", subscribers},
-          {"behind", behind},
+          {"behind", progress.behind},
+          {"lag", progress.bookmarks < subscribers ? Json(nullptr) : Json(progress.lag)},
           {"keep", channel.keep.load()},
           {"keep_ms", channel.ttl_ms.load() == 0 ? Json(nullptr) : Json(channel.ttl_ms.load())},
           {"ring_bytes", shm::Ring::capacity_of(channel.ring.block.load())},

@@ -24,6 +24,7 @@ constexpr Record kRecords[] = {
     {"Page", "one of an extent's pages", sizeof(shm::Page)},
     {"PageUse", "how its blocks are used", sizeof(shm::PageUse)},
     {"ChunkHeader", "a piece of an undo journal", sizeof(shm::ChunkHeader)},
+    {"Bookmark", "how far a subscriber has read", sizeof(shm::Bookmark)},
     {"DictRoot", "a hash table", sizeof(shm::DictRoot)},
 };
 
@@ -56,6 +57,7 @@ Json regions_view(const Segment& segment) {
         {{"region", region}, {"offset", from}, {"end", to}, {"records", std::move(count)}, {"holds", holds}});
   };
   add("header", 0, sizeof(shm::Header), 1, "identity, shape, global words");
+  add("bookmarks", sizeof(shm::Header), h.slots_offset, shm::kBookmarkCount, "how far a subscriber has read each");
   add("slots", h.slots_offset, h.contexts_offset, h.slot_count, "a process each");
   add("contexts", h.contexts_offset, h.shards_offset, h.context_count, "a thread each");
   add("shards", h.shards_offset, h.fixed_end, h.shard_count, "a lock and what it guards each");

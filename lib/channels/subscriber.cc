@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "base/clock.h"
+#include "channels/bookmark.h"
 #include "process/slow_lane.h"
 #include "process/wake.h"
 
@@ -28,6 +29,7 @@ struct Subscriber::Source : Listener {
   uint64_t incarnation = 0;
   RingCursor cursor;
   RingReader reader;
+  Bookmark bookmark;
   uint64_t lost = 0;  // a gap to be told before the next message
   bool lost_unknown = false;
   bool active = false;
@@ -65,6 +67,7 @@ Status Subscriber::subscribe(ChannelKind kind, Bytes name, const Start& start, i
   source->bit = inbox_->next_bit();
   source->queue = &queue_;
   if (Status status = begin(*context.value(), *source, start, budget_ns); !status.ok()) return status;
+  mark(*source);
   inbox_->add(*source);
   sources.emplace(source->text, std::move(source));
   ++counts_[static_cast<size_t>(kind)];
@@ -117,8 +120,14 @@ Status Subscriber::enroll(shm::Context& self, Source& source, int64_t budget_ns)
     if (leave != 0) channels::unsubscribe(tx, source.name, source.incarnation, leave);
     source.reader = {};  // look again
   });
-  if (status.ok()) source.home = inbox_->context_id();
-  return status;
+  if (!status.ok()) return status;
+  source.home = inbox_->context_id();
+  mark(source);
+  return {};
+}
+
+void Subscriber::mark(Source& source) noexcept {
+  source.bookmark.claim(*process_->shared_segment(), source.home, source.incarnation, source.cursor.sequence);
 }
 
 namespace {
@@ -152,6 +161,7 @@ void Subscriber::withdraw_later(const Source& source) {
 }
 
 void Subscriber::forget(Source& source) noexcept {
+  if (ours()) source.bookmark.give_back();
   if (source.stray) {
     --strays_;
   } else if (inbox_ != nullptr) {
@@ -233,6 +243,7 @@ void Subscriber::adopt(shm::Context& self) {
         ++strays_;
       }
       if (inherited) source->home = 0;
+      if (inherited) source->bookmark.leave();
     }
   }
   inbox_ = Inbox::of(process_->shared_segment(), self);
@@ -359,6 +370,7 @@ Status Subscriber::read(size_t max, Sink sink, void* with, size_t& given, int64_
       std::pop_heap(heap.begin(), heap.end(), later);
       Source* source = heap.back();
       given += give(*source, sink, with);
+      source->bookmark.move(source->cursor.sequence);
       bool has_head = false;
       status = prime(self, *source, budget_ns, has_head);
       if (has_head) {

@@ -90,6 +90,7 @@ class Subscriber {
   Status enroll_strays(shm::Context& self, int64_t budget_ns);
   Status enroll(shm::Context& self, Source& source, int64_t budget_ns);
   Status begin(shm::Context& self, Source& source, const Start& start, int64_t budget_ns);
+  void mark(Source& source) noexcept;
   Status withdraw(const Source& source, int64_t budget_ns);
   void withdraw_later(const Source& source);
   void forget(Source& source) noexcept;

@@ -14,9 +14,9 @@
 //   chunk     a span that holds a piece of a context's undo journal
 //   entry     a key with its value or the root of its value
 //
-//   0 +--------+----------+--------------+------------+ ... +----------------+----------------+ ... + max_size
-//     | header | slots    | contexts     | shards     | gap | extent         | extent         |     |
-//     +--------+----------+--------------+------------+ ... +----------------+----------------+ ... +
+//   0 +--------+-----------+-------+----------+--------+ ... +----------------+----------------+ ... + max_size
+//     | header | bookmarks | slots | contexts | shards | gap | extent         | extent         |     |
+//     +--------+-----------+-------+----------+--------+ ... +----------------+----------------+ ... +
 //     committed: fixed part up to the gap, and extents [extents_offset, committed); the rest is a hole in the file
 //
 // Who dies where: the records below are written by compare-and-swap or by one store where the comment says so, and
@@ -206,6 +206,14 @@ struct alignas(64) Shard {
 SHOAL_SHM_RECORD(Shard, 3136);
 static_assert(offsetof(Shard, class_pages) == 64);
 
+// ---- Bookmark: how far a subscriber has read, for people (channels/bookmark.h) --------------------------------------
+struct Bookmark {
+  Atomic<uint64_t> owner;  // context id:32 | channel's incarnation, folded:32; 0 = free; CAS by the claimer
+  Atomic<uint64_t> next;   // sequence of the message that it reads next; by the owner
+};
+SHOAL_SHM_RECORD(Bookmark, 16);
+inline constexpr uint32_t kBookmarkCount = 2048;
+
 // ---- Header ---------------------------------------------------------------------------------------------------------
 enum class SegmentState : uint32_t { kBuilding = 0, kReady = 1, kPoisoned = 2 };
 
@@ -252,6 +260,7 @@ constexpr uint32_t abi_hash() noexcept {
                             sizeof(DictRoot),
                             sizeof(Shard),
                             sizeof(Header),
+                            sizeof(Bookmark) * kBookmarkCount,
                             offsetof(Context, id),
                             offsetof(Context, asleep),
                             offsetof(Context, journal_words),

@@ -145,7 +145,7 @@ std::byte* reserve_addresses(uint64_t size) noexcept {
 struct Plan {  // where the regions of a new segment lie
   uint64_t slots, contexts, shards, fixed_end, extents;
   explicit Plan(const SegmentOptions& options) {
-    slots = sizeof(shm::Header);
+    slots = sizeof(shm::Header) + shm::kBookmarkCount * sizeof(shm::Bookmark);
     contexts = round_up(slots + uint64_t{options.slot_count} * sizeof(shm::Slot), kPageBytes);
     shards = round_up(contexts + uint64_t{options.context_count} * sizeof(shm::Context), kPageBytes);
     fixed_end = round_up(shards + uint64_t{options.shard_count} * sizeof(shm::Shard), kPageBytes);

@@ -14,6 +14,7 @@
 #include <boost/interprocess/mapped_region.hpp>
 #include <boost/interprocess/shared_memory_object.hpp>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "base/bytes.h"
@@ -59,6 +60,9 @@ class Segment {
   const shm::Shard& shard(uint32_t index) const noexcept { return shards_[index]; }
   const shm::Context& context(uint32_t index) const noexcept { return contexts_[index]; }
   const shm::Slot& slot(uint32_t index) const noexcept { return slots_[index]; }
+  std::span<const shm::Bookmark> bookmarks() const noexcept {
+    return {pointer<shm::Bookmark>(sizeof(shm::Header)), shm::kBookmarkCount};
+  }
   const shm::Page& page(uint32_t number) const noexcept { return const_cast<Segment*>(this)->control_page(number); }
   uint32_t shard_of(uint64_t hash) const noexcept { return static_cast<uint32_t>(hash >> 32 >> shard_shift_); }
 
@@ -96,6 +100,7 @@ class Segment {
   shm::Shard& control_shard(uint32_t index) noexcept { return shards_[index]; }
   shm::Context& control_context(uint32_t index) noexcept { return contexts_[index]; }
   shm::Slot& control_slot(uint32_t index) noexcept { return slots_[index]; }
+  shm::Bookmark& control_bookmark(uint32_t index) noexcept { return const_cast<shm::Bookmark&>(bookmarks()[index]); }
   shm::Page& control_page(uint32_t number) noexcept {
     auto& extent = *reinterpret_cast<shm::Extent*>(base_ + uint64_t{number / kPagesPerExtent} * kExtentBytes);
     return extent.pages[number % kPagesPerExtent];

@@ -186,21 +186,81 @@ TEST_F(ToolTest, ChannelsShowWhatWasPublishedAndWhoListens) {
   EXPECT_EQ(rows[0]["behind"], 0);
 }
 
-TEST_F(ToolTest, ChannelsShowWhoHasNotReadWhatWasPublished) {
+TEST_F(ToolTest, ChannelsShowHowFarTheirSubscribersAreBehind) {
   std::shared_ptr<Process> process = attach();
-  channels::Subscriber subscriber(process);
+  shm::Context& self = *process->context().value();
+  channels::Subscriber quick(process), slow(process);
   bool fresh = false;
-  ASSERT_TRUE(subscriber.subscribe(shm::ChannelKind::kChannel, "room", {}, kLockBudgetNs, fresh).ok());
-  channels::Published published;
-  ASSERT_TRUE(channels::publish(*process, *process->context().value(), "room", "x", kLockBudgetNs, published).ok());
-  EXPECT_EQ(channels_view(view())[0]["behind"], 1);
-  size_t given = 0;
-  ASSERT_TRUE(subscriber
-                  .read(
-                      10, [](void*, const channels::Delivery&) {}, nullptr, given)
-                  .ok());
-  EXPECT_EQ(given, 1u);
-  EXPECT_EQ(channels_view(view())[0]["behind"], 0);
+  for (channels::Subscriber* each : {&quick, &slow}) {
+    ASSERT_TRUE(each->subscribe(shm::ChannelKind::kChannel, "room", {}, kLockBudgetNs, fresh).ok());
+  }
+  const auto publish = [&](const char* text) {
+    channels::Published published;
+    ASSERT_TRUE(channels::publish(*process, self, "room", text, kLockBudgetNs, published).ok());
+  };
+  const auto read = [](channels::Subscriber& who, size_t most) {
+    size_t given = 0;
+    const auto nothing = [](void*, const channels::Delivery&) {};
+    EXPECT_TRUE(who.read(most, nothing, nullptr, given).ok());
+    return given;
+  };
+  const auto shows = [&](uint64_t behind, const Json& lag) {
+    const Json row = channels_view(view())[0];
+    EXPECT_EQ(row["behind"], behind);
+    EXPECT_EQ(row["lag"], lag);
+  };
+  shows(0, 0);
+  for (const char* text : {"a", "b", "c"}) publish(text);
+  shows(2, 3);
+  EXPECT_EQ(read(quick, 10), 3u);
+  shows(1, 3);
+  EXPECT_EQ(read(slow, 2), 2u);
+  shows(1, 1);
+  EXPECT_EQ(read(slow, 10), 1u);
+  shows(0, 0);
+  publish("d");
+  slow.close();
+  shows(1, 1);
+  quick.close();
+  EXPECT_EQ(channels_view(view()), Json::array());
+}
+
+TEST_F(ToolTest, BookmarksOfDeadSubscribersAreFreeAgainAndMissingOnesAreSaid) {
+  std::shared_ptr<Process> process = attach();
+  const auto own = [&] {
+    const uint32_t id = process->context().value()->id.load();
+    size_t count = 0;
+    for (const shm::Bookmark& each : process->segment().bookmarks()) count += each.owner.load() >> 32 == id ? 1 : 0;
+    return count;
+  };
+  const auto subscribe = [](channels::Subscriber& who) {
+    bool fresh = false;
+    return who.subscribe(shm::ChannelKind::kChannel, "room", {}, kLockBudgetNs, fresh).ok();
+  };
+  for (int child = 0; child < 2; ++child) {  // the second finds those of the first
+    const pid_t pid = ::fork();
+    if (pid == 0) {
+      bool good = true;
+      for (uint32_t i = 0; i < 2 * shm::kBookmarkCount; ++i)
+        good = subscribe(*new channels::Subscriber(process)) && good;
+      ::_exit(good && own() == shm::kBookmarkCount ? 0 : 1);
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(pid, &status, 0), pid);
+    EXPECT_EQ(status, 0);
+  }
+  const Json of_the_dead = channels_view(view())[0];
+  EXPECT_EQ(of_the_dead["subscribers"], 0u);
+  EXPECT_EQ(of_the_dead["lag"], 0u);
+  std::vector<std::unique_ptr<channels::Subscriber>> many;
+  for (uint32_t i = 0; i <= shm::kBookmarkCount; ++i) {
+    ASSERT_TRUE(subscribe(*many.emplace_back(std::make_unique<channels::Subscriber>(process))));
+  }
+  const Json of_many = channels_view(view())[0];
+  EXPECT_EQ(of_many["subscribers"], shm::kBookmarkCount + 1);
+  EXPECT_EQ(of_many["lag"], nullptr);
+  many.clear();
+  EXPECT_EQ(own(), 0u);
 }
 
 TEST_F(ToolTest, CheckPassesASoundSegmentAndNamesALostBlock) {
