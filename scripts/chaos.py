@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Random kills for a while, held against a model: `shoal torture`, Python workers of all kinds, and histories that an
+"""Random kills for a while, held against a model: `shoal torture`, workers of all kinds, and histories that an
 existing checker (Porcupine) judges. SHOAL_CHAOS_SECONDS lengthens each of them; ./dev crash --minutes sets it."""
 
 from __future__ import annotations

@@ -233,7 +233,7 @@ PARTS = [  # name, what, the path it needs, part of a plain ./dev test, action
     Part("browser", "the demo's page in Chromium", "tests/browser", True, browser),
     Part("examples", "the small examples, as their READMEs say", "tests/examples", True, examples),
     Part("demo", "the demo, played once", "examples/chat/demo.py", True, demo),
-    Part("chaos", "shoal torture; Python workers of all kinds, killed", "tests/chaos", False, chaos.all_of_it),
+    Part("chaos", "shoal torture; workers of all kinds, killed", "tests/chaos", False, chaos.all_of_it),
     Part("wheel", "pip install . in isolation, used elsewhere", "python/shoal/__init__.py", True, wheel),
     Part("clang", "C++ tests and sweep, clang -O2", "lib/base/CMakeLists.txt", False, all_clang),
     Part("tsan", "C++ tests, clang's thread sanitizer, locked reads", "lib/base/CMakeLists.txt", False, unit_tsan),

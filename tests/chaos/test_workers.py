@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Python workers of all kinds on one segment, synchronous (with threads and forked children), asyncio and real Celery,
-killed at random and replaced, or stopped for a moment; the segment's daemon is killed as well. What was acknowledged is
-there, what was published was heard or counted as missed, every task ran, and none again while its owner lived; the
-segment is sound.
+"""Workers of all kinds on one segment, in Python synchronous (with threads and forked children), asyncio and real
+Celery, and in C++, killed at random and replaced, or stopped for a moment; the segment's daemon is killed as well. What
+was acknowledged is there, what was published was heard or counted as missed, every task ran, and none again while its
+owner lived; the segment is sound.
 
 SHOAL_CHAOS_SECONDS says how long (15), SHOAL_SEED repeats the random choices of a run."""
 
@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import kombu
@@ -26,10 +27,12 @@ from worker import BUNDLE, CHANNEL, KEEP
 
 import shoal
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
+CPP_WORKER = HERE.parents[1] / "build/release/bin/shoal_chaos_worker"
 SECONDS = float(os.environ.get("SHOAL_CHAOS_SECONDS", "15"))
 PATIENCE = 120 + SECONDS
-KINDS = ["sync", "sync", "asyncio", "asyncio", "celery", "celery"]
+KINDS = ["sync", "sync", "asyncio", "asyncio", "cpp", "cpp", "celery", "celery"]
+HEARERS = [number for number, kind in enumerate(KINDS) if kind != "celery"]  # do the same work, and end at `stop`
 CHILDREN = 2  # of a Celery worker: so many tasks run at most when it is killed
 TOKENS = [f"token{i}" for i in range(12)]
 
@@ -72,17 +75,19 @@ class Crew:
     def ready(self, number):
         return KINDS[number] != "celery" or (self.folder / f"tasks-{self.owner(number)}").exists()
 
+    def command(self, number, life, seed):
+        if KINDS[number] == "celery":
+            options = ["-l", "warning", "-P", "prefork", "-c", CHILDREN, "--without-gossip", "--without-mingle"]
+            return [sys.executable, "-m", "celery", "-A", "tasks", "worker", "-n", self.owner(number), *options]
+        program = [CPP_WORKER] if KINDS[number] == "cpp" else [sys.executable, HERE / "worker.py", KINDS[number]]
+        return [*program, self.url, number, life, self.folder, seed, self.life]
+
     def start(self, number, seed):
         life = self.lives[number]
         self.lives[number] += 1
-        if KINDS[number] == "celery":
-            options = ["-l", "warning", "-P", "prefork", "-c", str(CHILDREN), "--without-gossip", "--without-mingle"]
-            command = ["-m", "celery", "-A", "tasks", "worker", "-n", self.owner(number), *options]
-        else:
-            command = [HERE / "worker.py", KINDS[number], self.url, number, life, self.folder, seed, self.life]
         with (self.folder / f"output{number}").open("ab") as output:
             self.processes[number] = subprocess.Popen(
-                [sys.executable, *map(str, command)],
+                list(map(str, self.command(number, life, seed))),
                 env=self.environment,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -125,6 +130,11 @@ class Crew:
     def expect_nobody_fell(self):
         for number, process in enumerate(self.processes):
             assert process.poll() is None, self.output(number)
+
+    def has_begun(self, number):
+        self.expect_nobody_fell()
+        (journal,) = self.journals(number)
+        return any(verb == "ok" for verb, *_ in lines_of(journal))
 
     def end(self):
         """Whoever is left is killed; afterwards nobody is."""
@@ -207,9 +217,7 @@ def expect_acknowledged(crew, r, begin, stories):
 def expect_heard(crew, r, stories):
     """Each worker goes on where its last one stopped: what it is given or told to have missed adds up to everything."""
     last = r.channel(CHANNEL).publish("last").position.sequence
-    for kind, story in zip(KINDS, stories, strict=False):
-        if kind == "celery":
-            continue
+    for story in (stories[number] for number in HEARERS):
         sequence = int(story.heard.partition("-")[2])
         with r.channel(CHANNEL).subscribe(since=story.heard) as subscription:
             while sequence < last:
@@ -266,9 +274,8 @@ def test_killed_workers_of_all_kinds_lose_nothing(crew, record_testsuite_propert
         begin = lay_out(r)
         for number in range(len(KINDS)):
             crew.start(number, crew.random.randrange(2**32))
-        for number in (0, 1, 2, 3):
-            (journal,) = crew.journals(number)
-            wait_until(lambda: any(verb == "ok" for verb, *_ in lines_of(journal)), f"worker {number}")  # noqa: B023
+        for number in HEARERS:
+            wait_until(partial(crew.has_begun, number), f"worker {number}")
         end = time.monotonic() + SECONDS
         while time.monotonic() < end:
             crew.expect_nobody_fell()
@@ -280,7 +287,7 @@ def test_killed_workers_of_all_kinds_lose_nothing(crew, record_testsuite_propert
                 time.sleep(0.01)
         wait_until(lambda: {run.task for run in runs_of(crew.folder / "tasks")} >= set(crew.sent), "all tasks")
         r.set("chaos:stop", 1)
-        for number in (0, 1, 2, 3):
+        for number in HEARERS:
             assert crew.processes[number].wait(PATIENCE) == 0, crew.output(number)
         crew.end()
         times = Times(crew.stops.spans)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """worker.py sync|asyncio URL NUMBER LIFE FOLDER SEED LIFE_FD: works on a segment until it is killed, or until `stop` is
-set in it. The operations are generators that say what to call, so that both kinds of worker run the same ones.
+set in it. The operations are generators that say what to call, so that both kinds of worker run the same ones;
+worker.cc does them in C++.
 
 A synchronous one also has company now and then, that works in the same way for a while: a forked child, which ends by
 itself or is killed, or a thread, which ends."""
