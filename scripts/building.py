@@ -27,8 +27,9 @@ def path_environment() -> dict:
 
 def build(preset: str, target: "str | None" = None) -> None:
     options = []
-    if preset == "release" and (ROOT / "python/bindings").exists():
-        options = ["-DSHOAL_PYTHON=ON", "-DSHOAL_PYTHON_INPLACE=ON", f"-DPython_EXECUTABLE={machine.python()}"]
+    if preset in ("release", "asan") and (ROOT / "python/bindings").exists():
+        options = ["-DSHOAL_PYTHON=ON", f"-DPython_EXECUTABLE={machine.python()}"]
+        options += ["-DSHOAL_PYTHON_INPLACE=ON"] if preset == "release" else []
     configure(preset, options)
     command = ["cmake", "--build", "--preset", preset, "-j", str(jobs())]
     run(command + (["--target", target] if target else []), environment=CCACHE)

@@ -20,6 +20,7 @@ import fuzzing
 import machine
 import models
 import mutants
+import sanitized
 from shell import ROOT, Failed, jobs, run
 
 REPORTS = ROOT / "build/test-reports"
@@ -237,6 +238,7 @@ PARTS = [  # name, what, the path it needs, part of a plain ./dev test, action
     Part("wheel", "pip install . in isolation, used elsewhere", "python/shoal/__init__.py", True, wheel),
     Part("clang", "C++ tests and sweep, clang -O2", "lib/base/CMakeLists.txt", False, all_clang),
     Part("tsan", "C++ tests, clang's thread sanitizer, locked reads", "lib/base/CMakeLists.txt", False, unit_tsan),
+    Part("asan-python", "Python tests, extension and programs of asan", "python/tests", False, sanitized.python_tests),
     Part("O0", "C++ tests and sweep, g++ -O0", "lib/base/CMakeLists.txt", False, all_O0),
     Part("O3", "C++ tests and sweep, g++ -O3 across files", "lib/base/CMakeLists.txt", False, all_O3),
     Part("clang-sweeps", "sweep, clang -O0 and -O3 across files", "tests/crash", False, clang_sweeps),
