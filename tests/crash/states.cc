@@ -90,6 +90,7 @@ std::optional<Words> at_last(const Case& base, const std::string& more) {
 }
 
 std::optional<Words> beside_a_lazy_free(const Case& base) {
+  if (has(base.setup, "!fill")) return std::nullopt;  // a full segment frees what was removed first
   return at_last(base, "SET p ~700000; SET v ~700000; DEL p v");
 }
 
