@@ -57,14 +57,18 @@ TEST_F(Fork, AForkWaitsForTheEndOfWorkThatMustNotBeCutInTwo) {
   Signal inside, forked;
   Shared<std::atomic<int>> state;
   std::thread worker([&] {
-    const NoFork whole;
-    *state = 1;
-    inside.send();
-    for (int turn = 0; turn < 1000; ++turn) ::sched_yield();  // the other thread is in fork() by now, or soon
-    *state = 2;
+    {
+      const NoFork whole;
+      *state = 1;
+      inside.send();
+      for (int turn = 0; turn < 1000; ++turn) ::sched_yield();  // the other thread is in fork() by now, or soon
+      *state = 2;
+    }
+    forked.receive();  // to the thread sanitizer a child leaks a thread that had ended when it was forked
   });
   inside.receive();
   Child child([&] { return state->load() == 2 ? 0 : 1; });
+  forked.send();
   worker.join();
   EXPECT_EQ(child.wait(), 0);
 }
