@@ -25,19 +25,19 @@ bool living(const Segment& segment, uint64_t owner) noexcept {
 
 void Bookmark::claim(Segment& segment, uint32_t context_id, uint64_t incarnation, uint64_t next) noexcept {
   give_back();
-  const uint64_t wanted = owner_word(context_id, incarnation);
-  const uint64_t start = (reinterpret_cast<uintptr_t>(this) ^ wanted) * 0x9e3779b97f4a7c15u >> 32;
+  owner_ = owner_word(context_id, incarnation);
+  const uint64_t start = (reinterpret_cast<uintptr_t>(this) ^ owner_) * 0x9e3779b97f4a7c15u >> 32;
   for (uint32_t i = 0; i < kTriesMax; ++i) {
     shm::Bookmark& place = segment.control_bookmark((start + i) % shm::kBookmarkCount);
     uint64_t owner = place.owner.load(std::memory_order_relaxed);
-    if (living(segment, owner) || !place.owner.compare_exchange_strong(owner, wanted)) continue;
+    if (living(segment, owner) || !place.owner.compare_exchange_strong(owner, owner_)) continue;
     place_ = &place;
     return move(next);
   }
 }
 
 void Bookmark::give_back() noexcept {
-  if (place_ != nullptr) place_->owner.store(0, std::memory_order_release);
+  if (place_ != nullptr) place_->owner.compare_exchange_strong(owner_, 0);
   place_ = nullptr;
 }
 

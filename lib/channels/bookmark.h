@@ -18,12 +18,14 @@ class Bookmark {
   void move(uint64_t next) noexcept {
     if (place_ != nullptr) place_->next.store(next, std::memory_order_relaxed);
   }
+  // Unless another has it by now, for the context is dead.
   void give_back() noexcept;
   // It is a parent's, and stays his.
   void leave() noexcept { place_ = nullptr; }
 
  private:
   shm::Bookmark* place_ = nullptr;
+  uint64_t owner_ = 0;  // what was written to it
 };
 
 // What is known of a channel's living subscribers.

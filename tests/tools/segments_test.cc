@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <thread>
 
 #include "channels/publish.h"
 #include "channels/subscriber.h"
@@ -18,6 +19,7 @@
 #include "process/process.h"
 #include "queues/consumer.h"
 #include "queues/directory.h"
+#include "support/process_fixture.h"
 #include "tools/actions.h"
 #include "tools/views.h"
 #include "transaction/suspect.h"
@@ -237,28 +239,29 @@ TEST_F(ToolTest, BookmarksOfDeadSubscribersAreFreeAgainAndMissingOnesAreSaid) {
     bool fresh = false;
     return who.subscribe(shm::ChannelKind::kChannel, "room", {}, kLockBudgetNs, fresh).ok();
   };
+  constexpr uint32_t kMany = 2 * shm::kBookmarkCount;
   for (int child = 0; child < 2; ++child) {  // the second finds those of the first
-    const pid_t pid = ::fork();
-    if (pid == 0) {
+    Child dies([&] {
       bool good = true;
-      for (uint32_t i = 0; i < 2 * shm::kBookmarkCount; ++i)
-        good = subscribe(*new channels::Subscriber(process)) && good;
-      ::_exit(good && own() == shm::kBookmarkCount ? 0 : 1);
-    }
-    int status = 0;
-    ASSERT_EQ(::waitpid(pid, &status, 0), pid);
-    EXPECT_EQ(status, 0);
+      for (uint32_t i = 0; i < kMany; ++i) good = subscribe(*new channels::Subscriber(process)) && good;
+      return good && own() == shm::kBookmarkCount ? 0 : 1;
+    });
+    EXPECT_EQ(dies.wait(), 0);
   }
   const Json of_the_dead = channels_view(view())[0];
   EXPECT_EQ(of_the_dead["subscribers"], 0u);
   EXPECT_EQ(of_the_dead["lag"], 0u);
   std::vector<std::unique_ptr<channels::Subscriber>> many;
-  for (uint32_t i = 0; i <= shm::kBookmarkCount; ++i) {
+  channels::Subscriber without_thread(process);
+  std::thread([&] { ASSERT_TRUE(subscribe(without_thread)); }).join();
+  for (uint32_t i = 0; i < kMany; ++i) {
     ASSERT_TRUE(subscribe(*many.emplace_back(std::make_unique<channels::Subscriber>(process))));
   }
   const Json of_many = channels_view(view())[0];
-  EXPECT_EQ(of_many["subscribers"], shm::kBookmarkCount + 1);
+  EXPECT_EQ(of_many["subscribers"], kMany);
   EXPECT_EQ(of_many["lag"], nullptr);
+  without_thread.close();
+  EXPECT_EQ(own(), shm::kBookmarkCount) << "it gave back what was no longer its own";
   many.clear();
   EXPECT_EQ(own(), 0u);
 }
