@@ -53,9 +53,10 @@ def read_report(report: Path, code: int) -> Count:
     return Count(passed, failed or (1 if code else 0))
 
 
-def report_file(name: str) -> Path:
+def report_file(name: str, *arguments: str) -> Path:
     REPORTS.mkdir(parents=True, exist_ok=True)
-    report = REPORTS / (name.replace("|", "+") + ".xml")
+    words = (argument.strip("-").replace("/", "_").replace("|", "+") for argument in arguments)
+    report = REPORTS / ("-".join([name, *words]) + ".xml")
     report.unlink(missing_ok=True)
     return report
 
@@ -67,7 +68,7 @@ def ctest(
 
     def action() -> Count:
         building.build(preset, target)
-        report = report_file("ctest-" + "-".join([preset, *(a.strip("-") for a in arguments)]))
+        report = report_file("ctest", preset, *arguments)
         command = [
             *wrap,
             "ctest",
@@ -107,7 +108,7 @@ def pytest(*arguments: str, timeout: int = 900) -> Callable[[], Count]:
 
     def action() -> Count:
         building.build("release")
-        report = report_file("pytest-" + "-".join(a.strip("-").replace("/", "_") for a in arguments))
+        report = report_file("pytest", *arguments)
         command = [machine.python(), "-m", "pytest", "-q", f"--junitxml={report}", *arguments]
         return read_report(report, run(command, check=False, timeout=timeout, environment=building.path_environment()))
 
@@ -168,7 +169,7 @@ def install_and_try(venv: Path, interpreter: str) -> Count:
 
 
 def test_installed(name: str, venv: Path, *arguments: str) -> Count:
-    report = report_file("-".join([name, *(a.strip("-").replace("/", "_") for a in arguments)]))
+    report = report_file(name, *arguments)
     command = [str(venv / "bin/python"), "-m", "pytest", "-q", f"--junitxml={report}", *arguments]
     path = {"PATH": f"{venv / 'bin'}:{os.environ['PATH']}"}
     return read_report(report, run(command, check=False, timeout=1200, environment=path))

@@ -68,10 +68,10 @@ def run_time(name: str) -> str:
 
 
 def environment() -> dict:
-    path = [building.folder(PRESET) / "bin", machine.VENV / "bin", os.environ.get("PATH", "")]
+    plain = building.path_environment()
     return {
-        "PATH": os.pathsep.join(map(str, path)),
-        "VIRTUAL_ENV": str(machine.VENV),
+        **plain,
+        "PATH": f"{building.folder(PRESET) / 'bin'}{os.pathsep}{plain['PATH']}",
         "PYTHONPATH": str(PACKAGE),
         "PYTHONMALLOC": "malloc",  # else what lies in Python's own small blocks has no edges
         "LD_PRELOAD": f"{run_time('libasan.so')} {run_time('libstdc++.so')}",
@@ -118,7 +118,7 @@ def python_tests():
     clear()
     passed = failed = 0
     for tests in PYTHON_TESTS:
-        report = report_file("-".join(["asan-python", *(word.strip("-").replace("/", "_") for word in tests)]))
+        report = report_file("asan-python", *tests)
         command = [machine.python(), "-m", "pytest", "-q", f"--junitxml={report}", *PYTEST, *tests]
         count = read_report(report, run(command, check=False, timeout=3600, environment=environment()))
         passed, failed = passed + count.passed, failed + count.failed
