@@ -229,7 +229,7 @@ PARTS = [  # name, what, the path it needs, part of a plain ./dev test, action
     Part("asan", "C++ tests, g++, address and undefined sanitizers", "lib/base/CMakeLists.txt", True, unit_asan),
     Part("sweep", "death after every instruction, and real kills", "tests/crash", True, sweep),
     Part("mutants", "seeded faults that the tests must notice", "tests/crash/mutants.py", True, mutants.some),
-    Part("model", "the protocols' models, and faults in them, by spin", "tests/model/models.py", False, models.some),
+    Part("model", "the protocols' models, and faults in them, by spin", "tests/model/models.py", False, models.every),
     Part("python", "the package, without Celery", "python/tests", True, python),
     Part("celery", "transport, results, deaths of workers", "python/tests/celery", True, celery),
     Part("browser", "the demo's page in Chromium", "tests/browser", True, browser),
@@ -247,6 +247,5 @@ PARTS = [  # name, what, the path it needs, part of a plain ./dev test, action
     Part("linear", "histories of killed workers, judged by Porcupine", "tests/linear", False, chaos.linear),
     Part("more-mutants", "those that take longer", "tests/crash/mutants.py", False, mutants.others),
     Part("fuzz", "damaged segments, random commands", "tests/fuzz/CMakeLists.txt", False, fuzzing.short),
-    Part("more-model", "those that take longer", "tests/model/models.py", False, models.others),
     Part("pythons", "wheel and Python tests, every CPython here", "python/tests", False, every_python),
 ]

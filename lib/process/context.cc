@@ -40,10 +40,7 @@ void reset(shm::Context& context) noexcept {
   SHOAL_ASSERT(context.id.load(std::memory_order_relaxed) == 0);
   SHOAL_ASSERT(context.journal_words == 0);
   SHOAL_ASSERT(context.first_chunk == 0);
-  for (auto* epoch : {&context.asleep, &context.loop_asleep}) {
-    uint32_t value = epoch->load(std::memory_order_relaxed);
-    if (value % 2 != 0) epoch->compare_exchange_strong(value, value + 1, std::memory_order_relaxed);
-  }
+  end_sleeps(context);
   context.wake_debt.store(0, std::memory_order_relaxed);
   context.operation = 0;
   context.key_hash = 0;
@@ -138,6 +135,13 @@ void retire_context(Segment& segment, shm::Context& context, uint32_t dead_id, u
   context.id.store(0, std::memory_order_release);
   if (context.loop_asleep.load(std::memory_order_relaxed) != 0) remove_fifo(segment, dead_id);
   context.claim.store(0, std::memory_order_release);
+}
+
+void end_sleeps(shm::Context& context) noexcept {
+  for (shm::Atomic<uint32_t>* epoch : {&context.asleep, &context.loop_asleep}) {
+    uint32_t value = epoch->load(std::memory_order_seq_cst);
+    if (value % 2 != 0) epoch->compare_exchange_strong(value, value + 1, std::memory_order_seq_cst);
+  }
 }
 
 void free_claim(Segment& segment, shm::Context& context, uint64_t claim) noexcept {

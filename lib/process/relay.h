@@ -14,8 +14,9 @@
 // runs, all are.
 //
 // Dies before its marks are undone: kPassOn or kPassing stand in its context, and recovery rings everybody; a publisher
-// has hints_owed. One that is stopped, not dead, keeps what it has just taken; and a thread may end before it passes
-// on: a sweep takes the marks that it finds (relay_all), so nobody sleeps longer than until the next one.
+// has hints_owed. Recovery ends the dead one's sleep before it looks, so that nobody ends it afterwards and counts on
+// it. One that is stopped, not dead, keeps what it has just taken; and a thread may end before it passes on: a sweep
+// takes the marks that it finds (relay_all), so nobody sleeps longer than until the next one.
 #pragma once
 
 #include <cstdint>

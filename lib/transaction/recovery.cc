@@ -87,6 +87,7 @@ bool recover(Process& process, uint32_t self, uint32_t dead_id, bool slot_is_dea
     release_claims(segment, context, dead_id, shm::PageKind::kClaimed);
     release_claims(segment, context, dead_id, shm::PageKind::kJournal);
     const bool published = finish_outbox(process, self, context);
+    end_sleeps(context);  // before the look at what it was to pass on
     if (context.wake_debt.load(std::memory_order_acquire) != 0 || relay::owed(context)) wake_everybody(process);
     context.wake_debt.store(0, std::memory_order_relaxed);
     context.relay.store(0, std::memory_order_relaxed);

@@ -503,6 +503,13 @@ MUTANTS = [
         done_or_not("RPUSH wakes a waiter"),
     ),
     Mutant(
+        "recovery leaves the dead asleep",
+        "lib/transaction/recovery.cc",
+        (("    end_sleeps(context);", "    // end_sleeps(context);"),),
+        "Recovery.OfWhoWasToPassAWakeOn*",
+        program="shoal_transaction_test",
+    ),
+    Mutant(
         "recovery settles a wake before it is made",
         "lib/transaction/recovery.cc",
         (

@@ -13,6 +13,9 @@
  * also those that have one in the code: what wakes a sleeper is the protocol alone. When nobody can do a step any more, every
  * sleeper that lives must have seen every message.
  *
+ * A step is one access to the segment: what a process does with its own variables belongs to the step before or behind it,
+ * and they are 0 whenever they mean nothing, also those of the dead, so that spin meets the same state again.
+ *
  * Not here: memory orders (memory_order.cc has the two fences), a context's reuse (lock.pml), two sleeps of one context.
  */
 
@@ -29,7 +32,6 @@
 #define DEATHS 2
 #endif
 
-/* VICTIM: the number of the only one who may die; else all of them, the recoverer too. */
 #define CONTEXTS (SLEEPERS + PUBLISHERS) /* the sleepers' first */
 #define RECOVERER CONTEXTS
 
@@ -63,37 +65,41 @@ inline ring(i) {
 }
 
 inline end_epoch(i) {
-#ifdef FAULT_PLAIN_FLAG_INSTEAD_OF_AN_EPOCH
-  atomic { woken = 1; epoch[i] = epoch[i] + epoch[i] % 2 }
-#else
   atomic {
+#ifdef FAULT_PLAIN_FLAG_INSTEAD_OF_AN_EPOCH
+    woken = 1;
+    epoch[i] = epoch[i] + epoch[i] % 2;
+#else
     woken = (epoch[i] == e);
-    epoch[i] = (woken -> e + 1 : epoch[i])
-  }
+    epoch[i] = (woken -> e + 1 : epoch[i]);
 #endif
+    e = 0
+  }
 }
 
+/* Says in `woken` whether it was this one who woke i. */
 inline wake(i) {
-  woken = 0;
-  e = epoch[i];
   if
-  :: IS_ODD(e) && !retired[i] ->
+  :: atomic { IS_ODD(epoch[i]) -> e = epoch[i] };
+     if
+     :: !retired[i] ->
 #ifdef THREADS
 #ifdef FAULT_FUTEX_WAKE_BEFORE_THE_EPOCH
-     ring(i); end_epoch(i)
+        ring(i); end_epoch(i)
 #else
-     end_epoch(i); ring(i)
+        end_epoch(i); ring(i)
 #endif
 #else
 #ifdef FAULT_FLAG_CLEARED_BEFORE_THE_BYTE
-     end_epoch(i); ring(i)
+        end_epoch(i); ring(i)
 #else
-     ring(i); end_epoch(i)
+        ring(i); end_epoch(i)
 #endif
 #endif
-  :: else
-  fi;
-  e = 0
+     :: atomic { retired[i] -> e = 0 }
+     fi
+  :: !IS_ODD(epoch[i])
+  fi
 }
 
 inline wake_to_pass_on(i) {
@@ -108,30 +114,27 @@ inline wake_to_pass_on(i) {
 #endif
 }
 
-/* One of those who are left, beginning behind `start`. */
+/* One of those who are left, beginning behind `start`. Between calls t, k and woken are 0. */
+#define NEXT(start) ((start + 1 + t) % SLEEPERS)
+#define LOOKING (t < SLEEPERS && !woken)
+
 inline wake_some(start) {
-  t = 1;
   do
-  :: t <= SLEEPERS ->
-     k = (start + t) % SLEEPERS;
-     atomic { taken = relay[k] & LEFT; relay[k] = relay[k] & ~LEFT }
+  :: atomic { LOOKING && (relay[NEXT(start)] & LEFT) -> k = NEXT(start); relay[k] = relay[k] & ~LEFT; t++ };
      if
-     :: taken && !retired[k] ->
-        wake_to_pass_on(k);
-        if
-        :: woken -> break
-        :: else -> t++
-        fi
-     :: else -> t++
+     :: !retired[k] -> wake_to_pass_on(k)
+     :: retired[k]
      fi
-  :: else -> break
+  :: atomic { LOOKING && !(relay[NEXT(start)] & LEFT) -> t++ }
+  :: !LOOKING -> break
   od;
-  atomic { t = 0; k = 0; taken = 0; woken = 0 }
+  atomic { t = 0; k = 0; woken = 0 }
 }
 
 #define LOCALS                                                                                                         \
-  byte e, t, k, taken;                                                                                                 \
+  byte e, t, k;                                                                                                        \
   bit woken
+#define FORGET e = 0; t = 0; k = 0; woken = 0
 
 /* ---- Who there is ---- */
 
@@ -149,7 +152,7 @@ proctype sleeper(byte me) {
        :: published == seen[me] ->
 #endif
 #ifdef THREADS
-          atomic { in_futex[me] = (epoch[me] == prepared) } /* FUTEX_WAIT compares and sleeps in one */
+          in_futex[me] = (epoch[me] == prepared); /* FUTEX_WAIT compares and sleeps in one */
 end_asleep:
           !in_futex[me]
 #else
@@ -157,23 +160,26 @@ end_asleep:
           fifo[me]
 #endif
 #ifndef FAULT_NO_LOOK_AFTER_FALLING_ASLEEP
-       :: else
+       :: published != seen[me]
 #endif
        fi;
        atomic { epoch[me] = (epoch[me] == prepared -> prepared + 1 : epoch[me]); prepared = 0 }
+#ifndef THREADS
        fifo[me] = 0;
+#endif
 #ifndef FAULT_WOKEN_ONES_DO_NOT_PASS_ON
        do
-       :: relay[me] & PASS_ON ->
-          atomic { relay[me] = (relay[me] & ~PASS_ON) | PASSING }
+       :: atomic { relay[me] & PASS_ON -> relay[me] = (relay[me] & ~PASS_ON) | PASSING };
           wake_some(me);
           relay[me] = relay[me] & ~PASSING
        :: !(relay[me] & PASS_ON) -> break
        od
 #endif
     od
-  } unless { killed[me] }
+  } unless { atomic { killed[me] -> FORGET; prepared = 0; seen[me] = 0; fifo[me] = 0; in_futex[me] = 0 } }
 }
+
+#define SLEEPS(i) (IS_ODD(epoch[i]) && !retired[i])
 
 proctype publisher(byte me) {
   LOCALS;
@@ -191,17 +197,10 @@ proctype publisher(byte me) {
 #endif
        /* give_hints(): the first that sleeps is its own to wake, the others are left */
        do
-       :: i < SLEEPERS ->
-          if
-          :: IS_ODD(epoch[i]) && !retired[i] ->
-             if
-             :: own == SLEEPERS -> own = i
-             :: else -> relay[i] = relay[i] | LEFT; left_some = 1
-             fi
-          :: else
-          fi;
-          i++
-       :: else -> i = 0; break
+       :: atomic { i < SLEEPERS && SLEEPS(i) && own == SLEEPERS -> own = i; i++ }
+       :: i < SLEEPERS && SLEEPS(i) && own < SLEEPERS -> atomic { relay[i] = relay[i] | LEFT; left_some = 1; i++ }
+       :: atomic { i < SLEEPERS && !SLEEPS(i) -> i++ }
+       :: i == SLEEPERS -> break
        od;
        if
        :: own == SLEEPERS
@@ -215,18 +214,18 @@ proctype publisher(byte me) {
           :: else
           fi
        fi;
-       debt[me] = 0;
-       d_step { own = SLEEPERS; left_some = 0; woken = 0; m++ }
-    :: else -> break
+       atomic { debt[me] = 0; own = SLEEPERS; i = 0; left_some = 0; woken = 0; m++ }
+    :: m == MESSAGES -> break
     od
-  } unless { killed[me] }
+  } unless { atomic { killed[me] -> FORGET; own = SLEEPERS; i = 0; left_some = 0; m = MESSAGES } }
 }
 
 #ifdef FAULT_RECOVERY_FORGETS_THE_RELAY
-#define owes_a_relay(d) false
+#define OWES_A_RELAY(d) false
 #else
-#define owes_a_relay(d) (relay[d] & (PASS_ON | PASSING))
+#define OWES_A_RELAY(d) (relay[d] & (PASS_ON | PASSING))
 #endif
+#define IS_TO_RECOVER(n) (killed[n] && !retired[n])
 
 /* Whoever recovers; if he dies, the next one begins anew. */
 proctype recoverer() {
@@ -235,72 +234,69 @@ proctype recoverer() {
 end_nobody_to_recover:
   do
   :: {
-       do
-       :: atomic { killed[0] && !retired[0] -> d = 0; break }
-       :: atomic { killed[1] && !retired[1] -> d = 1; break }
+       if
+       :: atomic { IS_TO_RECOVER(0) -> d = 0 }
+       :: atomic { IS_TO_RECOVER(1) -> d = 1 }
 #if SLEEPERS + PUBLISHERS > 2
-       :: atomic { killed[2] && !retired[2] -> d = 2; break }
+       :: atomic { IS_TO_RECOVER(2) -> d = 2 }
 #endif
 #if SLEEPERS + PUBLISHERS > 3
-       :: atomic { killed[3] && !retired[3] -> d = 3; break }
+       :: atomic { IS_TO_RECOVER(3) -> d = 3 }
 #endif
-       od;
+       fi;
+#ifndef FAULT_RECOVERY_LEAVES_THE_DEAD_ASLEEP
        if
-       :: debt[d] || owes_a_relay(d) ->
+       :: atomic { d < SLEEPERS && IS_ODD(epoch[d]) -> epoch[d] = epoch[d] + 1 }
+       :: else
+       fi;
+#endif
+       if
+       :: debt[d] || OWES_A_RELAY(d) ->
           do
-          :: i < SLEEPERS ->
-             if
-             :: !retired[i] ->
-                e = epoch[i];
+          :: i < SLEEPERS && !retired[i] ->
+             e = epoch[i];
 #ifdef THREADS
-                if
-                :: IS_ODD(e) -> end_epoch(i)
-                :: else
-                fi;
-#ifdef FAULT_RECOVERY_LEAVES_WHO_LOOKS_AWAKE
-                if
-                :: IS_ODD(e) -> ring(i)
-                :: else
-                fi
-#else
-                ring(i)
-#endif
-#else
-                if
-                :: IS_ODD(e) -> ring(i); end_epoch(i)
-                :: else
-                fi
-#endif
+             if
+             :: IS_ODD(e) -> end_epoch(i)
              :: else
              fi;
-             i++
-          :: else -> break
+#ifdef FAULT_RECOVERY_LEAVES_WHO_LOOKS_AWAKE
+             if
+             :: woken -> ring(i)
+             :: else
+             fi;
+#else
+             ring(i);
+#endif
+#else
+             if
+             :: IS_ODD(e) -> ring(i); end_epoch(i)
+             :: else
+             fi;
+#endif
+             atomic { e = 0; woken = 0; i++ }
+          :: i < SLEEPERS && retired[i] -> i++
+          :: i == SLEEPERS -> break
           od
        :: else
        fi;
        debt[d] = 0;
        relay[d] = 0;
-       retired[d] = 1;
-       d_step { d = 0; i = 0; e = 0; woken = 0 }
-     } unless { killed[RECOVERER] };
-     d_step { killed[RECOVERER] = 0; d = 0; i = 0; e = 0; woken = 0 }
+       atomic { retired[d] = 1; d = 0; i = 0 }
+     } unless { atomic { killed[RECOVERER] -> killed[RECOVERER] = 0; FORGET; d = 0; i = 0 } }
   od
 }
+
 proctype killer() {
   byte victim;
 end_enough:
   do
   :: kills < DEATHS ->
      atomic {
-#ifdef VICTIM
-       victim = VICTIM;
-#else
-       victim = 0;
        do
        :: victim < CONTEXTS -> victim++
        :: break
        od;
-#endif
        if
        :: !killed[victim] -> killed[victim] = 1; kills++
        :: else
@@ -316,7 +312,7 @@ proctype judge() {
   byte i;
 end_wait:
   timeout;
-  d_step {
+  atomic {
     do
     :: i < SLEEPERS -> assert(killed[i] || seen[i] == published); i++
     :: else -> break

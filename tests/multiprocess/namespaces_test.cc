@@ -19,6 +19,7 @@
 #include "support/eventually.h"
 #include "support/pid_namespace.h"
 #include "support/redis_session.h"
+#include "support/single_step.h"
 #include "transaction/recovery.h"
 #include "transaction/transaction.h"
 
@@ -28,34 +29,14 @@ namespace {
 constexpr uint64_t kAll = 0b1111, kEdited = 77;
 constexpr int kDied = 102;  // the exit code of who dies behind an instruction
 
-// A body run one instruction at a time (x86-64; elsewhere it runs to its end at once).
-class Steps {
- public:
-  // The process ends behind instruction `last`. Returns the number of instructions if there are fewer.
-  static uint64_t run(uint64_t last, const std::function<void()>& body) {
-    taken_ = 0;
-    last_ = last;
-    struct sigaction action {};
-    action.sa_handler = [](int) {
-      if (++taken_ == last_) ::syscall(SYS_exit_group, kDied);
-    };
-    action.sa_flags = SA_NODEFER;
-    ::sigaction(SIGTRAP, &action, nullptr);
-    set_trap_flag(true);
-    body();
-    set_trap_flag(false);
-    return taken_;
-  }
-
- private:
-  static void set_trap_flag([[maybe_unused]] bool on) {
-#if defined(__x86_64__)
-    const uint64_t flags = __builtin_ia32_readeflags_u64();
-    __builtin_ia32_writeeflags_u64(on ? flags | 0x100 : flags & ~uint64_t{0x100});
-#endif
-  }
-  static inline uint64_t taken_ = 0, last_ = 0;
-};
+// The process ends behind instruction `last` of `body`. Returns the number of instructions if there are fewer.
+uint64_t die_behind(uint64_t last, const std::function<void()>& body) {
+  uint64_t taken = 0;
+  test::Steps::run(body, [&] {
+    if (++taken == last) ::syscall(SYS_exit_group, kDied);
+  });
+  return taken;
+}
 
 class EqualThreadIds : public ::testing::Test {
  protected:
@@ -141,7 +122,7 @@ class EqualThreadIds : public ::testing::Test {
       const auto body = prepare();
       Child dying([&] {
         return run_as_tid_one([&] {
-          Steps::run(last, body);
+          die_behind(last, body);
           return 0;  // it was shorter this time
         });
       });
@@ -160,7 +141,7 @@ class EqualThreadIds : public ::testing::Test {
     Shared<uint64_t> count;
     Child child([&] {
       return run_as_tid_one([&] {
-        *count = Steps::run(0, body);
+        *count = die_behind(0, body);
         return 0;
       });
     });

@@ -1,17 +1,51 @@
 // SPDX-License-Identifier: MIT
-// single_step.h: runs a function one instruction at a time (the processor's trap flag) and remembers the memory after
-// each instruction that changed it: the images that a SIGKILL could have left behind. x86-64 only; others see nothing
-// stepped.
+// single_step.h: runs a function one instruction at a time, by the processor's trap flag. x86-64 only; on others it runs
+// to its end without a stop.
 #pragma once
 
 #include <signal.h>
 
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <vector>
 
 namespace shoal::test {
 
+// Calls `behind` behind each instruction of `body`, in a signal handler, itself unstepped.
+class Steps {
+ public:
+  static void run(const std::function<void()>& body, const std::function<void()>& behind) {
+    behind_ = &behind;
+    struct sigaction action {
+    }, before{};
+    action.sa_handler = [](int) { (*behind_)(); };
+    action.sa_flags = SA_NODEFER;
+    sigaction(SIGTRAP, &action, &before);
+    set_trap_flag(true);
+    body();
+    set_trap_flag(false);
+    sigaction(SIGTRAP, &before, nullptr);
+  }
+  static constexpr bool supported() {
+#if defined(__x86_64__)
+    return true;
+#else
+    return false;
+#endif
+  }
+
+ private:
+  static void set_trap_flag([[maybe_unused]] bool on) {
+#if defined(__x86_64__)
+    const uint64_t flags = __builtin_ia32_readeflags_u64();
+    __builtin_ia32_writeeflags_u64(on ? flags | 0x100 : flags & ~uint64_t{0x100});
+#endif
+  }
+  static inline const std::function<void()>* behind_ = nullptr;
+};
+
+// Remembers the memory behind each instruction that changed it: the images that a SIGKILL could have left behind.
 class SingleStep {
  public:
   using Image = std::vector<std::byte>;
@@ -26,26 +60,10 @@ class SingleStep {
   // The images that `run` passed through, in order; the last is where it ended.
   template <typename F>
   const std::vector<Image>& run(F&& f) {
-    active_ = this;
-    struct sigaction action {
-    }, before{};
-    action.sa_sigaction = [](int, siginfo_t*, void*) { active_->look(); };
-    action.sa_flags = SA_SIGINFO | SA_NODEFER;
-    sigaction(SIGTRAP, &action, &before);
-    set_trap_flag(true);
-    f();
-    set_trap_flag(false);
-    sigaction(SIGTRAP, &before, nullptr);
+    Steps::run(f, [this] { look(); });
     return images_;
   }
   uint64_t instructions() const { return instructions_; }
-  static constexpr bool supported() {
-#if defined(__x86_64__)
-    return true;
-#else
-    return false;
-#endif
-  }
 
  private:
   void look() {  // in the signal handler: no allocation
@@ -56,14 +74,7 @@ class SingleStep {
     std::memcpy(image.data(), memory_, last_.size());
     images_.push_back(std::move(image));
   }
-  static void set_trap_flag([[maybe_unused]] bool on) {
-#if defined(__x86_64__)
-    const uint64_t flags = __builtin_ia32_readeflags_u64();
-    __builtin_ia32_writeeflags_u64(on ? flags | 0x100 : flags & ~uint64_t{0x100});
-#endif
-  }
 
-  static inline SingleStep* active_ = nullptr;
   std::byte* memory_;
   Image last_;
   size_t images_max_;

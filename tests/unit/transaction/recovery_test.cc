@@ -6,7 +6,9 @@
 
 #include <vector>
 
+#include "process/relay.h"
 #include "support/process_fixture.h"
+#include "support/single_step.h"
 #include "transaction/transaction.h"
 
 namespace shoal {
@@ -177,6 +179,46 @@ TEST_F(Recovery, OfAStoppedHolderIsNoneAndWaitingForHimIsCheap) {
   ::getrusage(RUSAGE_THREAD, &after);
   EXPECT_LT(after.ru_nvcsw - before.ru_nvcsw, 100) << "sleeps in 400 ms; at one a millisecond it would be 400";
   EXPECT_EQ(word(0), 9u);
+}
+
+// A publisher has seen four sleepers of a process that is dead, who would have to wake a fifth, and rings them while
+// they are recovered: either the recovery sees what they were told to pass on, or the publisher that they do not sleep.
+TEST_F(Recovery, OfWhoWasToPassAWakeOnWakesTheOthersAtAnyInstruction) {
+  shm::Context& sleeper = context_of(*process_);
+  Shared<std::atomic<uint32_t>> dead;
+  Child child([&] {
+    auto process = attach();
+    *dead = context_id_of(*process);
+    context_of(*process).asleep.fetch_add(1);
+    ::kill(::getpid(), SIGKILL);
+    return 2;
+  });
+  ASSERT_EQ(child.wait(), 128 + SIGKILL);
+  shm::Context& dead_context = segment_->control_context(shm::context_index(*dead));
+  std::vector<std::byte> as_it_died(sizeof dead_context);
+  std::memcpy(as_it_died.data(), static_cast<void*>(&dead_context), as_it_died.size());
+
+  auto recoverer = attach();
+  const uint32_t recoverer_id = context_id_of(*recoverer);
+  bool rung = true;
+  uint64_t instruction = 0;
+  for (; rung && !HasFailure(); ++instruction) {
+    std::memcpy(static_cast<void*>(&dead_context), as_it_died.data(), as_it_died.size());
+    sleeper.relay = 0;
+    if (sleeper.asleep % 2 == 0) sleeper.asleep.fetch_add(1);
+    Sleepers sleepers(*segment_);
+    for (uint32_t i = 0; i < relay::kFanOut; ++i) sleepers.add(*dead);
+    sleepers.add(self());
+    uint64_t taken = 0;
+    test::Steps::run([&] { EXPECT_TRUE(recover(*recoverer, recoverer_id, *dead)); },
+                     [&] {
+                       if (taken++ == instruction) sleepers.wake(*process_);
+                     });
+    rung = taken > instruction;
+    if (!rung) sleepers.wake(*process_);
+    EXPECT_EQ(sleeper.asleep % 2, 0u) << "rung behind instruction " << instruction;
+  }
+  EXPECT_GT(instruction, test::Steps::supported() ? 100u : 0u);
 }
 
 }  // namespace
