@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// single_step.h: runs a function one instruction at a time, by the processor's trap flag. x86-64 only; on others it runs
-// to its end without a stop.
+// single_step.h: runs a function one instruction at a time, by the processor's trap flag. x86-64 only; on others it
+// runs to its end without a stop.
 #pragma once
 
 #include <signal.h>
