@@ -143,7 +143,7 @@ void Daemon::Loop::watch_segment() {
 
 bool Daemon::Loop::anybody_else() {
   const Segment& segment = process_.segment();
-  for (uint32_t index = 0; index < segment.header().slot_count; ++index) {
+  for (uint32_t index = 0; index < segment.slot_count(); ++index) {
     const auto state = segment.slot(index).state.load(std::memory_order_acquire);
     if (state == static_cast<uint32_t>(shm::SlotState::kUsed) && index != process_.slot_index()) return true;
   }

@@ -207,6 +207,7 @@ unit_asan = ctest("asan", *NO_SWEEP)
 NO_STEPS = ("-E", "At(Every|Any)Instruction")
 unit_tsan = ctest("tsan", *NO_SWEEP, *NO_STEPS, wrap=FIXED_ADDRESSES)
 sweep = ctest("release", "-L", "sweep")
+asan_sweep = ctest("asan", "-L", "sweep", timeout=1800)
 shadow_sweep = ctest("release", "-L", "shadow", timeout=7200)
 sweep_states = ctest("release", "-L", "states", timeout=3600)
 real_sweep = ctest("release", "-R", "real_sweep", timeout=7200)
@@ -239,6 +240,7 @@ PARTS = [  # name, what, the path it needs, part of a plain ./dev test, action
     Part("wheel", "pip install . in isolation, used elsewhere", "python/shoal/__init__.py", True, wheel),
     Part("clang", "C++ tests and sweep, clang -O2", "lib/base/CMakeLists.txt", False, all_clang),
     Part("tsan", "C++ tests, clang's thread sanitizer, locked reads", "lib/base/CMakeLists.txt", False, unit_tsan),
+    Part("asan-sweep", "sweep, g++, address and undefined sanitizers", "tests/crash", False, asan_sweep),
     Part("asan-python", "Python tests, extension and programs of asan", "python/tests", False, sanitized.python_tests),
     Part("O0", "C++ tests and sweep, g++ -O0", "lib/base/CMakeLists.txt", False, all_O0),
     Part("O3", "C++ tests and sweep, g++ -O3 across files", "lib/base/CMakeLists.txt", False, all_O3),

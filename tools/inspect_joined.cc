@@ -54,18 +54,16 @@ std::string name_behind(const Segment& segment, const T& record, uint64_t bytes)
 }
 
 Json pid_of_slot(const Segment& segment, uint32_t slot) {
-  return slot < segment.header().slot_count ? Json(segment.slot(slot).pid) : Json(nullptr);
+  return slot < segment.slot_count() ? Json(segment.slot(slot).pid) : Json(nullptr);
 }
 
-bool known(const Segment& segment, uint32_t id) noexcept {
-  return shm::context_index(id) < segment.header().context_count;
-}
+bool known(const Segment& segment, uint32_t id) noexcept { return shm::context_index(id) < segment.context_count(); }
 
 Json channel_row(const Segment& segment, const shm::Channel& channel) {
   const uint64_t next = channel.ring.next.load(std::memory_order_relaxed);
   std::string listeners;
   uint64_t contexts = 0, subscribers = 0;
-  for (uint64_t at = channel.subscribers.load(); at != 0 && contexts < segment.header().context_count; ++contexts) {
+  for (uint64_t at = channel.subscribers.load(); at != 0 && contexts < segment.context_count(); ++contexts) {
     const auto* subscription = record_at<shm::Subscription>(segment, at);
     if (subscription == nullptr) break;
     const uint32_t id = subscription->context.load();

@@ -39,8 +39,7 @@ struct Threads {
 // By the slot that claimed them: a claim is slot index + 1 | slot generation << 16.
 std::map<uint32_t, Threads> threads_by_slot(const Segment& segment) {
   std::map<uint32_t, Threads> result;
-  const shm::Header& header = segment.header();
-  const uint32_t high = std::min(header.context_high.load(std::memory_order_acquire), header.context_count);
+  const uint32_t high = segment.context_high();
   for (uint32_t index = 0; index < high; ++index) {
     const shm::Context& context = segment.context(index);
     const uint64_t claim = context.claim.load(std::memory_order_acquire);
@@ -58,10 +57,10 @@ std::map<uint32_t, Threads> threads_by_slot(const Segment& segment) {
 Json holder(const SegmentView& view, uint32_t owner) {
   const uint32_t id = owner & ~shm::kWaitersBit;
   if (id == 0) return nullptr;
-  if (shm::context_index(id) >= view.segment().header().context_count) return "damaged";
+  if (shm::context_index(id) >= view.segment().context_count()) return "damaged";
   const uint64_t claim = view.segment().context(shm::context_index(id)).claim.load(std::memory_order_acquire);
   const uint32_t slot = static_cast<uint32_t>(claim & 0xffff) - 1;
-  const std::string pid = claim != 0 && slot < view.segment().header().slot_count
+  const std::string pid = claim != 0 && slot < view.segment().slot_count()
                               ? std::to_string(view.segment().slot(slot).pid)
                               : std::string("?");
   return dead(view.segment(), id) ? pid + " (dead)" : pid;

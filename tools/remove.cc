@@ -52,7 +52,7 @@ void collect_fifos(const SegmentView& view, bool dry_run, Json& done) {
     const auto owner = fifo_owner(entry.path().filename().string());
     if (!owner || !entry.is_fifo(error)) continue;
     const uint32_t index = shm::context_index(*owner);
-    if (index < view.segment().header().context_count && view.segment().context(index).id.load() == *owner) continue;
+    if (index < view.segment().context_count() && view.segment().context(index).id.load() == *owner) continue;
     if (!dry_run) ::unlink(entry.path().c_str());
     done.push_back(found("FIFO of a dead thread", entry.path().string()));
   }

@@ -7,11 +7,11 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <bit>
 #include <cerrno>
 #include <filesystem>
 
 #include "process/life_lock.h"
+#include "segment/shape.h"
 
 namespace shoal::tool {
 
@@ -63,16 +63,7 @@ std::optional<std::string> SegmentView::find_problem() const {
            std::to_string(shm::kLayoutVersion);
   }
   if (header.abi_hash != shm::abi_hash()) return "made by a build with another memory layout";
-  const auto fits = [&](uint64_t offset, uint64_t count, uint64_t bytes) {
-    return offset % 64 == 0 && offset <= file_bytes_ && count * bytes <= file_bytes_ - offset;
-  };
-  const uint64_t committed = header.committed.load(std::memory_order_acquire);
-  if (!std::has_single_bit(header.shard_count) || header.shard_count > kShardCountMax ||
-      header.context_count > kContextCountMax || header.slot_count > kContextCountMax ||
-      !fits(header.slots_offset, header.slot_count, sizeof(shm::Slot)) ||
-      !fits(header.contexts_offset, header.context_count, sizeof(shm::Context)) ||
-      !fits(header.shards_offset, header.shard_count, sizeof(shm::Shard)) || committed > file_bytes_ ||
-      header.extents_offset > committed || header.extents_offset % kExtentBytes != 0) {
+  if (header.max_size != file_bytes_ || !shape_is_sound(header)) {
     return "the header is damaged";
   }
   const auto state = static_cast<shm::SegmentState>(header.state.load(std::memory_order_acquire));
@@ -84,7 +75,7 @@ bool SegmentView::slot_alive(uint32_t index) const noexcept { return life_byte_h
 
 std::vector<uint32_t> SegmentView::used_slots() const {
   std::vector<uint32_t> used;
-  for (uint32_t index = 0; index < segment_->header().slot_count; ++index) {
+  for (uint32_t index = 0; index < segment_->slot_count(); ++index) {
     const auto state = segment_->slot(index).state.load(std::memory_order_acquire);
     if (state != static_cast<uint32_t>(shm::SlotState::kFree)) used.push_back(index);
   }

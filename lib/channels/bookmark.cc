@@ -18,7 +18,7 @@ constexpr uint32_t owner_context(uint64_t owner) noexcept { return static_cast<u
 
 bool living(const Segment& segment, uint64_t owner) noexcept {
   const uint32_t id = owner_context(owner);
-  return owner != 0 && shm::context_index(id) < segment.header().context_count && !dead(segment, id);
+  return owner != 0 && shm::context_index(id) < segment.context_count() && !dead(segment, id);
 }
 
 }  // namespace

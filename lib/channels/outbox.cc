@@ -206,7 +206,7 @@ bool holds_a_lock(const Segment& segment, uint32_t id) noexcept {
 // The dead one may have published without telling: everybody looks at everything, once.
 void hint_everybody(Process& process) noexcept {
   Segment& segment = process.segment();
-  const uint32_t high = segment.header().context_high.load(std::memory_order_acquire);
+  const uint32_t high = segment.context_high();
   for (uint32_t index = 0; index < high; ++index) {
     for (auto& word : segment.control_context(index).ready) word.store(~uint64_t{0});
   }

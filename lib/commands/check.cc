@@ -11,6 +11,7 @@
 #include "keyspace/keyspace.h"
 #include "keyspace/waiters.h"
 #include "queues/check.h"
+#include "segment/shape.h"
 #include "transaction/transaction.h"
 #include "types/dict_check.h"
 #include "types/string.h"
@@ -79,7 +80,7 @@ void check_channels(PartRun& run) {
 void check_outboxes(PartRun& run) {
   const Segment& segment = run.blocks.segment();
   if (run.shard != 0) return;
-  for (uint32_t index = 0; index < segment.header().context_count; ++index) {
+  for (uint32_t index = 0; index < segment.context_count(); ++index) {
     if (!channels::has_outbox(segment.context(index))) continue;
     for (uint64_t next = segment.context(index).outbox; next != 0; next = segment.pointer<shm::Posting>(next)->next) {
       visit_or_give_up(run.blocks, next);
@@ -310,7 +311,7 @@ void check_shard_words(const Segment& segment, BlockCheck& blocks) noexcept {
   for (uint32_t index = 0; index < segment.shard_count(); ++index) {
     const shm::Shard& shard = segment.shard(index);
     const uint32_t owner = shard.owner.load(std::memory_order_acquire) & ~shm::kWaitersBit;
-    const bool exists = shm::context_index(owner) < segment.header().context_count;
+    const bool exists = shm::context_index(owner) < segment.context_count();
     if (owner != 0 &&
         (!exists || segment.context(shm::context_index(owner)).id.load(std::memory_order_acquire) != owner)) {
       blocks.found("a shard is locked by a context that is gone", index, owner);
@@ -329,7 +330,7 @@ void check_context(const Segment& segment, BlockCheck& blocks, uint32_t index) n
   const uint64_t claim = context.claim.load(std::memory_order_acquire);
   const uint32_t id = context.id.load(std::memory_order_acquire);
   const uint32_t slot = slot_of_claim(claim);
-  if (claim != 0 && slot >= segment.header().slot_count) {
+  if (claim != 0 && slot >= segment.slot_count()) {
     blocks.found("a context is claimed for a slot that does not exist", index, claim);
   } else if (claim != 0) {
     const bool used =
@@ -352,25 +353,25 @@ void check_free_context(const Segment& segment, BlockCheck& blocks, uint32_t ind
   if (context.claim.load(std::memory_order_acquire) != 0 || context.id.load(std::memory_order_acquire) != 0) return;
   if (context.journal_words != 0 || context.first_chunk != 0) blocks.found("a free context has a journal", index);
   const uint32_t recoverer = context.recoverer.load(std::memory_order_acquire);
-  if (recoverer != 0 && (shm::context_index(recoverer) >= segment.header().context_count)) {
+  if (recoverer != 0 && (shm::context_index(recoverer) >= segment.context_count())) {
     blocks.found("a context is recovered by nobody", index, recoverer);
   }
 }
 
 void check_processes(const Segment& segment, BlockCheck& blocks) noexcept {
   const shm::Header& header = segment.header();
-  if (header.context_high.load() > header.context_count)
+  if (header.context_high.load() > segment.context_count())
     blocks.found("more contexts are in use than there are", header.context_high.load());
-  if (header.slot_high.load() > header.slot_count)
+  if (header.slot_high.load() > segment.slot_count())
     blocks.found("more slots are in use than there are", header.slot_high.load());
-  for (uint32_t index = 0; index < header.context_count; ++index) {
+  for (uint32_t index = 0; index < segment.context_count(); ++index) {
     check_context(segment, blocks, index);
     check_free_context(segment, blocks, index);
     if (index >= header.context_high.load() && segment.context(index).claim.load(std::memory_order_acquire) != 0) {
       blocks.found("a context above the mark is in use", index);
     }
   }
-  for (uint32_t index = 0; index < header.slot_count; ++index) {
+  for (uint32_t index = 0; index < segment.slot_count(); ++index) {
     const uint32_t state = segment.slot(index).state.load(std::memory_order_acquire);
     if (state > static_cast<uint32_t>(shm::SlotState::kReaping)) blocks.found("a slot's state is none", index, state);
     if (index >= header.slot_high.load() && state != 0) blocks.found("a slot above the mark is in use", index);
@@ -381,14 +382,7 @@ void check_processes(const Segment& segment, BlockCheck& blocks) noexcept {
 const char* broken_header(const Segment& segment) noexcept {
   const shm::Header& h = segment.header();
   if (h.magic != shm::kMagic || h.layout_version != shm::kLayoutVersion) return "the header is not a segment's";
-  const uint64_t committed = h.committed.load();
-  if (committed > h.max_size || committed % kExtentBytes != 0 || h.extents_offset > committed)
-    return "the header's sizes make no sense";
-  const bool in_order = h.slots_offset + uint64_t{h.slot_count} * sizeof(shm::Slot) <= h.contexts_offset &&
-                        h.contexts_offset + uint64_t{h.context_count} * sizeof(shm::Context) <= h.shards_offset &&
-                        h.shards_offset + uint64_t{h.shard_count} * sizeof(shm::Shard) <= h.fixed_end &&
-                        h.fixed_end <= h.extents_offset;
-  return in_order && h.shard_count <= kShardCountMax && h.shard_count > 0 ? nullptr : "the header's regions overlap";
+  return shape_is_sound(h) ? nullptr : "the header's sizes make no sense";
 }
 
 }  // namespace

@@ -34,7 +34,7 @@ struct Attached {
 
 // False: nobody is there, or he who is came or went meanwhile.
 bool read_slot(const Segment& segment, uint32_t index, Attached& attached) noexcept {
-  if (index >= segment.header().slot_count) return false;  // a forked child that could not attach has no slot
+  if (index >= segment.slot_count()) return false;  // a forked child that could not attach has no slot
   const shm::Slot& slot = segment.slot(index);
   const auto used = [&] {
     return slot.state.load(std::memory_order_acquire) == static_cast<uint32_t>(shm::SlotState::kUsed);
@@ -56,8 +56,7 @@ std::vector<Attached> attached_processes(Call& call) {
   // Within EXEC locks are held, and a look at a life byte is a system call: who died a moment ago is listed then.
   const bool may_look = !call.session().runs_atomically();
   std::vector<Attached> all;
-  const uint32_t high =
-      std::min(segment.header().slot_high.load(std::memory_order_acquire), segment.header().slot_count);
+  const uint32_t high = segment.slot_high();
   for (uint32_t index = 0; index < high; ++index) {
     Attached attached;
     if (!read_slot(segment, index, attached)) continue;
@@ -67,8 +66,7 @@ std::vector<Attached> attached_processes(Call& call) {
 }
 
 uint32_t threads_of(const Segment& segment, const Attached& attached) noexcept {
-  const shm::Header& header = segment.header();
-  const uint32_t high = std::min(header.context_high.load(std::memory_order_acquire), header.context_count);
+  const uint32_t high = segment.context_high();
   const uint64_t claim = claim_word(attached.index, attached.generation);
   uint32_t threads = 0;
   for (uint32_t index = 0; index < high; ++index)

@@ -32,8 +32,7 @@ struct Option {
 constexpr Option kOptions[] = {
     {"appendonly", Kind::kYesNo, "no"},
     {"databases", Kind::kInteger, nullptr, [](const Segment&) -> uint64_t { return kDatabaseCount; }, 1},
-    {"maxclients", Kind::kInteger, nullptr, [](const Segment& s) -> uint64_t { return s.header().slot_count; }, 1,
-     UINT32_MAX},
+    {"maxclients", Kind::kInteger, nullptr, [](const Segment& s) -> uint64_t { return s.slot_count(); }, 1, UINT32_MAX},
     {"maxmemory", Kind::kMemory, nullptr, [](const Segment& s) -> uint64_t { return s.header().max_size; }, INT64_MIN,
      INT64_MAX},
     {"maxmemory-policy", Kind::kPolicy, "noeviction"},

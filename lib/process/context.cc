@@ -64,7 +64,7 @@ uint32_t publish(shm::Context& context, uint32_t index) noexcept {
 uint32_t holder_pid(const Segment& segment, uint32_t id) noexcept {
   const shm::Context& context = segment.context(shm::context_index(id));
   const uint64_t claim = context.claim.load(std::memory_order_acquire);
-  if (claim == 0 || slot_of_claim(claim) >= segment.header().slot_count) return 0;
+  if (claim == 0 || slot_of_claim(claim) >= segment.slot_count()) return 0;
   const shm::Slot& slot = segment.slot(slot_of_claim(claim));
   const uint32_t pid = slot.pid;
   return context.id.load(std::memory_order_acquire) == id ? pid : 0;
@@ -94,7 +94,7 @@ Status check_death_notes() noexcept {
 
 Result<shm::Context*> claim_context(Segment& segment, uint64_t claim, ContextRange range, uint32_t hint) noexcept {
   shm::Header& header = segment.control_header();
-  const uint32_t regular = header.context_count - kReservedContextCount;
+  const uint32_t regular = segment.context_count() - kReservedContextCount;
   const uint32_t first = range == ContextRange::kRegular ? 0 : regular;
   const uint32_t count = range == ContextRange::kRegular ? regular : kReservedContextCount;
   const uint32_t window =
@@ -118,7 +118,7 @@ Result<shm::Context*> claim_context(Segment& segment, uint64_t claim, ContextRan
     return &context;
   }
   return Status{Code::kTooManyThreads, "too many threads use the segment; create it with more contexts than",
-                header.context_count};
+                segment.context_count()};
 }
 
 void leave_context(Segment& segment, shm::Context& context) noexcept {

@@ -74,7 +74,7 @@ Process::Process(std::shared_ptr<Segment> segment, shm::SlotRole role)
     : segment_(std::move(segment)),
       role_(role),
       serial_(last_serial.fetch_add(1) + 1),
-      fifos_(segment_->header().context_count) {}
+      fifos_(segment_->context_count()) {}
 
 Result<std::unique_ptr<Process>> Process::attach(std::shared_ptr<Segment> segment, shm::SlotRole role) {
   if (Status status = check_kernel(); !status.ok()) return status;
@@ -111,7 +111,7 @@ Result<Process::Membership*> Process::join(SlotRange range) {
 // reap.
 Result<Process::Membership*> Process::join_by_reaping() {
   const Status full{Code::kTooManyProcesses, "too many processes use the segment; create it with more slots than",
-                    segment_->header().slot_count};
+                    segment_->slot_count()};
   if (reap_hook.load() == nullptr || dead_slots().empty()) return full;
   join_lock_.lock();
   Result<Membership*> guest = join(SlotRange::kReserved);
@@ -274,13 +274,13 @@ Result<shm::Context*> Process::take_context() {
 Result<shm::Context*> Process::claim_by_recovering(ThreadContexts& mine, Membership& member) {
   const Recover recover = recover_hook.load();
   const Status full{Code::kTooManyThreads, "too many threads use the segment; create it with more contexts than",
-                    segment_->header().context_count};
+                    segment_->context_count()};
   if (recover == nullptr) return full;
   Result<shm::Context*> guest = claim_context(*segment_, member.claim(), ContextRange::kReserved, 0);
   if (!guest.ok()) return full;
   mine.add(serial_, member, *guest.value());
   const uint32_t self = guest.value()->id.load(std::memory_order_relaxed);
-  const uint32_t high = segment_->header().context_high.load(std::memory_order_acquire);
+  const uint32_t high = segment_->context_high();
   for (uint32_t index = 0; index < high; ++index) {
     const uint32_t id = segment_->context(index).id.load(std::memory_order_acquire);
     if (id != 0 && id != self && dead(*segment_, id)) recover(*this, self, id, false);
@@ -305,7 +305,7 @@ void Process::retire(shm::Context& context, uint32_t dead_id) noexcept {
 std::vector<uint32_t> Process::dead_slots() noexcept {
   std::vector<uint32_t> result;
   if (segment_->in_memory()) return result;
-  const uint32_t high = segment_->header().slot_high.load(std::memory_order_acquire);
+  const uint32_t high = segment_->slot_high();
   for (uint32_t index = 0; index < high; ++index) {
     if (slot_state(*segment_, index) != shm::SlotState::kFree) result.push_back(index);
   }
@@ -314,19 +314,19 @@ std::vector<uint32_t> Process::dead_slots() noexcept {
 }
 
 bool Process::slot_alive(uint32_t index) noexcept {
-  if (index >= segment_->header().slot_count || slot_state(*segment_, index) != shm::SlotState::kUsed) return false;
+  if (index >= segment_->slot_count() || slot_state(*segment_, index) != shm::SlotState::kUsed) return false;
   return segment_->in_memory() || life_byte_held(segment_->name().life_path(), index, segment_->life_file());
 }
 
 bool Process::slot_alive(uint32_t index, uint64_t generation) noexcept {
-  if (index >= segment_->header().slot_count) return false;
+  if (index >= segment_->slot_count()) return false;
   const shm::Atomic<uint64_t>& current = segment_->slot(index).generation;
   if (current.load(std::memory_order_acquire) != generation || !slot_alive(index)) return false;
   return current.load(std::memory_order_acquire) == generation;
 }
 
 bool Process::begin_reaping(uint32_t index) noexcept {
-  if (index >= segment_->header().slot_count) return false;
+  if (index >= segment_->slot_count()) return false;
   Result<shm::Context*> self = context();
   if (!self.ok() || !reaping_.try_lock()) return false;
   Result<LifeLock> life = take_dead_slot(*segment_, index);
@@ -342,7 +342,7 @@ bool Process::begin_reaping(uint32_t index) noexcept {
 void Process::recover_contexts_of(uint32_t slot_index, uint32_t self) noexcept {
   const Recover recover = recover_hook.load();
   if (recover == nullptr) return;
-  const uint32_t high = segment_->header().context_high.load(std::memory_order_acquire);
+  const uint32_t high = segment_->context_high();
   for (uint32_t index = 0; index < high; ++index) {
     const shm::Context& context = segment_->context(index);
     const uint64_t claim = context.claim.load(std::memory_order_acquire);
@@ -353,7 +353,7 @@ void Process::recover_contexts_of(uint32_t slot_index, uint32_t self) noexcept {
 
 void Process::finish_reaping(uint32_t index, bool all_given_back) noexcept {
   bool all_free = all_given_back;
-  const uint32_t high = segment_->header().context_high.load(std::memory_order_acquire);
+  const uint32_t high = segment_->context_high();
   for (uint32_t each = 0; each < high; ++each) {
     shm::Context& context = segment_->control_context(each);
     const uint64_t claim = context.claim.load(std::memory_order_acquire);

@@ -24,7 +24,7 @@ bool take(shm::Context& context) noexcept {
 // Wakes up to `most` of those who are left, beginning behind context `start`: not all look at the same one first.
 void wake_some(Process& process, uint32_t start, uint32_t most) noexcept {
   Segment& segment = process.segment();
-  const uint32_t high = segment.header().context_high.load(std::memory_order_acquire);
+  const uint32_t high = segment.context_high();
   for (uint32_t step = 1; step <= high && most > 0; ++step) {
     shm::Context& context = segment.control_context((start + step) % high);
     if (!take(context)) continue;

@@ -32,7 +32,7 @@ uint64_t move_in(Segment& segment, uint32_t index, shm::SlotRole role) noexcept 
 }  // namespace
 
 Result<SlotClaim> take_slot(Segment& segment, shm::SlotRole role, SlotRange range) {
-  const uint32_t count = segment.header().slot_count;
+  const uint32_t count = segment.slot_count();
   const uint32_t regular = count > 1 ? count - 1 : count;
   const uint32_t first = range == SlotRange::kRegular ? 0 : regular;
   const uint32_t end = range == SlotRange::kRegular ? regular : count;

@@ -65,7 +65,7 @@ bool wake_context(Process& process, uint32_t context_id) noexcept {
 void wake_everybody(Process& process) noexcept {
   Segment& segment = process.segment();
   std::atomic_thread_fence(std::memory_order_seq_cst);
-  const uint32_t high = segment.header().context_high.load(std::memory_order_acquire);
+  const uint32_t high = segment.context_high();
   for (uint32_t index = 0; index < high; ++index) {
     shm::Context& context = segment.control_context(index);
     const uint32_t id = context.id.load(std::memory_order_acquire);

@@ -147,7 +147,7 @@ class QueueCheck {
       expect(holder->queue == segment_.offset_of(&queue_), "a holder of another queue");
       expect(holder->previous == previous, "the holders' list");
       expect((holder->handle != 0) == consumers, "a holder in the wrong list");
-      expect(holder->slot < segment_.header().slot_count, "a holder's slot");
+      expect(holder->slot < segment_.slot_count(), "a holder's slot");
       expect(consumers || holder->waiter == 0, "a helper that waits");
       expect(ids_.insert(holder->id).second, "two holders of one id");
       const uint64_t count = tree(holder->leases, TaskState::kLeased, tree::by_number);

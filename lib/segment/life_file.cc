@@ -58,10 +58,9 @@ uint64_t own_pid_namespace() noexcept {
   return ::stat("/proc/self/ns/pid", &info) == 0 ? info.st_ino : 0;
 }
 
-uint32_t process_left(const shm::Header& header, const shm::Slot* slots) noexcept {
+uint32_t process_left(std::span<const shm::Slot> slots) noexcept {
   const uint64_t ours = own_pid_namespace();
-  for (uint32_t index = 0; index < header.slot_count; ++index) {
-    const shm::Slot& slot = slots[index];
+  for (const shm::Slot& slot : slots) {
     if (slot.state.load(std::memory_order_acquire) == static_cast<uint32_t>(shm::SlotState::kFree)) continue;
     if (ours == 0 || slot.pid_namespace != ours) return slot.pid;  // cannot be told from here
     if (::kill(static_cast<pid_t>(slot.pid), 0) == 0 || errno != ESRCH) return slot.pid;

@@ -12,6 +12,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 
 #include "base/status.h"
@@ -38,6 +39,6 @@ std::string recorded_runtime_dir(const std::string& shm_path);
 // This process's PID namespace, 0 if /proc does not say.
 uint64_t own_pid_namespace() noexcept;
 // The pid of a process that a slot names and that may still exist, 0 if there is none.
-uint32_t process_left(const shm::Header& header, const shm::Slot* slots) noexcept;
+uint32_t process_left(std::span<const shm::Slot> slots) noexcept;
 
 }  // namespace shoal

@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/fork_gate.h"
 #include "base/limits.h"
+#include "segment/shape.h"
 
 namespace shoal {
 
@@ -95,16 +96,12 @@ Status allocate(int fd, uint64_t offset, uint64_t bytes) noexcept {
   return error == 0 ? Status{} : system_error("allocate shared memory", error);
 }
 
+Counts counts_of(const SegmentOptions& options) noexcept {
+  return {options.slot_count, options.context_count, options.shard_count};
+}
+
 Status check_options(const SegmentOptions& options) {
-  if (!std::has_single_bit(options.shard_count) || options.shard_count > kShardCountMax) {
-    return {Code::kInvalidArgument, "shards must be a power of two of at most", kShardCountMax};
-  }
-  if (options.context_count <= kReservedContextCount || options.context_count > kContextCountMax) {
-    return {Code::kInvalidArgument, "contexts must be more than 8 and at most", kContextCountMax};
-  }
-  if (options.slot_count == 0 || options.slot_count > kContextCountMax) {
-    return {Code::kInvalidArgument, "slots must be 1 to", kContextCountMax};
-  }
+  if (Status status = check_counts(counts_of(options)); !status.ok()) return status;
   if (options.max_size < kMinMaxSizeBytes || options.max_size > kMaxMaxSizeBytes ||
       options.max_size % kExtentBytes != 0) {
     return {Code::kInvalidArgument, "max_size must be whole MiB, from 4 MiB to 256 GiB"};
@@ -142,19 +139,11 @@ std::byte* reserve_addresses(uint64_t size) noexcept {
   return first + head;
 }
 
-struct Plan {  // where the regions of a new segment lie
-  uint64_t slots, contexts, shards, fixed_end, extents;
-  explicit Plan(const SegmentOptions& options) {
-    slots = sizeof(shm::Header) + shm::kBookmarkCount * sizeof(shm::Bookmark);
-    contexts = round_up(slots + uint64_t{options.slot_count} * sizeof(shm::Slot), kPageBytes);
-    shards = round_up(contexts + uint64_t{options.context_count} * sizeof(shm::Context), kPageBytes);
-    fixed_end = round_up(shards + uint64_t{options.shard_count} * sizeof(shm::Shard), kPageBytes);
-    extents = round_up(fixed_end, kExtentBytes);
-  }
-  uint64_t first_end(const SegmentOptions& options) const {
-    return std::max(round_up(std::min(options.first_commit, options.max_size), kExtentBytes), extents + kExtentBytes);
-  }
-};
+// Where the first physical extents of a new segment end.
+uint64_t first_end(const SegmentOptions& options, const Shape& shape) noexcept {
+  const uint64_t wanted = round_up(std::min(options.first_commit, options.max_size), kExtentBytes);
+  return std::max(wanted, shape.extents + kExtentBytes);
+}
 
 }  // namespace
 
@@ -179,12 +168,15 @@ void Segment::bind() noexcept {
   contexts_ = reinterpret_cast<shm::Context*>(base_ + h.contexts_offset);
   slots_ = reinterpret_cast<shm::Slot*>(base_ + h.slots_offset);
   extents_offset_ = h.extents_offset;
+  slot_count_ = h.slot_count;
+  context_count_ = h.context_count;
   shard_count_ = h.shard_count;
+  max_committed_ = h.max_size;
   shard_shift_ = 32 - static_cast<uint32_t>(std::countr_zero(h.shard_count));
 }
 
 void Segment::format(const SegmentOptions& options) noexcept {
-  const Plan plan(options);
+  const Shape shape(counts_of(options));
   shm::Header& h = control_header();
   h.layout_version = shm::kLayoutVersion;
   h.abi_hash = shm::abi_hash();
@@ -194,15 +186,15 @@ void Segment::format(const SegmentOptions& options) noexcept {
   h.context_count = options.context_count;
   h.slot_count = options.slot_count;
   h.max_size = options.max_size;
-  h.slots_offset = plan.slots;
-  h.contexts_offset = plan.contexts;
-  h.shards_offset = plan.shards;
-  h.fixed_end = plan.fixed_end;
-  h.extents_offset = plan.extents;
+  h.slots_offset = shape.slots;
+  h.contexts_offset = shape.contexts;
+  h.shards_offset = shape.shards;
+  h.fixed_end = shape.fixed_end;
+  h.extents_offset = shape.extents;
   h.created_ms = static_cast<uint64_t>(wall_clock_ms());
-  h.committed.store(plan.first_end(options), std::memory_order_relaxed);
-  h.search_hint.store(static_cast<uint32_t>(plan.extents / kExtentBytes), std::memory_order_relaxed);
-  for (uint64_t extent = plan.extents; extent < h.committed.load(std::memory_order_relaxed); extent += kExtentBytes) {
+  h.committed.store(first_end(options, shape), std::memory_order_relaxed);
+  h.search_hint.store(static_cast<uint32_t>(shape.extents / kExtentBytes), std::memory_order_relaxed);
+  for (uint64_t extent = shape.extents; extent < h.committed.load(std::memory_order_relaxed); extent += kExtentBytes) {
     control_extent(static_cast<uint32_t>(extent / kExtentBytes)).maybe_free.store(1, std::memory_order_relaxed);
   }
   // Last but one: whoever finds a magic validates the rest, and without one the file is unfinished.
@@ -228,6 +220,9 @@ Status Segment::validate() const noexcept {
   }
   if (h.max_size != region_.get_size() && region_.get_size() != 0) {
     return {Code::kMismatch, "the segment's file has another size than its header says"};
+  }
+  if (!shape_is_sound(h)) {
+    return {Code::kCorrupt, "the header of the segment is damaged; stop its users and run `shoal rm`"};
   }
   return {};
 }
@@ -266,15 +261,15 @@ Result<std::unique_ptr<Segment>> Segment::open(const SegmentName& name, OpenMode
     fd = segment->object_.get_mapping_handle().handle;
     if (::fstat(fd, &info) != 0) return system_error("look at the segment", errno);
     if (created) {
-      const Plan plan(options);
-      if (plan.extents + kExtentBytes > options.max_size) {
+      const Shape shape(counts_of(options));
+      if (shape.extents + kExtentBytes > options.max_size) {
         bip::shared_memory_object::remove(name.shm_name().c_str());
         return Status{Code::kInvalidArgument, "max_size is too small for so many contexts, slots and shards"};
       }
       Status status = ::ftruncate(fd, static_cast<off_t>(options.max_size)) == 0
-                          ? allocate(fd, 0, plan.fixed_end)
+                          ? allocate(fd, 0, shape.fixed_end)
                           : system_error("size the segment", errno);
-      if (status.ok()) status = allocate(fd, plan.extents, plan.first_end(options) - plan.extents);
+      if (status.ok()) status = allocate(fd, shape.extents, first_end(options, shape) - shape.extents);
       if (status.ok()) status = segment->map(options.max_size);
       if (!status.ok()) {
         bip::shared_memory_object::remove(name.shm_name().c_str());
@@ -316,7 +311,7 @@ Status Segment::agree_on_life_file(FileIdentity own) {
     name_->use_runtime_dir(std::move(recorded));  // the segment appeared after our name was parsed
     return {};
   }
-  if (const uint32_t left = process_left(header(), slots_); left != 0) {
+  if (const uint32_t left = process_left({slots_, slot_count_}); left != 0) {
     return {Code::kMismatch,
             "the life file of the segment is gone, or in a place that this process does not see (set "
             "SHOAL_RUNTIME_DIR), and "

@@ -11,6 +11,7 @@
 // publishes.
 #pragma once
 
+#include <algorithm>
 #include <boost/interprocess/mapped_region.hpp>
 #include <boost/interprocess/shared_memory_object.hpp>
 #include <memory>
@@ -56,6 +57,9 @@ class Segment {
   FileIdentity life_file() const noexcept { return recorded_life_file(header()); }
   bool in_memory() const noexcept { return name_ == nullptr; }  // made by format_memory or view_memory
   const shm::Header& header() const noexcept { return *reinterpret_cast<const shm::Header*>(base_); }
+  // Not what the header says now: what it said when it was validated.
+  uint32_t slot_count() const noexcept { return slot_count_; }
+  uint32_t context_count() const noexcept { return context_count_; }
   uint32_t shard_count() const noexcept { return shard_count_; }
   const shm::Shard& shard(uint32_t index) const noexcept { return shards_[index]; }
   const shm::Context& context(uint32_t index) const noexcept { return contexts_[index]; }
@@ -67,7 +71,17 @@ class Segment {
   uint32_t shard_of(uint64_t hash) const noexcept { return static_cast<uint32_t>(hash >> 32 >> shard_shift_); }
 
   const std::byte* base() const noexcept { return base_; }
-  uint64_t committed() const noexcept { return header().committed.load(std::memory_order_acquire); }
+  // All contexts and slots that were ever in use lie below.
+  uint32_t context_high() const noexcept {
+    return std::min(header().context_high.load(std::memory_order_acquire), context_count_);
+  }
+  uint32_t slot_high() const noexcept {
+    return std::min(header().slot_high.load(std::memory_order_acquire), slot_count_);
+  }
+  // Where the physical extents end; within the mapping, whatever the header says.
+  uint64_t committed() const noexcept {
+    return std::min(header().committed.load(std::memory_order_acquire), max_committed_);
+  }
   uint64_t extents_offset() const noexcept { return extents_offset_; }
 
   // The record at `offset`. For offsets read under the lock that guards them.
@@ -127,7 +141,8 @@ class Segment {
   shm::Context* contexts_ = nullptr;
   shm::Slot* slots_ = nullptr;
   uint64_t extents_offset_ = 0;
-  uint32_t shard_count_ = 0;
+  uint64_t max_committed_ = 0;
+  uint32_t slot_count_ = 0, context_count_ = 0, shard_count_ = 0;
   uint32_t shard_shift_ = 32;  // of the upper 32 bits of the hash
   uint64_t inode_ = 0;
 };

@@ -60,7 +60,7 @@ bool BlockCheck::physical(uint64_t page) const noexcept {
 
 bool BlockCheck::published(uint32_t id) const noexcept {
   const uint32_t index = shm::context_index(id);
-  return id != 0 && index < segment_.header().context_count &&
+  return id != 0 && index < segment_.context_count() &&
          segment_.context(index).id.load(std::memory_order_acquire) == id;
 }
 
@@ -215,8 +215,7 @@ void BlockCheck::read_foreign_list(uint32_t index, uint32_t c) noexcept {
 
 // Journal chunks: each chunk of a living context hangs in its chain.
 void BlockCheck::read_journals() noexcept {
-  const uint32_t high =
-      std::min(segment_.header().context_high.load(std::memory_order_acquire), segment_.header().context_count);
+  const uint32_t high = segment_.context_high();
   for (uint32_t index = 0; index < high; ++index) {
     const shm::Context& context = segment_.context(index);
     const uint32_t id = context.id.load(std::memory_order_acquire);

@@ -104,7 +104,7 @@ bool recover(Process& process, uint32_t self, uint32_t dead_id, bool slot_is_dea
 uint32_t recover_all(Process& process, uint32_t self) noexcept {
   Segment& segment = process.segment();
   uint32_t recovered = 0;
-  const uint32_t high = segment.header().context_high.load(std::memory_order_acquire);
+  const uint32_t high = segment.context_high();
   for (uint32_t index = 0; index < high; ++index) {
     const uint32_t id = segment.context(index).id.load(std::memory_order_acquire);
     if (id == 0 || id == self || !dead(segment, id)) continue;

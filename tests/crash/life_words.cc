@@ -91,7 +91,7 @@ bool LifeWords::run(const std::string& line) {
 
 void LifeWords::wrap() {
   Segment& segment = process_->segment();
-  for (uint32_t index = 0; index < segment.header().context_count; ++index) {
+  for (uint32_t index = 0; index < segment.context_count(); ++index) {
     shm::Context& context = segment.control_context(index);
     if (context.claim.load() == 0) context.next_generation = shm::kContextGenerationMask;
   }

@@ -83,7 +83,7 @@ More reaping(const Around& around) {
       picture.problems += "after the dead were reaped:\n" + (checked.ok() ? text_of(checked.value()) : "no lock\n");
     const Segment& segment = process->segment();
     if (!slots_of_others(*process).empty()) picture.problems += "a dead process still has its slot\n";
-    for (uint32_t index = 0; index < segment.header().context_count; ++index) {
+    for (uint32_t index = 0; index < segment.context_count(); ++index) {
       const shm::Context& context = segment.context(index);
       if (context.claim.load() != 0 && &context != process->context().value())
         picture.problems += "a dead thread still has its context\n";

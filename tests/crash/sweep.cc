@@ -164,7 +164,7 @@ class Sweep {
 
   // Done, and somebody is still to be woken: few instructions, which no sample may miss.
   bool committed_and_owing() {
-    for (uint32_t index = 0; index < world_.segment().header().context_count; ++index) {
+    for (uint32_t index = 0; index < world_.segment().context_count(); ++index) {
       const shm::Context& context = world_.segment().context(index);
       if (context.id.load() != 0 && context.wake_debt.load() != 0 && context.journal_words == 0) return true;
     }
@@ -174,7 +174,7 @@ class Sweep {
   // Undo stores only where the dead had stored. Who publishes for him stores elsewhere: from the first outbox on every
   // copy is a whole one.
   void copy(Ruin& to, const Segment& from) {
-    for (uint32_t index = 0; index < from.header().context_count; ++index) {
+    for (uint32_t index = 0; index < from.context_count(); ++index) {
       publishes_ = publishes_ || channels::has_outbox(from.context(index));
     }
     if (publishes_) return to.copy(from);

@@ -51,7 +51,10 @@ SweepResult sweep_with_recoverers(const Case& of) {
   return once;
 }
 
-class SweepTest : public ::testing::TestWithParam<Case> {};
+class SweepTest : public ::testing::TestWithParam<Case> {
+ protected:
+  void TearDown() override { EXPECT_FALSE(holds_a_note()) << "of a world that is gone"; }
+};
 
 // Cases that a newcomer sees nothing of: what they are swept for is check.
 bool leaves_no_trace(const Case& of) {

@@ -2,6 +2,8 @@
 #include "crash/world.h"
 
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
@@ -42,6 +44,13 @@ std::string expanded(const std::string& line) {
   return out;
 }
 
+robust_list_head* notes_of_this_thread() noexcept {
+  robust_list_head* notes = nullptr;
+  size_t bytes = 0;
+  if (::syscall(SYS_get_robust_list, 0, &notes, &bytes) != 0) std::abort();
+  return notes;
+}
+
 }  // namespace
 
 std::shared_ptr<Process> attach(std::shared_ptr<Segment> segment) {
@@ -57,6 +66,21 @@ Memory::Memory() {
   base_ = static_cast<std::byte*>(memory);
 }
 Memory::~Memory() { ::munmap(base_, kWorldBytes); }
+
+bool holds_a_note() noexcept {
+  const robust_list_head& notes = *notes_of_this_thread();
+  return notes.list.next != &notes.list;
+}
+
+KeepThread::KeepThread() noexcept : notes_(notes_of_this_thread()), kept_notes_(*notes_) {
+  notes_->list.next = &notes_->list;
+  notes_->list_op_pending = nullptr;
+}
+
+KeepThread::~KeepThread() {
+  *notes_ = kept_notes_;
+  detail::thread_cache = cache_;
+}
 
 // ---- World ----------------------------------------------------------------------------------------------------------
 
@@ -245,7 +269,7 @@ void Ruin::copy(const Segment& from, const Dirty& dirty) {
 }
 
 void Ruin::kill_everybody() {
-  for (uint32_t index = 0; index < segment_->header().context_count; ++index) {
+  for (uint32_t index = 0; index < segment_->context_count(); ++index) {
     shm::Context& context = segment_->control_context(index);
     const uint32_t id = context.id.load();
     if (id == 0 || std::find(spared_.begin(), spared_.end(), id) != spared_.end()) continue;
@@ -263,7 +287,7 @@ void Dirty::add(uint64_t offset) {
 }
 
 bool in_transaction(const Segment& segment) {
-  for (uint32_t index = 0; index < segment.header().context_count; ++index) {
+  for (uint32_t index = 0; index < segment.context_count(); ++index) {
     if (segment.context(index).journal_words != 0) return true;
   }
   return false;
@@ -271,7 +295,7 @@ bool in_transaction(const Segment& segment) {
 
 std::vector<uint32_t> sleepers(const Segment& segment) {
   std::vector<uint32_t> ids;
-  for (uint32_t index = 0; index < segment.header().context_count; ++index) {
+  for (uint32_t index = 0; index < segment.context_count(); ++index) {
     const shm::Context& context = segment.context(index);
     if (context.id.load() != 0 && context.asleep.load() % 2 != 0) ids.push_back(context.id.load());
   }
@@ -373,7 +397,7 @@ Picture newcomer(const std::shared_ptr<Segment>& segment, const Around& around, 
   picture.sleepers = sleepers(*segment).size();
   if (picture.problems.empty()) {
     picture.text = look(process);
-    for (uint32_t index = 0; index < segment->header().context_count; ++index) {
+    for (uint32_t index = 0; index < segment->context_count(); ++index) {
       const uint32_t id = segment->context(index).id.load();
       if (id != 0 && id != self && dead(*segment, id)) picture.problems += "a dead context still has its id\n";
     }

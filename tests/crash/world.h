@@ -3,6 +3,8 @@
 // copied, and every process and thread declared dead in the copy (Ruin); in a file they can be killed (real_pass.h).
 #pragma once
 
+#include <linux/futex.h>
+
 #include <memory>
 #include <string>
 #include <vector>
@@ -130,14 +132,22 @@ std::string look(const std::shared_ptr<Process>& process);
 std::string text_of(const CheckReport& report);
 bool refused(const std::string& reply);
 
-// The thread-local things that code in a signal handler must put back.
+// Whether this thread is on record as the owner of a death note.
+bool holds_a_note() noexcept;
+
+// The thread-local things that code in a signal handler must put back. Among them is the list of the death notes that
+// the thread holds, which it may have been changing when it was stopped: what runs meanwhile has one of its own.
 class KeepThread {
  public:
-  KeepThread() noexcept : cache_(detail::thread_cache) {}
-  ~KeepThread() { detail::thread_cache = cache_; }
+  KeepThread() noexcept;
+  ~KeepThread();
+  KeepThread(const KeepThread&) = delete;
+  KeepThread& operator=(const KeepThread&) = delete;
 
  private:
-  detail::ThreadCache cache_;
+  detail::ThreadCache cache_ = detail::thread_cache;
+  robust_list_head* notes_;
+  robust_list_head kept_notes_;
 };
 
 }  // namespace shoal::crash

@@ -106,7 +106,7 @@ class DaemonTest : public ::testing::Test {
   }
   static uint32_t slots_in_use(const Segment& segment, shm::SlotRole role) {
     uint32_t count = 0;
-    for (uint32_t index = 0; index < segment.header().slot_count; ++index) {
+    for (uint32_t index = 0; index < segment.slot_count(); ++index) {
       const shm::Slot& slot = segment.slot(index);
       count += slot.state.load() != 0 && slot.role.load() == static_cast<uint32_t>(role);
     }

@@ -30,13 +30,6 @@ namespace {
 
 const char* const kKeys[] = {"short", "long", "blob", "number", "expiring", "list", "hash", "set", "scores", "none"};
 
-// Shape and size of a segment: validated by whoever maps it, read again from then on, and trusted.
-bool shape(uint64_t offset) {
-  return (offset >= offsetof(shm::Header, state) && offset <= offsetof(shm::Header, max_size)) ||
-         (offset >= offsetof(shm::Header, slots_offset) && offset <= offsetof(shm::Header, extents_offset)) ||
-         offset == offsetof(shm::Header, committed);
-}
-
 void must(bool good, const char* what) {
   if (!good) fail(std::string("the setup failed: ") + what);
 }
@@ -219,7 +212,7 @@ class Target {
     uint64_t before = 0;
     for (uint64_t at = 0; at < end; at += 8) {
       const uint64_t word = *segment_->pointer<uint64_t>(at), again = std::exchange(before, word);
-      if (word == 0 || word == again || shape(at)) continue;  // again: the middle of a value
+      if (word == 0 || word == again) continue;  // again: the middle of a value
       used_.push_back(at);
       const uint64_t low = word & 0xffff'ffff'ffff;
       if (at >= kPageBytes && low % 8 == 0 && low >= begin && low < end) links_.push_back(at);
@@ -228,10 +221,9 @@ class Target {
 
   uint64_t* choose(FuzzedDataProvider& input) {
     const uint32_t number = input.ConsumeIntegral<uint32_t>(), kind = number % 8, which = number / 8;
-    uint64_t at = kind == 0   ? which % (segment_->committed() / 8) * 8
-                  : kind <= 3 ? used_[which % used_.size()]
-                              : links_[which % links_.size()];
-    if (shape(at)) at = offsetof(shm::Header, hash_seed);
+    const uint64_t at = kind == 0   ? which % (segment_->committed() / 8) * 8
+                        : kind <= 3 ? used_[which % used_.size()]
+                                    : links_[which % links_.size()];
     return reinterpret_cast<uint64_t*>(segment_->control_base() + at);
   }
 

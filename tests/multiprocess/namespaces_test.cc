@@ -99,7 +99,7 @@ class EqualThreadIds : public ::testing::Test {
   void expect_all_gone() {
     (void)sweep(*segment_.process());
     EXPECT_TRUE(segment_.process()->dead_slots().empty());
-    for (uint32_t index = 0; index < segment_.segment().header().slot_count; ++index) {
+    for (uint32_t index = 0; index < segment_.segment().slot_count(); ++index) {
       EXPECT_EQ(segment_.process()->slot_alive(index), index == segment_.process()->slot_index()) << "slot " << index;
     }
     const auto report = check_locked(*segment_.process(), kLockBudgetNs);

@@ -12,7 +12,7 @@ namespace shoal {
 inline std::vector<uint32_t> slots_of_others(Process& process) {
   std::vector<uint32_t> others;
   const Segment& segment = process.segment();
-  for (uint32_t index = 0; index < segment.header().slot_count; ++index) {
+  for (uint32_t index = 0; index < segment.slot_count(); ++index) {
     const bool used = segment.slot(index).state.load() != static_cast<uint32_t>(shm::SlotState::kFree);
     if (used && index != process.slot_index()) others.push_back(index);
   }

@@ -298,10 +298,10 @@ void Model::check_leftovers() {
     return slot == own || (process_->slot_alive(slot) &&
                            segment.slot(slot).role.load() == static_cast<uint32_t>(shm::SlotRole::kDaemon));
   };
-  for (uint32_t slot = 0; slot < segment.header().slot_count; ++slot) {
+  for (uint32_t slot = 0; slot < segment.slot_count(); ++slot) {
     if (segment.slot(slot).state.load() != 0 && !stays(slot)) leaked("slot %u of pid %u", slot, segment.slot(slot).pid);
   }
-  for (uint32_t index = 0; index < segment.header().context_count; ++index) {
+  for (uint32_t index = 0; index < segment.context_count(); ++index) {
     const shm::Context& context = segment.context(index);
     const uint64_t claim = context.claim.load();
     if (claim != 0 && !stays(static_cast<uint32_t>(claim & 0xffff) - 1)) leaked("context %u", index);

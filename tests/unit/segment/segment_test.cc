@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <thread>
 
 namespace shoal {
@@ -36,6 +37,10 @@ class SegmentTest : public ::testing::Test {
     std::fseek(file, offset, SEEK_SET);
     ASSERT_EQ(std::fwrite(bytes, 1, count, file), count);
     std::fclose(file);
+  }
+  void read(shm::Header* header) {
+    std::ifstream file(name_.shm_path(), std::ios::binary);
+    ASSERT_TRUE(file.read(reinterpret_cast<char*>(header), sizeof *header));
   }
 };
 
@@ -89,6 +94,49 @@ TEST_F(SegmentTest, ForeignAndOtherLayoutsAreRefused) {
   EXPECT_EQ(code_of_open(), Code::kMismatch);
   overwrite(0, "NOTSHOAL", 8);
   EXPECT_EQ(code_of_open(), Code::kMismatch);
+}
+
+TEST_F(SegmentTest, ADamagedShapeIsRefusedAndNotFollowed) {
+  ASSERT_EQ(code_of_open(OpenMode::kAttachOrCreate), Code::kOk);
+  shm::Header header{}, sound{};
+  read(&header);
+  read(&sound);
+  const auto open_with = [&](auto member, uint64_t value) {
+    header.*member = static_cast<std::remove_cvref_t<decltype(+(sound.*member))>>(value);
+    overwrite(0, reinterpret_cast<const char*>(&header), sizeof header);
+    header.*member = +(sound.*member);
+    return code_of_open();
+  };
+  for (const auto count : {&shm::Header::shard_count, &shm::Header::context_count, &shm::Header::slot_count}) {
+    for (const uint32_t value : {0u, sound.*count + 1024, ~0u}) {
+      EXPECT_EQ(open_with(count, value), Code::kCorrupt) << value;
+    }
+  }
+  for (const auto offset : {&shm::Header::slots_offset, &shm::Header::contexts_offset, &shm::Header::shards_offset,
+                            &shm::Header::fixed_end, &shm::Header::extents_offset}) {
+    for (const uint64_t value : {uint64_t{0}, sound.*offset + 8, uint64_t{1} << 60, ~uint64_t{0}}) {
+      EXPECT_EQ(open_with(offset, value), Code::kCorrupt) << value;
+    }
+  }
+  for (const uint64_t value :
+       {uint64_t{0}, sound.extents_offset, sound.extents_offset + 8, sound.max_size + kExtentBytes, ~uint64_t{0}}) {
+    EXPECT_EQ(open_with(&shm::Header::committed, value), Code::kCorrupt) << value;
+  }
+  EXPECT_EQ(open_with(&shm::Header::max_size, sound.max_size + kExtentBytes), Code::kMismatch);
+  EXPECT_EQ(open_with(&shm::Header::max_size, sound.max_size), Code::kOk) << "nothing was lost";
+}
+
+TEST_F(SegmentTest, DamageAfterwardsLeadsNobodyOutOfTheMapping) {
+  auto segment = Segment::open(name_, OpenMode::kAttachOrCreate, tiny_);
+  ASSERT_TRUE(segment.ok());
+  shm::Header& header = segment.value()->control_header();
+  header.committed = ~uint64_t{0};
+  header.context_high = header.slot_high = ~0u;
+  header.context_count = header.slot_count = ~0u;
+  EXPECT_EQ(segment.value()->committed(), tiny_.max_size);
+  EXPECT_EQ(segment.value()->context_high(), tiny_.context_count);
+  EXPECT_EQ(segment.value()->slot_high(), tiny_.slot_count);
+  EXPECT_FALSE(segment.value()->contains(tiny_.max_size - 8, 16));
 }
 
 TEST_F(SegmentTest, UnfinishedSegmentOfADeadCreatorIsReplaced) {
