@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What is done to the processes of a chaos test, in an order that a seed repeats: SIGKILL, SIGSTOP and later SIGCONT,
-SIGKILL to the segment's daemon."""
+"""What is done to the processes of a chaos test, in an order that a seed repeats: SIGKILL, or SIGSTOP and later
+SIGCONT; both also to the segment's daemon."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 
 class Disturbance(NamedTuple):
-    what: str  # kill, stop, or daemon: is killed
+    what: str  # kill, stop, kill daemon, stop daemon
     victim: int
     whole_group: bool  # with the children that it has
     even_at_start: bool  # also a Celery worker that is not ready yet: its start takes longer than most lives would
@@ -29,7 +29,7 @@ def disturbances(seed, victims):
     choose = random.Random(seed)
     while True:
         yield Disturbance(
-            what=choose.choices(("kill", "stop", "daemon"), weights=(11, 7, 2))[0],
+            what=choose.choices(("kill", "stop", "kill daemon", "stop daemon"), weights=(11, 7, 2, 2))[0],
             victim=choose.randrange(victims),
             whole_group=choose.random() < 0.5,
             even_at_start=choose.random() < 0.2,
@@ -44,6 +44,7 @@ class Stops:
 
     def __init__(self):
         self.timers, self.since, self.spans, self.count = {}, {}, [], 0
+        self.daemon_timers = []
 
     def stop(self, process, whole_group, seconds):
         if process.pid in self.since:
@@ -53,6 +54,27 @@ class Stops:
         timer = self.timers[process.pid] = threading.Timer(seconds, self._go_on, (process.pid,))
         timer.start()
         self.count += 1
+
+    def stop_daemon(self, name, seconds):
+        daemon = daemon_of(name)
+        if daemon is None:
+            return
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(daemon, signal.SIGSTOP)
+        timer = threading.Timer(seconds, self._daemon_goes_on, (daemon, time.monotonic()))
+        timer.start()
+        self.daemon_timers.append(timer)
+
+    def _daemon_goes_on(self, daemon, begin):
+        with suppress(ProcessLookupError):  # it was killed meanwhile
+            signal.pidfd_send_signal(daemon, signal.SIGCONT)
+        os.close(daemon)
+        self.spans.append((begin, time.monotonic()))
+
+    def join(self):
+        """Until no daemon is stopped any more."""
+        for timer in self.daemon_timers:
+            timer.join()
 
     def end(self, process):
         """Of one that may be dead, but was not waited for: the number is its own until then."""

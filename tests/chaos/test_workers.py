@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Workers of all kinds on one segment, in Python synchronous (with threads and forked children), asyncio and real
-Celery, and in C++, killed at random and replaced, or stopped for a moment; the segment's daemon is killed as well. What
+Celery, and in C++, killed at random and replaced, or stopped for a moment; and so is the segment's daemon. What
 was acknowledged is there, what was published was heard or counted as missed, every task ran, and none again while its
 owner lived; the segment is sound.
 
@@ -104,8 +104,10 @@ class Crew:
             self.start(to.victim, to.seed)
         elif to.what == "stop":
             self.stops.stop(self.processes[to.victim], to.whole_group, to.stopped_s)
-        else:
+        elif to.what == "kill daemon":
             self.daemon_kills += kill_daemon(self.name)
+        else:
+            self.stops.stop_daemon(self.name, to.stopped_s)
 
     def kill(self, number, whole_group):
         """By SIGKILL, as the kernel does it; the children of a Celery worker go with it, or after it."""
@@ -143,6 +145,7 @@ class Crew:
                 os.killpg(process.pid, signal.SIGKILL)
                 self.stops.end(process)
                 process.wait()
+        self.stops.join()
         if self.life is not None:
             os.close(self.life)
             self.life = None
@@ -256,7 +259,8 @@ def tell(crew, again, stories, times, record_testsuite_property):
     refused = len(crew.refused) + sum(story.refused for story in stories)
     facts = (
         f"{crew.kills} kills, {len(crew.sent)} tasks, {again} ran again, {crew.stops.count} stops, "
-        f"{crew.daemon_kills} daemon kills, {said['fork']} forks, seed {crew.seed}, lost 0"
+        f"{crew.daemon_kills} daemon kills, {len(crew.stops.daemon_timers)} daemon stops, {said['fork']} forks, "
+        f"seed {crew.seed}, lost 0"
     )
     company = (
         f"{said['child-killed']} children killed, {said['thread-ended']} threads ended, {refused} refused, "
