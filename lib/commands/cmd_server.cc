@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "commands/command.h"
 #include "commands/session.h"
+#include "process/slot.h"
 
 namespace shoal {
 
@@ -143,7 +144,9 @@ void cmd_info(Call& call) {
                      "\r\nshoal_version:" SHOAL_VERSION "\r\nredis_mode:standalone\r\narch_bits:64\r\nprocess_id:0\r\n";
   text += "uptime_in_seconds:" + std::to_string((wall_clock_ms() - static_cast<int64_t>(header.created_ms)) / 1000) +
           "\r\n";
-  text += "\r\n# Clients\r\nconnected_clients:" + std::to_string(header.slot_high.load()) + "\r\n";
+  uint32_t attached = 0;  // the dead as well, until they are reaped
+  for (uint32_t i = 0; i < segment.slot_high(); ++i) attached += slot_state(segment, i) == shm::SlotState::kUsed;
+  text += "\r\n# Clients\r\nconnected_clients:" + std::to_string(attached) + "\r\n";
   text += "\r\n# Memory\r\nused_memory:" + std::to_string(used) +
           "\r\nused_memory_human:" + std::to_string(used / kMiB) +
           "M\r\nused_memory_rss:" + std::to_string(segment.committed()) +

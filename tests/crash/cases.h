@@ -24,17 +24,27 @@
 #pragma once
 
 #include <cctype>
+#include <ostream>
 #include <string>
 #include <vector>
 
 namespace shoal::crash {
 
+enum Trait : unsigned {
+  kInParts = 1,        // several transactions: what is seen in between is sound, and neither as before nor as after
+  kNoTrace = 2,        // a newcomer sees nothing of it: what it is swept for is check
+  kNothingToReap = 4,  // the dead had nothing that a sweep gives back
+};
+
 struct Case {
   const char* name;
   const char* setup;
   const char* operation;
-  bool in_parts = false;  // several transactions: what is seen in between is sound, and neither as before nor as after
+  unsigned traits = 0;
+  bool is(Trait trait) const noexcept { return (traits & trait) != 0; }
 };
+// How GoogleTest names one that failed.
+inline void PrintTo(const Case& of, std::ostream* out) { *out << of.name; }
 
 const std::vector<Case>& cases();
 // Those that only read.

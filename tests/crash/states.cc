@@ -22,7 +22,7 @@ std::string behind(const std::string& setup, const std::string& more) {
 // One command, that is not a word of ours.
 bool is_plain(const Case& of) {
   const std::string operation = of.operation;
-  return !of.in_parts && lines_of(operation).size() == 1 && operation[0] != '@' && operation[0] != '!';
+  return !of.is(kInParts) && lines_of(operation).size() == 1 && operation[0] != '@' && operation[0] != '!';
 }
 
 std::vector<std::string> words_of(const std::string& line) {
@@ -133,7 +133,7 @@ const std::vector<Case>& cases_in_other_states() {
         const std::optional<Words> words = state.of(base);
         if (!words) continue;
         all.push_back({kept(std::string(base.name) + ", " + state.name), kept(words->setup), kept(words->operation),
-                       base.in_parts});
+                       base.traits});
       }
     }
     return all;

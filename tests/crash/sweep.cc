@@ -116,7 +116,7 @@ class Sweep {
     result_.after = without_versions(after);
     if (refused(reply) && before != after) problem(line + " says " + reply + " and has changed:\n" + after, 0, 0);
     bool committed = false;
-    if (case_.in_parts) return;
+    if (case_.is(kInParts)) return;
     for (const Seen& seen : pictures_) {
       const bool is_after = seen.text == after;
       const bool is_before = seen.text == before || only_oldest_messages_gone(before, seen.text, after);

@@ -56,35 +56,17 @@ class SweepTest : public ::testing::TestWithParam<Case> {
   void TearDown() override { EXPECT_FALSE(holds_a_note()) << "of a world that is gone"; }
 };
 
-// Cases that a newcomer sees nothing of: what they are swept for is check.
-bool leaves_no_trace(const Case& of) {
-  static const std::set<std::string> names{"INCR of what is no number",
-                                           "MSETNX that does nothing",
-                                           "EXEC under a WATCH that fires",
-                                           "A thread leaves",
-                                           "A thread leaves with several journal chunks",
-                                           "A thread arrives",
-                                           "A thread arrives whose generation is at its end",
-                                           "A process comes",
-                                           "A process goes",
-                                           "Nothing expires",
-                                           "What was removed is freed",
-                                           "The segment grows",
-                                           "EXEC that fails with a journal of single pages"};
-  return names.count(of.name) != 0 || std::string(of.operation).starts_with("!c ");
-}
-
 TEST_P(SweepTest, IsDoneOrNotWhoeverDiesWherever) {
   const SweepResult once = sweep_with_recoverers(GetParam());
   EXPECT_GT(once.deaths, 0u) << "the operation stores nothing";
-  EXPECT_TRUE(once.changed || leaves_no_trace(GetParam())) << "the operation changes nothing";
-  EXPECT_TRUE(once.errors.empty() || leaves_no_trace(GetParam())) << once.errors;
+  EXPECT_TRUE(once.changed || GetParam().is(kNoTrace)) << "the operation changes nothing";
+  EXPECT_TRUE(once.errors.empty() || GetParam().is(kNoTrace)) << once.errors;
 }
 
 TEST_P(SweepTest, IsDoneOrNotInAFullSegment) {
   const std::string operation = GetParam().operation;
   const bool one_operation =
-      !GetParam().in_parts && lines_of(operation).size() == 1 && operation[0] != '@' && !ends_at_random(GetParam());
+      !GetParam().is(kInParts) && lines_of(operation).size() == 1 && operation[0] != '@' && !ends_at_random(GetParam());
   const std::string done = one_operation ? sweep(GetParam(), Pages::kPlenty, 1, UINT64_MAX).after : "";
   uint64_t full_steps = 0;
   for (Pages pages : {Pages::kThree, Pages::kOne, Pages::kNone}) {

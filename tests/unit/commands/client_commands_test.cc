@@ -50,6 +50,15 @@ TEST_F(ClientCommands, ListHasALineForEachProcessAndNoneForOneThatLeft) {
   EXPECT_EQ(lines_of(r_("CLIENT LIST")).size(), 1u);
 }
 
+TEST_F(ClientCommands, InfoCountsTheProcessesThatAreAttachedNow) {
+  const auto says = [&](const char* line) { return r_("INFO").find(line) != std::string::npos; };
+  {
+    TestSession other(segment_.attach());
+    EXPECT_TRUE(says("connected_clients:2\r\n"));
+  }
+  EXPECT_TRUE(says("connected_clients:1\r\n"));
+}
+
 TEST_F(ClientCommands, OnlyTheLineOfWhoAsksShowsHisSession) {
   TestSession other(segment_.attach());
   r_("SELECT 3");
