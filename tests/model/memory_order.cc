@@ -100,6 +100,31 @@ struct Sleep : rl::test_suite<Sleep, 2> {
   void after() { RL_ASSERT(saw_message || saw_sleeper); }
 };
 
+// A waker, and the recovery of whom it wakes (wake_to_pass_on(), end_epoch(); recover(): end_sleeps(), relay::owed()).
+// Whoever ends the epoch is the only one: if that is the waker, recovery sees what it left to be passed on.
+struct Relay : rl::test_suite<Relay, 2> {
+  static constexpr int kOrders = 2;
+  Word relay, epoch;
+  bool trusted = false, saw_mark = false;
+
+  void before() {
+    relay($).store(0, mo_relaxed);
+    epoch($).store(1, mo_relaxed);
+  }
+  void thread(unsigned index) {
+    unsigned asleep = 1;
+    if (index == 0) {
+      relay($).store(1, mo_relaxed);
+      trusted = epoch($).compare_exchange_strong(asleep, 2, order(1, mo_release), mo_relaxed);
+    } else {
+      asleep = epoch($).load(order(2, mo_acquire));
+      if (asleep % 2 != 0) epoch($).compare_exchange_strong(asleep, 2, order(2, mo_acquire), order(2, mo_acquire));
+      saw_mark = relay($).load(mo_relaxed) != 0;
+    }
+  }
+  void after() { RL_ASSERT(!trusted || saw_mark); }
+};
+
 // A ring of one message's room: RingWriter::publish() of a second message over the first, RingReader::peek() and
 // copy().
 struct Ring : rl::test_suite<Ring, 2> {
@@ -176,6 +201,7 @@ int main() {
   wrong += check<Sequence>("a reader that finds the sequence unchanged read what one writer wrote");
   wrong += check<Owner>("a holder sees what the holder before him wrote");
   wrong += check<Sleep>("either the sleeper sees the message or the waker sees the sleeper");
+  wrong += check<Relay>("recovery sees what the dead was trusted to pass on, or nobody trusted it");
   wrong += check<Ring>("a message whose room is still its own is whole");
   return wrong == 0 ? 0 : 1;
 }
