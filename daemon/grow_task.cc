@@ -32,7 +32,7 @@ uint64_t GrowTask::free_pages(uint64_t enough) const noexcept {
 std::chrono::milliseconds GrowTask::turn() {
   Segment& segment = process_.segment();
   const uint64_t committed = segment.committed();
-  const uint64_t room = segment.header().max_size - committed;
+  const uint64_t room = std::max(segment.max_committed(), committed) - committed;
   const uint64_t reserve = std::min(std::clamp(committed / 8, kReserveBytesMin, kReserveBytesMax), room);
   const uint64_t wanted = reserve / kPageBytes * 15 / 16;  // a little less than what growing by the reserve gives
   if (free_pages(wanted) >= wanted) return 100ms;

@@ -148,7 +148,9 @@ Status drop_first(Process& process, shm::Context& self, shm::Context& owner, uin
   return transact(process, self, uint64_t{1} << outbox_shard(process.segment(), owner), budget_ns,
                   [&](Transaction& tx) {
                     if (owner.outbox != first) return;
-                    tx.edit(owner.outbox) = tx.view<shm::Posting>(first).next;
+                    const uint64_t next = tx.view<shm::Posting>(first).next;
+                    // A dead one's last: whoever recovers him still has to tell everybody, also if it is not we.
+                    tx.edit(owner.outbox) = next == 0 && &owner != &self ? kHintsOwed : next;
                     tx.free(first);
                   });
 }

@@ -20,7 +20,7 @@
 // the dead do (Process), and is recovered.
 //
 //   dies in 1-2   nothing happened     3   settled: not published     4   settled: published     5   done, settled
-//         6   done      7   undone, or gone
+//         6   done      7   undone, or gone; behind a dead one's last posting hints_owed is left, until all are told
 //
 // Context::outbox changes under the lock of one shard (outbox_shard), so a recoverer who died in 7 was recovered before
 // another looks at the outbox.

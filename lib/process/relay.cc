@@ -12,7 +12,6 @@ namespace {
 // True if it slept: then it passes the wake on.
 bool wake_to_pass_on(Process& process, shm::Context& context, uint32_t id) noexcept {
   context.relay.fetch_or(kPassOn);
-  context.relay.fetch_and(~kLeft);
   return wake_context(process, id);
 }
 

@@ -68,12 +68,13 @@ void wake_everybody(Process& process) noexcept {
   const uint32_t high = segment.context_high();
   for (uint32_t index = 0; index < high; ++index) {
     shm::Context& context = segment.control_context(index);
+    // The epochs first: a next tenant's sleep is not ended for the sake of this one, by a byte in this one's FIFO.
+    const uint32_t thread_epoch = context.asleep.load(std::memory_order_seq_cst);
+    const uint32_t loop_epoch = context.loop_asleep.load(std::memory_order_seq_cst);
     const uint32_t id = context.id.load(std::memory_order_acquire);
     if (id == 0) continue;
-    const uint32_t thread_epoch = context.asleep.load(std::memory_order_seq_cst);
     if (thread_epoch % 2 != 0) end_epoch(context.asleep, thread_epoch);
     if (thread_epoch != 0) futex_wake(context.asleep);
-    const uint32_t loop_epoch = context.loop_asleep.load(std::memory_order_seq_cst);
     if (loop_epoch % 2 != 0) wake_loop(process, context, loop_epoch, id);
   }
 }

@@ -171,7 +171,7 @@ void Segment::bind() noexcept {
   slot_count_ = h.slot_count;
   context_count_ = h.context_count;
   shard_count_ = h.shard_count;
-  max_committed_ = h.max_size;
+  mapped_bytes_ = h.max_size;
   shard_shift_ = 32 - static_cast<uint32_t>(std::countr_zero(h.shard_count));
 }
 
@@ -353,10 +353,11 @@ std::unique_ptr<Segment> Segment::view_memory(std::byte* memory) {
 
 Status Segment::grow(uint64_t bytes) noexcept {
   shm::Header& h = control_header();
-  uint64_t from = h.committed.load(std::memory_order_acquire);
+  uint64_t said = h.committed.load(std::memory_order_acquire);
+  const uint64_t from = bounded(said);
   const uint64_t wanted = std::max(bytes, from / 16);  // by a sixteenth: few calls, little waste
-  const uint64_t to = std::min(round_up(from + wanted, kHugePageBytes), h.max_size);
-  if (to - from < bytes || to == from) {
+  const uint64_t to = std::min(round_up(from + wanted, kHugePageBytes), max_committed());
+  if (to <= from || to - from < bytes) {
     return {Code::kFull, "OOM the segment is full: max_size is reached; create it with a larger max_size"};
   }
   if (base_ != nullptr && region_.get_size() != 0) {
@@ -365,7 +366,7 @@ Status Segment::grow(uint64_t bytes) noexcept {
   for (uint64_t extent = from; extent < to; extent += kExtentBytes) {
     control_extent(static_cast<uint32_t>(extent / kExtentBytes)).maybe_free.store(1, std::memory_order_relaxed);
   }
-  h.committed.compare_exchange_strong(from, to, std::memory_order_acq_rel);  // a failure: another grower was faster
+  h.committed.compare_exchange_strong(said, to, std::memory_order_acq_rel);  // a failure: another grower was faster
   return {};
 }
 

@@ -78,10 +78,10 @@ class Segment {
   uint32_t slot_high() const noexcept {
     return std::min(header().slot_high.load(std::memory_order_acquire), slot_count_);
   }
-  // Where the physical extents end; within the mapping, whatever the header says.
-  uint64_t committed() const noexcept {
-    return std::min(header().committed.load(std::memory_order_acquire), max_committed_);
-  }
+  // Where the physical extents end, and how far they may grow: whole extents, at least one, and within the mapping,
+  // whatever the header says.
+  uint64_t committed() const noexcept { return bounded(header().committed.load(std::memory_order_acquire)); }
+  uint64_t max_committed() const noexcept { return bounded(header().max_size); }
   uint64_t extents_offset() const noexcept { return extents_offset_; }
 
   // The record at `offset`. For offsets read under the lock that guards them.
@@ -133,6 +133,10 @@ class Segment {
   Status make_physical(uint64_t from, uint64_t to) const noexcept;
   void format(const SegmentOptions& options) noexcept;  // writes the header into zeroed memory
 
+  uint64_t bounded(uint64_t end) const noexcept {
+    return std::clamp(end & ~(kExtentBytes - 1), extents_offset_ + kExtentBytes, mapped_bytes_);
+  }
+
   std::unique_ptr<SegmentName> name_;
   boost::interprocess::shared_memory_object object_;  // only while it is opened
   boost::interprocess::mapped_region region_;
@@ -141,7 +145,7 @@ class Segment {
   shm::Context* contexts_ = nullptr;
   shm::Slot* slots_ = nullptr;
   uint64_t extents_offset_ = 0;
-  uint64_t max_committed_ = 0;
+  uint64_t mapped_bytes_ = 0;
   uint32_t slot_count_ = 0, context_count_ = 0, shard_count_ = 0;
   uint32_t shard_shift_ = 32;  // of the upper 32 bits of the hash
   uint64_t inode_ = 0;

@@ -506,8 +506,52 @@ MUTANTS = [
         "recovery leaves the dead asleep",
         "lib/transaction/recovery.cc",
         (("    end_sleeps(context);", "    // end_sleeps(context);"),),
-        "Recovery.OfWhoWasToPassAWakeOn*",
+        "RecoveryOfSleepers.*",
         program="shoal_transaction_test",
+    ),
+    Mutant(
+        "recovery leaves the loops of the dead asleep",
+        "lib/process/context.cc",
+        (("{&context.asleep, &context.loop_asleep}) {", "{&context.asleep}) {"),),
+        "RecoveryOfSleepers.*",
+        program="shoal_transaction_test",
+    ),
+    Mutant(
+        "a wake for a former thread takes the mark of the next",
+        "lib/process/relay.cc",
+        (
+            (
+                "  context.relay.fetch_or(kPassOn);\n",
+                "  context.relay.fetch_or(kPassOn);\n  context.relay.fetch_and(~kLeft);\n",
+            ),
+        ),
+        "Relay.*",
+        program="shoal_process_test",
+    ),
+    Mutant(
+        "who rings everybody looks at the epochs last",
+        "lib/process/wake.cc",
+        (
+            (
+                "    const uint32_t id = context.id.load(std::memory_order_acquire);\n    if (id == 0) continue;\n"
+                "    if (thread_epoch",
+                "    if (thread_epoch",
+            ),
+            (
+                "    // The epochs first:",
+                "    const uint32_t id = context.id.load(std::memory_order_acquire);\n    if (id == 0) continue;\n"
+                "    // The epochs last:",
+            ),
+        ),
+        "Wake.RingingEverybody*",
+        program="shoal_process_test",
+    ),
+    Mutant(
+        "the end of a recovery is told to nobody by the next recoverer",
+        "lib/channels/outbox.cc",
+        (("next == 0 && &owner != &self ? kHintsOwed : next;", "next;"),),
+        "ChannelOutbox.WhoRecoversADeadRecoverers*",
+        program="shoal_channels_test",
     ),
     Mutant(
         "recovery settles a wake before it is made",

@@ -103,7 +103,7 @@ struct Sleep : rl::test_suite<Sleep, 2> {
 // A waker, and the recovery of whom it wakes (wake_to_pass_on(), end_epoch(); recover(): end_sleeps(), relay::owed()).
 // Whoever ends the epoch is the only one: if that is the waker, recovery sees what it left to be passed on.
 struct Relay : rl::test_suite<Relay, 2> {
-  static constexpr int kOrders = 2;
+  static constexpr int kOrders = 3;
   Word relay, epoch;
   bool trusted = false, saw_mark = false;
 
@@ -112,13 +112,13 @@ struct Relay : rl::test_suite<Relay, 2> {
     epoch($).store(1, mo_relaxed);
   }
   void thread(unsigned index) {
-    unsigned asleep = 1;
+    unsigned asleep = 1;  // Relacy knows one order of a CAS, for both of its ends
     if (index == 0) {
       relay($).store(1, mo_relaxed);
       trusted = epoch($).compare_exchange_strong(asleep, 2, order(1, mo_release), mo_relaxed);
     } else {
       asleep = epoch($).load(order(2, mo_acquire));
-      if (asleep % 2 != 0) epoch($).compare_exchange_strong(asleep, 2, order(2, mo_acquire), order(2, mo_acquire));
+      if (asleep % 2 != 0) epoch($).compare_exchange_strong(asleep, 2, order(3, mo_acquire), order(3, mo_acquire));
       saw_mark = relay($).load(mo_relaxed) != 0;
     }
   }

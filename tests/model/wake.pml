@@ -16,7 +16,8 @@
  * A step is one access to the segment: what a process does with its own variables belongs to the step before or behind it,
  * and they are 0 whenever they mean nothing, also those of the dead, so that spin meets the same state again.
  *
- * Not here: memory orders (memory_order.cc has the two fences), a context's reuse (lock.pml), two sleeps of one context.
+ * Not here: memory orders (memory_order.cc has the two fences), two sleeps of one context, and a context's reuse: that who
+ * means a former thread neither ends a sleep of the next nor takes a mark of it is for the tests (Relay.*, Wake.*).
  */
 
 #ifndef SLEEPERS
@@ -32,6 +33,7 @@
 #define DEATHS 2
 #endif
 
+/* VICTIM: the number of the only one who may die; else all of them, the recoverer too. */
 #define CONTEXTS (SLEEPERS + PUBLISHERS) /* the sleepers' first */
 #define RECOVERER CONTEXTS
 
@@ -106,7 +108,6 @@ inline wake_to_pass_on(i) {
 #ifndef FAULT_RELAY_TELLS_AFTER_IT_WOKE
   relay[i] = relay[i] | PASS_ON;
 #endif
-  relay[i] = relay[i] & ~LEFT;
   wake(i)
 #ifdef FAULT_RELAY_TELLS_AFTER_IT_WOKE
   ;
@@ -164,16 +165,16 @@ end_asleep:
 #endif
        fi;
        atomic { epoch[me] = (epoch[me] == prepared -> prepared + 1 : epoch[me]); prepared = 0 }
-#ifndef THREADS
-       fifo[me] = 0;
-#endif
 #ifndef FAULT_WOKEN_ONES_DO_NOT_PASS_ON
        do
        :: atomic { relay[me] & PASS_ON -> relay[me] = (relay[me] & ~PASS_ON) | PASSING };
           wake_some(me);
           relay[me] = relay[me] & ~PASSING
        :: !(relay[me] & PASS_ON) -> break
-       od
+       od;
+#endif
+#ifndef THREADS
+       fifo[me] = 0
 #endif
     od
   } unless { atomic { killed[me] -> FORGET; prepared = 0; seen[me] = 0; fifo[me] = 0; in_futex[me] = 0 } }
@@ -293,10 +294,14 @@ end_enough:
   do
   :: kills < DEATHS ->
      atomic {
+#ifdef VICTIM
+       victim = VICTIM;
+#else
        do
        :: victim < CONTEXTS -> victim++
        :: break
        od;
+#endif
        if
        :: !killed[victim] -> killed[victim] = 1; kills++
        :: else

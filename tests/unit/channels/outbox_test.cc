@@ -172,6 +172,33 @@ TEST_F(ChannelOutbox, APostingThatIsDoneIsNotTakenForTheNextOne) {
   }
 }
 
+// The last is published, and nobody is told; the first who recovers the dead one drops it, and dies as well.
+TEST_F(ChannelOutbox, WhoRecoversADeadRecoverersDeadTellsEverybody) {
+  Reader reader(process_);
+  reader.subscribe("room");
+  publish("room", "makes the ring");
+  EXPECT_EQ(reader.read(), Texts{"room:makes the ring"});
+  Shared<uint32_t> dead;
+  Child child([&] {
+    *dead = self().id;
+    Transaction tx(*process_, self());
+    uint64_t receivers = 0;
+    if (!tx.begin(outbox_shards(segment(), "room"), kLockBudgetNs).ok()) return 1;
+    if (!post(tx, "room", "a", receivers).ok() || !tx.commit().ok()) return 2;
+    auto& ring = protocol_words(*channel("room")).ring;
+    const_cast<shm::Posting&>(*segment().pointer<shm::Posting>(self().outbox)).done = 1;
+    RingWriter(ring, ring_bytes(segment(), *channel("room"))).publish({}, "a", 5);
+    ::raise(SIGKILL);
+    return 0;
+  });
+  EXPECT_EQ(child.wait(), 128 + SIGKILL);
+  shm::Context& owner = segment().control_context(shm::context_index(*dead));
+  ASSERT_TRUE(flush(*process_, self(), owner, kLockBudgetNs).ok());
+  EXPECT_EQ(reader.read(), Texts{}) << "it has not been told yet";
+  EXPECT_EQ(recover_all(*process_, self().id), 1u);
+  EXPECT_EQ(reader.read(), Texts{"room:a"});
+}
+
 TEST_F(ChannelOutbox, APatternThatCameAfterTheLocksWereChosenGetsTheMessage) {
   Reader reader(attach());
   reader.subscribe("room");

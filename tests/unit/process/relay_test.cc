@@ -132,5 +132,22 @@ TEST_F(Relay, AContextsNextThreadOwesNothing) {
   EXPECT_EQ(context.relay.load(), 0u);
 }
 
+// A publisher that was held up between seeing who sleeps and waking them.
+TEST_F(Relay, AWakeForAFormerThreadLeavesTheMarkOfTheNext) {
+  put_to_sleep(5);
+  Sleepers them(process_->segment());
+  for (const Sleeper& sleeper : sleepers_) them.add(sleeper.id);
+  shm::Context& context = *sleepers_[0].context;
+  sleepers_[0].leave->send();
+  sleepers_[0].thread.join();
+  sleepers_.erase(sleepers_.begin());
+  for (int i = 0; i < 56 && context.id.load() == 0; ++i) put_to_sleep(1);
+  ASSERT_NE(context.id.load(), 0u) << "nobody took the context";
+  context.relay = relay::kLeft;
+  them.wake(*process_);
+  EXPECT_EQ(context.asleep % 2, 1u);
+  EXPECT_NE(context.relay & relay::kLeft, 0u) << "whoever passes the wake on does not find it";
+}
+
 }  // namespace
 }  // namespace shoal

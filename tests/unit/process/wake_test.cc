@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "support/process_fixture.h"
+#include "support/single_step.h"
 
 namespace shoal {
 namespace {
@@ -229,6 +230,32 @@ TEST_F(Wake, AFifoGoesWithItsContext) {
     EXPECT_EQ(::access(path.c_str(), F_OK), 0);
   }).join();
   EXPECT_NE(::access(path.c_str(), F_OK), 0);
+}
+
+// The context's former owner goes, and the next one's loop falls asleep, while a recoverer is between two looks at it.
+TEST_F(Wake, RingingEverybodyEndsNoLoopsSleepWithoutAByteInItsFifoAtAnyInstruction) {
+  auto process = attach();
+  auto waker = std::move(LoopWaker::create(*process)).value();
+  shm::Context& context = *process->context().value();
+  const uint32_t id = context.id, former = id + (1u << shm::kContextIndexBits);
+  const int fd = open_fifo(process->segment(), former, true);
+  ASSERT_TRUE(process->fifos().ring(process->segment(), former)) << "it stays open here although its file may go";
+  bool stepped = true;
+  for (uint64_t instruction = 0; stepped && !HasFailure(); ++instruction) {
+    context.id = former;
+    uint64_t taken = 0;
+    test::Steps::run([&] { wake_everybody(*process); },
+                     [&] {
+                       if (taken++ != instruction) return;
+                       context.id = id;
+                       waker->arm();
+                     });
+    stepped = taken > instruction;
+    context.id = id;
+    EXPECT_TRUE(!stepped || context.loop_asleep % 2 != 0 || readable(waker->fd())) << "instruction " << instruction;
+    waker->disarm(*process);
+  }
+  ::close(fd);
 }
 
 }  // namespace

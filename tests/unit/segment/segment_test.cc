@@ -130,6 +130,18 @@ TEST_F(SegmentTest, DamageAfterwardsLeadsNobodyOutOfTheMapping) {
   auto segment = Segment::open(name_, OpenMode::kAttachOrCreate, tiny_);
   ASSERT_TRUE(segment.ok());
   shm::Header& header = segment.value()->control_header();
+  for (const uint64_t damaged : {uint64_t{0}, uint64_t{9}, header.extents_offset + 1, uint64_t{7} << 50}) {
+    header.committed = damaged;
+    EXPECT_GT(segment.value()->committed(), header.extents_offset) << damaged;
+    EXPECT_FALSE(segment.value()->contains(tiny_.max_size, 8)) << damaged;
+    header.max_size = damaged;
+    while (segment.value()->grow(1).ok()) {
+    }
+    EXPECT_LE(segment.value()->committed(), tiny_.max_size) << damaged;
+    EXPECT_EQ(header.magic, shm::kMagic) << damaged;
+    header.max_size = tiny_.max_size;
+  }
+  EXPECT_EQ(std::filesystem::file_size(name_.shm_path()), tiny_.max_size);
   header.committed = ~uint64_t{0};
   header.context_high = header.slot_high = ~0u;
   header.context_count = header.slot_count = ~0u;

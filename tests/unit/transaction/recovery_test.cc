@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "process/relay.h"
+#include "process/wake.h"
 #include "support/process_fixture.h"
 #include "support/single_step.h"
 #include "transaction/transaction.h"
@@ -183,42 +184,65 @@ TEST_F(Recovery, OfAStoppedHolderIsNoneAndWaitingForHimIsCheap) {
 
 // A publisher has seen four sleepers of a process that is dead, who would have to wake a fifth, and rings them while
 // they are recovered: either the recovery sees what they were told to pass on, or the publisher that they do not sleep.
-TEST_F(Recovery, OfWhoWasToPassAWakeOnWakesTheOthersAtAnyInstruction) {
-  shm::Context& sleeper = context_of(*process_);
-  Shared<std::atomic<uint32_t>> dead;
-  Child child([&] {
-    auto process = attach();
-    *dead = context_id_of(*process);
-    context_of(*process).asleep.fetch_add(1);
-    ::kill(::getpid(), SIGKILL);
-    return 2;
-  });
-  ASSERT_EQ(child.wait(), 128 + SIGKILL);
-  shm::Context& dead_context = segment_->control_context(shm::context_index(*dead));
-  std::vector<std::byte> as_it_died(sizeof dead_context);
-  std::memcpy(as_it_died.data(), static_cast<void*>(&dead_context), as_it_died.size());
-
-  auto recoverer = attach();
-  const uint32_t recoverer_id = context_id_of(*recoverer);
-  bool rung = true;
-  uint64_t instruction = 0;
-  for (; rung && !HasFailure(); ++instruction) {
-    std::memcpy(static_cast<void*>(&dead_context), as_it_died.data(), as_it_died.size());
-    sleeper.relay = 0;
-    if (sleeper.asleep % 2 == 0) sleeper.asleep.fetch_add(1);
-    Sleepers sleepers(*segment_);
-    for (uint32_t i = 0; i < relay::kFanOut; ++i) sleepers.add(*dead);
-    sleepers.add(self());
-    uint64_t taken = 0;
-    test::Steps::run([&] { EXPECT_TRUE(recover(*recoverer, recoverer_id, *dead)); },
-                     [&] {
-                       if (taken++ == instruction) sleepers.wake(*process_);
-                     });
-    rung = taken > instruction;
-    if (!rung) sleepers.wake(*process_);
-    EXPECT_EQ(sleeper.asleep % 2, 0u) << "rung behind instruction " << instruction;
+class RecoveryOfSleepers : public Recovery {
+ protected:
+  // Somebody falls asleep, in an event loop or not, and dies. Returns the id of its context.
+  uint32_t somebody_dies_asleep(bool in_a_loop) {
+    Shared<std::atomic<uint32_t>> id;
+    Child child([&] {
+      auto process = attach();
+      *id = context_id_of(*process);
+      auto waker = in_a_loop ? LoopWaker::create(*process) : Status{};
+      if (in_a_loop) {
+        waker.value()->arm();
+      } else {
+        context_of(*process).asleep.fetch_add(1);
+      }
+      ::kill(::getpid(), SIGKILL);
+      return 2;
+    });
+    EXPECT_EQ(child.wait(), 128 + SIGKILL);
+    return *id;
   }
-  EXPECT_GT(instruction, test::Steps::supported() ? 100u : 0u);
+
+  void ring_at_any_instruction(uint32_t dead) {
+    shm::Context& sleeper = context_of(*process_);
+    shm::Context& dead_context = segment_->control_context(shm::context_index(dead));
+    std::vector<std::byte> as_it_died(sizeof dead_context);
+    std::memcpy(as_it_died.data(), static_cast<void*>(&dead_context), as_it_died.size());
+    auto recoverer = attach();
+    const uint32_t recoverer_id = context_id_of(*recoverer);
+    bool rung = true;
+    uint64_t instruction = 0;
+    for (; rung && !HasFailure(); ++instruction) {
+      std::memcpy(static_cast<void*>(&dead_context), as_it_died.data(), as_it_died.size());
+      sleeper.relay = 0;
+      if (sleeper.asleep % 2 == 0) sleeper.asleep.fetch_add(1);
+      Sleepers sleepers(*segment_);
+      for (uint32_t i = 0; i < relay::kFanOut; ++i) sleepers.add(dead);
+      sleepers.add(self());
+      uint64_t taken = 0;
+      test::Steps::run([&] { EXPECT_TRUE(recover(*recoverer, recoverer_id, dead)); },
+                       [&] {
+                         if (taken++ == instruction) sleepers.wake(*process_);
+                       });
+      rung = taken > instruction;
+      if (!rung) sleepers.wake(*process_);
+      EXPECT_EQ(sleeper.asleep % 2, 0u) << "rung behind instruction " << instruction;
+    }
+    EXPECT_GT(instruction, test::Steps::supported() ? 100u : 0u);
+  }
+};
+
+TEST_F(RecoveryOfSleepers, WakesTheOthersWhoeverRingsAThreadAtAnyInstruction) {
+  ring_at_any_instruction(somebody_dies_asleep(false));
+}
+
+TEST_F(RecoveryOfSleepers, WakesTheOthersWhoeverRingsALoopAtAnyInstruction) {
+  const uint32_t dead = somebody_dies_asleep(true);
+  // The publisher has rung it before: its FIFO stays open to him, although recovery removes the file.
+  ASSERT_TRUE(process_->fifos().ring(*segment_, dead));
+  ring_at_any_instruction(dead);
 }
 
 }  // namespace
