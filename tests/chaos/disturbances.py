@@ -96,11 +96,12 @@ def daemon_of(name):
     report = subprocess.run(["shoal", "--json", "inspect", name, "processes"], capture_output=True, check=True)
     for row in json.loads(report.stdout)["processes"]:
         if row["role"] == "daemon" and row["alive"]:
-            with suppress(ProcessLookupError, FileNotFoundError):
+            with suppress(ProcessLookupError):
                 daemon = os.pidfd_open(row["pid"])
-                program, *arguments = Path(f"/proc/{row['pid']}/cmdline").read_bytes().split(b"\0")
-                if program.endswith(b"/shoald") and name.encode() in arguments:
-                    return daemon
+                with suppress(ProcessLookupError, FileNotFoundError):
+                    program, *arguments = Path(f"/proc/{row['pid']}/cmdline").read_bytes().split(b"\0")
+                    if program.endswith(b"/shoald") and name.encode() in arguments:
+                        return daemon
                 os.close(daemon)
     return None
 
