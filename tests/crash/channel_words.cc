@@ -97,6 +97,22 @@ std::vector<std::string> look_at_channels(const Segment& segment, uint32_t shard
   return lines;
 }
 
+size_t untold(const Segment& segment) {
+  size_t count = 0;
+  for (uint32_t shard = 0; shard < segment.shard_count(); ++shard) {
+    Dict::for_each(segment, segment.shard(shard).channels, [&](uint64_t item) {
+      for (uint64_t next = segment.pointer<shm::Channel>(item)->subscribers; next != 0;) {
+        const auto& subscription = *segment.pointer<shm::Subscription>(next);
+        next = subscription.next;
+        const shm::Context& context = segment.context(shm::context_index(subscription.context));
+        const uint32_t bit = subscription.bit;
+        count += (context.ready[bit / 64].load() >> bit % 64 & 1) == 0;
+      }
+    });
+  }
+  return count;
+}
+
 bool only_oldest_messages_gone(const std::string& before, const std::string& seen, const std::string& after) {
   std::istringstream was(before), is(seen), will(after);
   for (std::string old_line, line, new_line; std::getline(was, old_line);) {

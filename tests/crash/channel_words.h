@@ -28,6 +28,9 @@ class ChannelWords {
 // A line a channel or pattern: who listens (records of the dead, until they are reaped), its setting, its messages.
 std::vector<std::string> look_at_channels(const Segment& segment, uint32_t shard);
 
+// How many listeners have no hint that something is there to be read (Context::ready), also those that are dead.
+size_t untold(const Segment& segment);
+
 // Whether a picture shows `before` without messages that a publication was about to push out of a ring at its limit:
 // they are gone with the first byte of it (ring.h), told by their sequences to whoever had not read them.
 bool only_oldest_messages_gone(const std::string& before, const std::string& seen, const std::string& after);

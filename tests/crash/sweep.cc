@@ -126,9 +126,12 @@ class Sweep {
       } else if (committed && !is_after) {
         problem("it was done, and is undone again", seen.step, seen.instruction, seen.inner, seen.inner_instruction);
       }
-      if (is_after && !is_before && seen.sleepers > end.sleepers) {
-        problem("it was done, and nobody woke who had to be woken", seen.step, seen.instruction, seen.inner,
-                seen.inner_instruction);
+      const auto missed = [&](const char* what) {
+        problem(what, seen.step, seen.instruction, seen.inner, seen.inner_instruction);
+      };
+      if (is_after && !is_before) {
+        if (seen.sleepers > end.sleepers) missed("it was done, and nobody woke who had to be woken");
+        if (seen.untold > end.untold) missed("it was done, and who listens was not told");
       }
       committed = committed || (is_after && !is_before);
     }
@@ -199,8 +202,9 @@ class Sweep {
     if (!picture.problems.empty()) {
       problem(picture.problems, step, instruction, inner, inner_instruction);
     } else if (pictures_.empty() || pictures_.back().text != picture.text ||
-               pictures_.back().sleepers != picture.sleepers) {
-      pictures_.push_back({picture.text, picture.sleepers, step, instruction, inner, inner_instruction});
+               pictures_.back().sleepers != picture.sleepers || pictures_.back().untold != picture.untold) {
+      pictures_.push_back(
+          {picture.text, picture.sleepers, picture.untold, step, instruction, inner, inner_instruction});
     }
   }
 
@@ -243,7 +247,7 @@ class Sweep {
 
   struct Seen {
     std::string text;
-    size_t sleepers;
+    size_t sleepers, untold;
     uint64_t step;
     uintptr_t instruction;
     uint64_t inner;

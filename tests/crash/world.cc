@@ -395,6 +395,7 @@ Picture newcomer(const std::shared_ptr<Segment>& segment, const Around& around, 
   auto later = check_locked(*process, kLockBudgetNs);
   if (later.ok() && !later.value().clean()) picture.problems += "after all were recovered:\n" + text_of(later.value());
   picture.sleepers = sleepers(*segment).size();
+  picture.untold = untold(*segment);
   if (picture.problems.empty()) {
     picture.text = look(process);
     for (uint32_t index = 0; index < segment->context_count(); ++index) {

@@ -114,6 +114,7 @@ struct Picture {
   std::string text;      // keys, values, expiries, versions; or what went wrong
   std::string problems;  // findings of check, at the first lock and after everybody was recovered
   size_t sleepers = 0;   // who still sleeps then
+  size_t untold = 0;     // which listeners have no hint
 };
 
 // What a newcomer finds: he takes the locks of all shards (and so recovers whoever died with one), checks, recovers all
