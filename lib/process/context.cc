@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "process/fifo.h"
+#include "process/wake.h"
 
 namespace shoal {
 
@@ -135,13 +136,6 @@ void retire_context(Segment& segment, shm::Context& context, uint32_t dead_id, u
   context.id.store(0, std::memory_order_release);
   if (context.loop_asleep.load(std::memory_order_relaxed) != 0) remove_fifo(segment, dead_id);
   context.claim.store(0, std::memory_order_release);
-}
-
-void end_sleeps(shm::Context& context) noexcept {
-  for (shm::Atomic<uint32_t>* epoch : {&context.asleep, &context.loop_asleep}) {
-    uint32_t value = epoch->load(std::memory_order_seq_cst);
-    if (value % 2 != 0) epoch->compare_exchange_strong(value, value + 1, std::memory_order_seq_cst);
-  }
 }
 
 void free_claim(Segment& segment, shm::Context& context, uint64_t claim) noexcept {

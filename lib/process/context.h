@@ -59,9 +59,6 @@ void leave_context(Segment& segment, shm::Context& context) noexcept;
 // The last step of R(D): the id is retired and the context free. `recoverer_claim` is the slot of who recovers: from
 // the first line here the context is his, so that the reaping of his slot finishes what he may not.
 void retire_context(Segment& segment, shm::Context& context, uint32_t dead_id, uint64_t recoverer_claim) noexcept;
-// Nobody ends a sleep of this context any more: who tries from now on knows that it will pass no wake on (relay.h), and
-// who succeeded before has left his kPassOn. For the dead, and for a context between two threads.
-void end_sleeps(shm::Context& context) noexcept;
 // Frees a context whose claimer's slot is dead and which has no id (claimed, not published; or retired, not freed).
 void free_claim(Segment& segment, shm::Context& context, uint64_t claim) noexcept;
 

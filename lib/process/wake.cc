@@ -79,6 +79,13 @@ void wake_everybody(Process& process) noexcept {
   }
 }
 
+void end_sleeps(shm::Context& context) noexcept {
+  for (shm::Atomic<uint32_t>* word : {&context.asleep, &context.loop_asleep}) {
+    const uint32_t epoch = word->load(std::memory_order_seq_cst);
+    if (epoch % 2 != 0) end_epoch(*word, epoch);
+  }
+}
+
 void ThreadSleep::prepare() noexcept { epoch_ = begin_epoch(context_.asleep); }
 
 bool ThreadSleep::wait(int64_t timeout_ns) noexcept {

@@ -25,6 +25,9 @@ namespace shoal {
 bool wake_context(Process& process, uint32_t context_id) noexcept;
 // Rings every context that may sleep, also one whose waker died after he moved the epoch on (recovery of a wake debt).
 void wake_everybody(Process& process) noexcept;
+// Nobody ends a sleep of this context any more: who tries from now on knows that it will pass no wake on (relay.h), and
+// who succeeded before has left his kPassOn. For the dead, and for a context between two threads.
+void end_sleeps(shm::Context& context) noexcept;
 
 // A thread's sleep. prepare(); look again; wait() or cancel(); look again. Works in an event loop's thread, too: the
 // loop's own sleep has its own word.

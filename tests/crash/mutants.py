@@ -511,7 +511,7 @@ MUTANTS = [
     ),
     Mutant(
         "recovery leaves the loops of the dead asleep",
-        "lib/process/context.cc",
+        "lib/process/wake.cc",
         (("{&context.asleep, &context.loop_asleep}) {", "{&context.asleep}) {"),),
         "RecoveryOfSleepers.*",
         program="shoal_transaction_test",

@@ -33,7 +33,6 @@
 #define DEATHS 2
 #endif
 
-/* VICTIM: the number of the only one who may die; else all of them, the recoverer too. */
 #define CONTEXTS (SLEEPERS + PUBLISHERS) /* the sleepers' first */
 #define RECOVERER CONTEXTS
 
@@ -294,14 +293,10 @@ end_enough:
   do
   :: kills < DEATHS ->
      atomic {
-#ifdef VICTIM
-       victim = VICTIM;
-#else
-       do
+       do /* the recoverer, too */
        :: victim < CONTEXTS -> victim++
        :: break
        od;
-#endif
        if
        :: !killed[victim] -> killed[victim] = 1; kills++
        :: else

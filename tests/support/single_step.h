@@ -27,6 +27,14 @@ class Steps {
     set_trap_flag(false);
     sigaction(SIGTRAP, &before, nullptr);
   }
+  // Calls `then` once, behind instruction `which` of `body`, counted from 0. False if there are fewer.
+  static bool interrupt(uint64_t which, const std::function<void()>& body, const std::function<void()>& then) {
+    uint64_t taken = 0;
+    run(body, [&] {
+      if (taken++ == which) then();
+    });
+    return taken > which;
+  }
   static constexpr bool supported() {
 #if defined(__x86_64__)
     return true;

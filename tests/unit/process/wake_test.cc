@@ -243,14 +243,12 @@ TEST_F(Wake, RingingEverybodyEndsNoLoopsSleepWithoutAByteInItsFifoAtAnyInstructi
   bool stepped = true;
   for (uint64_t instruction = 0; stepped && !HasFailure(); ++instruction) {
     context.id = former;
-    uint64_t taken = 0;
-    test::Steps::run([&] { wake_everybody(*process); },
-                     [&] {
-                       if (taken++ != instruction) return;
-                       context.id = id;
-                       waker->arm();
-                     });
-    stepped = taken > instruction;
+    stepped = test::Steps::interrupt(
+        instruction, [&] { wake_everybody(*process); },
+        [&] {
+          context.id = id;
+          waker->arm();
+        });
     context.id = id;
     EXPECT_TRUE(!stepped || context.loop_asleep % 2 != 0 || readable(waker->fd())) << "instruction " << instruction;
     waker->disarm(*process);

@@ -221,12 +221,9 @@ class RecoveryOfSleepers : public Recovery {
       Sleepers sleepers(*segment_);
       for (uint32_t i = 0; i < relay::kFanOut; ++i) sleepers.add(dead);
       sleepers.add(self());
-      uint64_t taken = 0;
-      test::Steps::run([&] { EXPECT_TRUE(recover(*recoverer, recoverer_id, dead)); },
-                       [&] {
-                         if (taken++ == instruction) sleepers.wake(*process_);
-                       });
-      rung = taken > instruction;
+      rung = test::Steps::interrupt(
+          instruction, [&] { EXPECT_TRUE(recover(*recoverer, recoverer_id, dead)); },
+          [&] { sleepers.wake(*process_); });
       if (!rung) sleepers.wake(*process_);
       EXPECT_EQ(sleeper.asleep % 2, 0u) << "rung behind instruction " << instruction;
     }
