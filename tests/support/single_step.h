@@ -4,6 +4,7 @@
 #pragma once
 
 #include <signal.h>
+#include <ucontext.h>
 
 #include <cstdint>
 #include <cstring>
@@ -19,19 +20,22 @@ class Steps {
     behind_ = &behind;
     struct sigaction action {
     }, before{};
-    action.sa_handler = [](int) { (*behind_)(); };
-    action.sa_flags = SA_NODEFER;
+    action.sa_sigaction = &step;
+    action.sa_flags = SA_NODEFER | SA_SIGINFO;
+    enough_ = false;
     sigaction(SIGTRAP, &action, &before);
     set_trap_flag(true);
     body();
     set_trap_flag(false);
     sigaction(SIGTRAP, &before, nullptr);
   }
-  // Calls `then` once, behind instruction `which` of `body`, counted from 0. False if there are fewer.
+  // Calls `then` once, behind instruction `which` of `body`, counted from 0; what follows it runs unstepped. False if
+  // there are fewer.
   static bool interrupt(uint64_t which, const std::function<void()>& body, const std::function<void()>& then) {
     uint64_t taken = 0;
     run(body, [&] {
-      if (taken++ == which) then();
+      enough_ = taken++ == which;
+      if (enough_) then();
     });
     return taken > which;
   }
@@ -44,13 +48,22 @@ class Steps {
   }
 
  private:
+  static void step(int, siginfo_t*, [[maybe_unused]] void* interrupted) {
+    (*behind_)();
+#if defined(__x86_64__)
+    if (enough_) static_cast<ucontext_t*>(interrupted)->uc_mcontext.gregs[REG_EFL] &= ~kTrapFlag;
+#endif
+  }
   static void set_trap_flag([[maybe_unused]] bool on) {
 #if defined(__x86_64__)
     const uint64_t flags = __builtin_ia32_readeflags_u64();
-    __builtin_ia32_writeeflags_u64(on ? flags | 0x100 : flags & ~uint64_t{0x100});
+    __builtin_ia32_writeeflags_u64(on ? flags | kTrapFlag : flags & ~uint64_t{kTrapFlag});
 #endif
   }
+
+  static constexpr int64_t kTrapFlag = 0x100;
   static inline const std::function<void()>* behind_ = nullptr;
+  static inline bool enough_ = false;
 };
 
 // Remembers the memory behind each instruction that changed it: the images that a SIGKILL could have left behind.

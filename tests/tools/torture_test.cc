@@ -33,6 +33,7 @@ class TortureTest : public ::testing::Test {
     EXPECT_TRUE(result.ok()) << describe(result.status());
     if (!result.ok()) return "";
     EXPECT_EQ(result.value()["ok"], false);
+    EXPECT_FALSE(result.value().contains("doing")) << "stuck: " << result.value()["doing"].dump(1);
     return result.value()["violations"].dump();
   }
   // Of a phase; gives the longest.

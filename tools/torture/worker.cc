@@ -24,6 +24,14 @@ namespace {
 
 constexpr int kNoRoom = 3;  // exit code: the segment is too full to begin
 
+// A child has its parent's allocator, and glibc sees to it that no other thread is in the midst of it. The
+// AddressSanitizer's allocator is copied with its locks as they are, and the child may wait for one for ever.
+#ifdef __SANITIZE_ADDRESS__
+constexpr bool kForksBesideAThread = false;
+#else
+constexpr bool kForksBesideAThread = true;
+#endif
+
 // `idle` is called now and then: a parked one still has a child to wait for.
 template <typename Idle>
 void park(Record& record, Actor& actor, uint32_t pause, Idle&& idle) {
@@ -104,6 +112,10 @@ class Worker {
   }
 
   void fork_child() {
+    if (!kForksBesideAThread && thread_.joinable()) {
+      if (record_.actor(lane_, kThread).seat.load() != 0) return;
+      thread_.join();
+    }
     Actor& actor = record_.actor(lane_, kChild);
     const uint64_t life = actor.seat.load() != 0 ? 0 : record_.claim_seat(actor);
     if (life == 0) return;
