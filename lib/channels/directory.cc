@@ -32,11 +32,6 @@ uint64_t new_incarnation(const Transaction& tx, const Segment& segment, const Na
   return (hash_bytes({reinterpret_cast<const char*>(facts), sizeof facts}, uuid) >> 11) | 1;
 }
 
-void change_epoch(Transaction& tx, uint32_t shard) noexcept {
-  const uint64_t value = tx.version(shard);
-  tx.edit(tx.shard(shard).ring_epoch) = value;
-}
-
 void link_pattern(Transaction& tx, const shm::Channel& pattern) noexcept {
   const shm::Header& header = tx.segment().header();
   protocol_words(pattern).next_pattern = header.patterns.load();  // fresh memory
@@ -86,7 +81,7 @@ const shm::Channel* find_or_create(Transaction& tx, const Name& name) noexcept {
 void release_if_unused(Transaction& tx, const Name& name, const shm::Channel& channel) noexcept {
   if (channel.subscribers.load() != 0 || channel.keep.load() != 0) return;
   tx.set_home(name.shard);
-  change_epoch(tx, name.shard);
+  tx.raise_epoch(name.shard);
   if (name.kind == ChannelKind::kPattern) unlink_pattern(tx, channel);
   Dict::remove(tx, tx.shard(name.shard).channels, name.hash, tx.offset_of(&channel));
   if (const uint64_t block = channel.ring.block) tx.free(shm::Ring::offset_of(block));
@@ -108,7 +103,7 @@ bool resize_ring(Transaction& tx, const Name& name, const shm::Channel& channel,
     tx.free(shm::Ring::offset_of(old));
   }
   tx.edit(channel.ring.block) = shm::Ring::pack(tx.offset_of(words), capacity);
-  change_epoch(tx, name.shard);
+  tx.raise_epoch(name.shard);
   return !tx.failed();
 }
 
@@ -135,13 +130,13 @@ void fill(const Segment& segment, const Name& name, const shm::Channel& channel,
   found.channel = &channel;
   found.incarnation = channel.incarnation;
   found.sequence = sequence;
-  found.reader = RingReader(channel.ring, ring_bytes(segment, channel), segment.shard(name.shard).ring_epoch, epoch);
+  found.reader = RingReader(channel.ring, ring_bytes(segment, channel), segment.shard(name.shard).reader_epoch, epoch);
 }
 
 // With locked reads nobody calls it.
 [[maybe_unused]] bool look_once(const Segment& segment, const Name& name, LookUp& found) noexcept {
   const shm::Shard& shard = segment.shard(name.shard);
-  const uint64_t epoch = shard.ring_epoch;
+  const uint64_t epoch = shard.reader_epoch;
   std::atomic_thread_fence(std::memory_order_acquire);
   const Snapshot snapshot(segment, shard);
   if (!snapshot.open()) return false;
@@ -178,7 +173,7 @@ Status look_up(Process& process, shm::Context& self, const Name& name, int64_t b
   if (!lock.ok()) return lock.status();
   const shm::Shard& shard = segment.shard(name.shard);
   if (const shm::Channel* channel = find(segment, name)) {
-    fill(segment, name, *channel, shard.ring_epoch, shard.sequence.load(std::memory_order_relaxed), found);
+    fill(segment, name, *channel, shard.reader_epoch, shard.sequence.load(std::memory_order_relaxed), found);
   }
   return {};
 }

@@ -5,9 +5,8 @@
 // and grows with what is published. Everything but look_up() runs under the lock of the name's shard, changes through a
 // Transaction; making and removing a pattern also needs the lock of shard 0, which guards the list of all patterns.
 //
-// A channel or a block that is freed changes Shard::ring_epoch in the same transaction: whoever reads a ring without
-// the lock learns by it that what he read may have been somebody else's. (The value is the shard's sequence, which
-// never returns.)
+// Who frees a channel or a block raises Shard::reader_epoch before: whoever reads a ring without the lock learns by it
+// that what he read may have been somebody else's.
 // Dies at any line: undone with the transaction.
 #pragma once
 

@@ -101,7 +101,7 @@ Status Subscriber::begin(shm::Context& self, Source& source, const Start& start,
       const uint64_t most = keep == 0 ? *start.last : std::min(*start.last, keep);
       source.cursor = ring::seek(channel->ring, bytes, next - std::min(most, next - 1), not_before_ns(*channel));
     }
-    const auto& epoch = tx.shard(source.name.shard).ring_epoch;
+    const auto& epoch = tx.shard(source.name.shard).reader_epoch;
     source.reader = RingReader(channel->ring, bytes, epoch, epoch.load());
   });
 }

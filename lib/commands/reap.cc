@@ -29,10 +29,8 @@ bool reap(Process& process, uint32_t slot) {
   if (const Result<shm::Context*> self = process.context(); self.ok())
     channels::remove_all_stale(process, *self.value(), budget_ns);
   const uint64_t generation = process.segment().slot(slot).generation.load(std::memory_order_acquire);
-  const bool released = queues::release_slot(process, slot, generation, budget_ns).ok();
-  // A waiter that is left behind by this is found dead by the next command that would wake it.
-  (void)waiters::release_slot(process, slot, generation, budget_ns);
-  return released;
+  const bool leases = queues::release_slot(process, slot, generation, budget_ns).ok();
+  return waiters::release_slot(process, slot, generation, budget_ns).ok() && leases;
 }
 
 // process/ lies below: this is how it reaches us.

@@ -1,12 +1,37 @@
 // SPDX-License-Identifier: MIT
 #include "keyspace/make_room.h"
 
+#include <algorithm>
 #include <bit>
 
 #include "keyspace/keyspace.h"
 #include "transaction/transaction.h"
 
 namespace shoal::keyspace {
+
+namespace {
+
+bool has_foreign_blocks(const shm::Shard& shard) noexcept {
+  return std::ranges::any_of(shard.foreign_free, [](uint64_t block) { return block != 0; });
+}
+
+// Blocks of values that were moved from one shard to another and freed there while the first was locked.
+bool bring_blocks_home(Process& process, int64_t budget_ns) noexcept {
+  constexpr uint32_t kBlocks = 16;
+  const Segment& segment = process.segment();
+  for (uint32_t shard = 0; shard < segment.shard_count(); ++shard) {
+    if (!has_foreign_blocks(segment.shard(shard))) continue;
+    auto context = process.context();
+    if (!context.ok()) return false;
+    Transaction tx(process, *context.value(), {Purpose::kExpire});
+    if (!tx.begin(~uint64_t{0} >> (64 - segment.shard_count()), budget_ns).ok()) return false;
+    const uint32_t brought = tx.bring_foreign_home(shard, kBlocks);
+    if (tx.commit().ok() && brought > 0) return true;
+  }
+  return false;
+}
+
+}  // namespace
 
 bool make_room(Process& process, uint64_t shards, int64_t budget_ns) noexcept {
   constexpr uint32_t kSteps = 64, kBlocks = 2;
@@ -26,7 +51,7 @@ bool make_room(Process& process, uint64_t shards, int64_t budget_ns) noexcept {
     }
     if (freed) return true;
   }
-  return false;
+  return bring_blocks_home(process, budget_ns);
 }
 
 Status MoreRoom::find(Process& process, uint64_t shards, uint64_t wanted, int64_t budget_ns) noexcept {

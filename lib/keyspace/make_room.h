@@ -10,8 +10,9 @@
 
 namespace shoal::keyspace {
 
-// Frees some of it, in the first shard where that works, from the lowest of `shards` on. In small steps, each with a
-// journal of one page. The caller has no transaction open and holds no lock. False if there was nothing.
+// Frees some of it, in the first shard where that works, from the lowest of `shards` on, or else brings blocks home
+// that another shard's lists hold. In small steps, each with a journal of one page. The caller has no transaction open
+// and holds no lock. False if there was nothing.
 bool make_room(Process& process, uint64_t shards, int64_t budget_ns) noexcept;
 
 // For a loop of attempts, one of which found no memory.

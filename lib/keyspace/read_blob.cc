@@ -20,6 +20,7 @@ ReadString find_blob_once(const Segment& segment, const Key& key, BlobPlace& pla
     const uint64_t root = entry + meta.value_at();
     if (!snapshot.contains(entry, meta.value_at() + sizeof(shm::BlobRoot))) return ReadString::kAgain;
     if (meta.has_expiry) expires_ms = snapshot.known_word(entry + sizeof(shm::Entry));
+    place.epoch = shard.reader_epoch;
     place.version = snapshot.known_word(entry + offsetof(shm::Entry, version));
     place.first = snapshot.known_word(root + offsetof(shm::BlobRoot, first));
     place.bytes = snapshot.known_word(root + offsetof(shm::BlobRoot, bytes));

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 // read_blob.h: GET of a value that is too large for its entry, without holding the lock while it is copied.
 //
-//   1  an optimistic look-up (Snapshot): where the blob begins, how long it is, the entry's version
+//   1  an optimistic look-up (Snapshot): where the blob begins, how long it is, the entry's version, the shard's epoch
 //   2  the pieces are copied, whatever happens meanwhile to the shard
 //   3  the same look-up again. The entry says the same, version included: the copy is the value
 //
 // The pieces of a blob do not change and are not freed while an entry says so: what changes a value gives its entry a
-// version that no entry of the shard had before. So writers of other keys of the shard do not disturb the copy, as they
-// would if it stood and fell with the shard's sequence, and it keeps none of them waiting.
+// version that no entry of the shard had before, and the epoch tells of who had done that and was undone. So writers of
+// other keys of the shard do not disturb the copy, as they would if it stood and fell with the shard's sequence, and it
+// keeps none of them waiting.
 //
 // No pin (something in the segment that keeps a blob from being freed while it is copied): only writers of this very
 // key make a copy void, and each of them copies a blob under the lock himself. After kBlobTriesMax void copies the
@@ -29,7 +30,7 @@ inline constexpr uint32_t kBlobTriesMax = 4;
 
 // What an entry said of its blob at one moment.
 struct BlobPlace {
-  uint64_t version = 0, first = 0, bytes = 0;
+  uint64_t version = 0, first = 0, bytes = 0, epoch = 0;
   bool operator==(const BlobPlace&) const noexcept = default;
 };
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "keyspace/waiters.h"
 
+#include <array>
+
 #include "process/wake.h"
 #include "types/list.h"
 #include "types/sorted_set.h"
@@ -150,45 +152,57 @@ void offer(Transaction& tx, const Key& key, Wakes& wakes) noexcept {
 
 namespace {
 
-// A waiter of the slot in this shard, 0 if there is none.
-uint64_t find_of_slot(const Segment& segment, uint32_t shard, uint32_t slot, uint64_t generation) noexcept {
-  uint64_t found = 0;
+struct OfSlot {
+  std::array<uint64_t, kReleasesPerTransaction> waiters;
+  uint32_t count = 0;
+};
+
+// The first waiters of the slot in this shard.
+OfSlot find_of_slot(const Segment& segment, uint32_t shard, uint32_t slot, uint64_t generation) noexcept {
+  OfSlot found;
   Dict::for_each(segment, segment.shard(shard).waiters, [&](uint64_t queue) {
-    for (uint64_t next = segment.pointer<WaitQueue>(queue)->first; next != 0 && found == 0;) {
+    for (uint64_t next = segment.pointer<WaitQueue>(queue)->first; next != 0 && found.count < found.waiters.size();) {
       const auto& waiter = *segment.pointer<Waiter>(next);
-      if (waiter.slot == slot && waiter.slot_generation == generation) found = next;
+      if (waiter.slot == slot && waiter.slot_generation == generation) found.waiters[found.count++] = next;
       next = waiter.next;
     }
   });
   return found;
 }
 
-}  // namespace
-
-Status release_slot(Process& process, uint32_t slot, uint64_t slot_generation, int64_t budget_ns) noexcept {
+Status release_in(Process& process, uint32_t shard, uint32_t slot, uint64_t generation, int64_t budget_ns) noexcept {
   const Segment& segment = process.segment();
-  for (uint32_t shard = 0; shard < segment.shard_count(); ++shard) {
-    for (bool more = segment.shard(shard).waiters.count.load() != 0; more;) {  // the dead add none
-      auto context = process.context();
-      if (!context.ok()) return context.status();
-      Wakes wakes;
-      Transaction tx(process, *context.value(), {Purpose::kWake});
-      if (Status status = tx.begin(uint64_t{1} << shard, budget_ns); !status.ok()) return status;
-      more = false;
-      for (uint32_t released = 0; released < kReleasesPerTransaction && !tx.failed(); ++released) {
-        const uint64_t waiter = find_of_slot(segment, shard, slot, slot_generation);
-        if (waiter == 0) break;
-        remove(tx, shard, waiter, wakes);
-        more = released + 1 == kReleasesPerTransaction;
-      }
-      if (Status status = tx.commit(); !status.ok()) return status;
-      if (!wakes.empty()) {
-        ring(process, wakes);
-        tx.settle_wakes();
-      }
+  for (bool more = segment.shard(shard).waiters.count.load() != 0; more;) {  // the dead add none
+    auto context = process.context();
+    if (!context.ok()) return context.status();
+    Wakes wakes;
+    Transaction tx(process, *context.value(), {Purpose::kWake});
+    if (Status status = tx.begin(uint64_t{1} << shard, budget_ns); !status.ok()) return status;
+    const OfSlot found = find_of_slot(segment, shard, slot, generation);
+    for (uint32_t i = 0; i < found.count && !tx.failed(); ++i) {
+      const uint64_t waiter = found.waiters[i];
+      if (tx.view<Waiter>(waiter).ticket == 0) continue;  // a turn that was passed on found it dead
+      remove(tx, shard, waiter, wakes);
+    }
+    more = found.count == found.waiters.size();
+    if (Status status = tx.commit(); !status.ok()) return status;
+    if (!wakes.empty()) {
+      ring(process, wakes);
+      tx.settle_wakes();
     }
   }
   return {};
+}
+
+}  // namespace
+
+Status release_slot(Process& process, uint32_t slot, uint64_t slot_generation, int64_t budget_ns) noexcept {
+  Status result;
+  for (uint32_t shard = 0; shard < process.segment().shard_count(); ++shard) {
+    Status status = release_in(process, shard, slot, slot_generation, budget_ns);
+    if (!status.ok()) result = status;  // what lies behind the other locks is released all the same
+  }
+  return result;
 }
 
 bool ring(Process& process, const Wakes& wakes) noexcept {

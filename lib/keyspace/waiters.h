@@ -97,9 +97,9 @@ uint64_t promised(const Segment& segment, const Key& key, Type kind) noexcept;
 // The key may have new elements: wakes as many waiters as there are elements for. Cheap if nobody waits in the shard.
 void offer(Transaction& tx, const Key& key, Wakes& wakes) noexcept;
 
-// Releases every waiter of a dead slot, in small transactions. Idempotent: a reaper may die anywhere. Rings those
-// whose turn it
-// becomes. Errors: those of taking a lock.
+// Releases every waiter of a dead slot, in small transactions. Idempotent: a reaper may die anywhere. Rings those whose
+// turn it becomes. Errors: those of taking a lock, and kFull; the slot has to stay until all are released, for one that
+// was woken holds an element's turn that nobody else gives on.
 Status release_slot(Process& process, uint32_t slot, uint64_t slot_generation, int64_t budget_ns) noexcept;
 
 // Rings the contexts; outside the locks. True if one of them slept.

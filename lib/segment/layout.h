@@ -177,12 +177,12 @@ inline constexpr uint32_t kCreatedCount = 256;
 
 struct alignas(64) Shard {
   // What a reader touches, in one cache line.
-  Atomic<uint32_t> owner;     // waiters:1 | context id:31; CAS (transaction/owner_lock.h)
-  Atomic<uint32_t> deaths;    // of the suspect, one after the other; 3 = read-only (transaction/suspect.h)
-  Atomic<uint64_t> sequence;  // odd while a reader could see a half-done change; never goes back
-  DictRoot keys;              // all databases of this shard; the database is part of an entry's key
-  Cell<uint64_t> ring_epoch;  // changes whenever a channel or the block of its ring is freed (channels/)
-  uint64_t suspect_key_hash;  // these three by whoever recovers a dead holder of the lock
+  Atomic<uint32_t> owner;       // waiters:1 | context id:31; CAS (transaction/owner_lock.h)
+  Atomic<uint32_t> deaths;      // of the suspect, one after the other; 3 = read-only (transaction/suspect.h)
+  Atomic<uint64_t> sequence;    // odd while a reader could see a half-done change; never goes back
+  DictRoot keys;                // all databases of this shard; the database is part of an entry's key
+  Cell<uint64_t> reader_epoch;  // raised before a channel or a ring is freed and before an undo; never goes back
+  uint64_t suspect_key_hash;    // these three by whoever recovers a dead holder of the lock
   uint32_t suspect_operation;
   uint32_t last_dead;  // its context's id
 

@@ -3,8 +3,9 @@
 //
 // A shard owns spans of pages; each is cut into blocks of one size class and stands in the shard's list of that class
 // while it has room (free list or untouched end), or is one large block. A block whose page belongs to another shard
-// (an entry that was moved by its pointer) goes to the freeing shard's foreign list of its class and is handed out from
-// there again.
+// (a value that was moved by its pointer) goes home if the lock of that shard is free at the commit. Else it goes to
+// the freeing shard's foreign list of its class, is handed out from there again, and goes home with the next such
+// block.
 //
 //   page.use: used | free_head -> block -> block ...  | bump .. end untouched
 //
@@ -120,17 +121,62 @@ void Transaction::free_now(uint64_t block) noexcept {
     give_up_span(page);
     return;
   }
-  std::byte* place = segment_.control_base() + block;
   const uint32_t c = use.size_class;
   const auto owner = static_cast<uint32_t>(record.owner.load(std::memory_order_relaxed));
-  if (!holds(owner)) {
-    *reinterpret_cast<uint64_t*>(edit_hidden(place, 8)) = shard.foreign_free[c];
-    hidden(shard.foreign_free[c]) = block;
+  if (owner == home_) return free_at_home(block, page, owner);
+  if (hold_too(owner)) {
+    free_at_home(block, page, owner);
+    constexpr uint32_t kMore = 2;  // so that the list shrinks also if only every other block finds its lock free
+    bring_home(c, kMore);
     return;
   }
+  *reinterpret_cast<uint64_t*>(edit_hidden(segment_.control_base() + block, 8)) = shard.foreign_free[c];
+  hidden(shard.foreign_free[c]) = block;
+}
+
+// Never waits, so that the order of locks does not matter: held, free at this moment, or not to be had.
+bool Transaction::hold_too(uint32_t index) noexcept {
+  if (holds(index)) return true;
+  shm::Shard& shard = segment_.control_shard(index);
+  if (!lock_if_free(shard)) return false;
+  locked_ |= uint64_t{1} << index;
+  alone_ = nullptr;
+  if ((state_ & kVisible) != 0) {  // as of all that are locked: they become even together
+    sequence::make_odd(shard);
+    std::atomic_thread_fence(std::memory_order_release);
+  }
+  return true;
+}
+
+// The first of the home shard's list, at most so many, until one finds no lock. How many.
+uint32_t Transaction::bring_home(uint32_t c, uint32_t most) noexcept {
+  const uint64_t& list = segment_.shard(home_).foreign_free[c];
+  uint32_t brought = 0;
+  for (; brought < most && list != 0 && !failed(); ++brought) {
+    const uint64_t block = list;
+    const uint32_t page = span_of(segment_, block);
+    const auto owner = static_cast<uint32_t>(segment_.page(page).owner.load(std::memory_order_relaxed));
+    if (!hold_too(owner)) break;
+    hidden(list) = *segment_.pointer<uint64_t>(block);
+    free_at_home(block, page, owner);
+  }
+  return brought;
+}
+
+uint32_t Transaction::bring_foreign_home(uint32_t shard, uint32_t most) noexcept {
+  home_ = shard;
+  uint32_t brought = 0;
+  for (uint32_t c = 0; c < kClassBytes.size() && brought < most; ++c) brought += bring_home(c, most - brought);
+  return brought;
+}
+
+void Transaction::free_at_home(uint64_t block, uint32_t page, uint32_t owner) noexcept {
+  const shm::Page& record = segment_.page(page);
+  shm::PageUse use = record.use;
+  const uint32_t c = use.size_class;
   const bool was_full = use.free_head == 0 && use.bump == class_blocks(c);
   const uint16_t next = use.free_head;
-  std::memcpy(edit_hidden(place, 8), &next, sizeof next);
+  std::memcpy(edit_hidden(segment_.control_base() + block, 8), &next, sizeof next);
   use.free_head = static_cast<uint16_t>((block - page_offset(page)) / kClassBytes[c] + 1);
   --use.used;
   hidden(record.use) = use;

@@ -10,6 +10,7 @@
 #include "transaction/journal.h"
 #include "transaction/owner_lock.h"
 #include "transaction/page_pool.h"
+#include "transaction/sequence.h"
 #include "transaction/suspect.h"
 
 namespace shoal {
@@ -47,6 +48,7 @@ void undo_and_unlock(Segment& segment, shm::Context& context, uint32_t id) noexc
   for_each_held_shard(segment, id, [](shm::Shard& shard) {
     const uint64_t sequence = shard.sequence.load(std::memory_order_relaxed);
     if (sequence % 2 == 0) shard.sequence.store(sequence + 1, std::memory_order_relaxed);
+    sequence::raise_epoch(shard);
   });
   std::atomic_thread_fence(std::memory_order_seq_cst);
   Journal::undo(segment, context, 0);

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT
-// sequence.h: the sequence of a shard, which tells its readers without a lock: odd while somebody changes what they may
-// look at, and another even number afterwards. For the holder of the shard's lock.
-// Dies at any line: recovery makes it even again, onwards.
+// sequence.h: what tells a shard's readers without a lock that something changed. For the holder of the shard's lock.
+//
+// The sequence: odd while somebody changes what they may look at, and another even number afterwards. The epoch, for
+// who copies longer than the sequence stands still (pieces of a large value, a ring): raised before a channel or its
+// ring is freed, and before anything is undone, since a version or an offset that an undo put back says nothing of the
+// bytes that were seen meanwhile.
+// Dies at any line: recovery makes the sequence even again, onwards; neither ever goes back.
 #pragma once
 
 #include <atomic>
@@ -20,6 +24,11 @@ inline void make_odd(shm::Shard& shard) noexcept { shard.sequence.store(odd(shar
 // After the last one.
 inline void make_even(shm::Shard& shard) noexcept {
   shard.sequence.store(shard.sequence.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+}
+
+inline void raise_epoch(shm::Shard& shard) noexcept {
+  shard.reader_epoch = shard.reader_epoch.load() + 1;
+  std::atomic_thread_fence(std::memory_order_release);
 }
 
 }  // namespace shoal::sequence

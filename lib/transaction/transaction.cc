@@ -76,13 +76,16 @@ void Transaction::rollback() noexcept {
   if (journal_.took_single_pages()) journal_.give_back_single_pages();
   if ((state_ & kClaimed) != 0) release_claims(segment_, self_, id_, shm::PageKind::kClaimed);
   survive();
+  if ((state_ & kOwesWakes) != 0) self_.wake_debt.store(0, std::memory_order_relaxed);
   state_ &= kVisible;
-  self_.wake_debt.store(0, std::memory_order_relaxed);
   release_locks();
 }
 
 void Transaction::rollback_to(Savepoint point) noexcept {
-  if (point.words != journal_.words()) become_visible();  // undo stores to what readers may see
+  if (point.words != journal_.words()) {  // undo stores to what readers may see
+    become_visible();
+    for_each_shard(locked_, [this](uint32_t index) { raise_epoch(index); });
+  }
   journal_.undo_to(point.words, point.last_free);
   if ((state_ & kClaimed) != 0) state_ |= kUndoneClaims;
 }

@@ -78,18 +78,14 @@ class Transaction {
   // The same for one shard if its lock is free at this moment and nobody died with it.
   bool try_begin(uint32_t shard) noexcept {
     SHOAL_ASSERT(!open());
-    shm::Shard& wanted = segment_.control_shard(shard);
-    if (!owner_lock::try_lock(wanted.owner, id_)) return false;
-    if (__builtin_expect(suspect::deaths(wanted) != 0, 0)) {
-      owner_lock::unlock(wanted.owner);
-      return false;
-    }
+    if (!lock_if_free(segment_.control_shard(shard))) return false;
     hold(shard);
     return true;
   }
   // kFull if it had failed: then everything was undone.
   Status commit() noexcept {
-    if (__builtin_expect((state_ & ~kVisible) != 0 || journal_.last_free() != 0 || journal_.took_single_pages(), 0))
+    if (__builtin_expect(
+            (state_ & ~(kVisible | kOwesWakes)) != 0 || journal_.last_free() != 0 || journal_.took_single_pages(), 0))
       return commit_slowly();
     Journal::empty(self_);
     release_locks();
@@ -164,15 +160,25 @@ class Transaction {
   void free(uint64_t block) noexcept {
     if (!journal_.record_free(block)) fail_journal();
   }
+  // Frees blocks of other shards that wait in this one's lists where they belong, at most so many, as far as those
+  // shards are locked or to be had. How many.
+  uint32_t bring_foreign_home(uint32_t shard, uint32_t most) noexcept;
   // How many bytes the block can hold.
   uint64_t capacity(uint64_t block) const noexcept;
 
   // The version that a change in this transaction gives to an entry of the shard (WATCH compares it).
   uint64_t version(uint32_t shard) const noexcept { return sequence::odd(segment_.shard(shard)) + 1; }
 
+  // Before something is freed that is read without the lock and without the sequence. Not journalled.
+  void raise_epoch(uint32_t shard) noexcept { sequence::raise_epoch(segment_.control_shard(shard)); }
+
   // This transaction will have to wake sleepers once it is committed and unlocked: until settle_wakes() a death makes
   // its recoverer ring everybody.
-  void owe_wakes() noexcept { self_.wake_debt.store(1, std::memory_order_relaxed); }
+  void owe_wakes() noexcept {
+    if (self_.wake_debt.load(std::memory_order_relaxed) != 0) return;  // by one that is committed and rings yet
+    state_ |= kOwesWakes;
+    self_.wake_debt.store(1, std::memory_order_relaxed);
+  }
   void settle_wakes() noexcept { self_.wake_debt.store(0, std::memory_order_release); }
 
  private:
@@ -184,7 +190,8 @@ class Transaction {
     kJournalFull = 16,  // these three: it cannot be committed
     kMemoryFull = 32,
     kTooFewShards = 64,
-    kSuspect = 128,  // somebody died with one of the locks
+    kSuspect = 128,    // somebody died with one of the locks
+    kOwesWakes = 256,  // the debt is this transaction's: an undo takes it back
   };
 
   std::byte* edit_hidden(const void* address,
@@ -220,6 +227,12 @@ class Transaction {
     shards_wanted_ = 0;
     home_ = home;
   }
+  bool lock_if_free(shm::Shard& shard) noexcept {
+    if (!owner_lock::try_lock(shard.owner, id_)) return false;
+    if (__builtin_expect(suspect::deaths(shard) == 0, 1)) return true;
+    owner_lock::unlock(shard.owner);
+    return false;
+  }
   void hold(uint32_t shard) noexcept {
     start_at(shard);
     locked_ = uint64_t{1} << shard;
@@ -236,7 +249,7 @@ class Transaction {
   void forget_locks() noexcept {
     locked_ = 0;
     alone_ = nullptr;
-    state_ &= ~(kVisible | kSuspect);
+    state_ &= ~(kVisible | kSuspect | kOwesWakes);
   }
   void survive() noexcept;
   void release_all_locks() noexcept;
@@ -248,6 +261,9 @@ class Transaction {
   uint32_t open_page(uint32_t size_class) noexcept;
   void carry_out_frees() noexcept;
   void free_now(uint64_t block) noexcept;
+  bool hold_too(uint32_t shard) noexcept;
+  void free_at_home(uint64_t block, uint32_t page, uint32_t owner) noexcept;
+  uint32_t bring_home(uint32_t size_class, uint32_t most) noexcept;
   void link_page(uint32_t page, uint32_t size_class) noexcept;
   void unlink_page(uint32_t page, uint32_t size_class) noexcept;
   void give_up_span(uint32_t page) noexcept;

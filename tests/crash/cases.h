@@ -17,6 +17,7 @@
 //   !set a 1         SET as the typed client's
 //   !q ...           an operation on task queues (queue_words.h)
 //   !c ...           on channels (channel_words.h)
+//   !suspect a       somebody has died with the lock of a's shard: nobody takes it in passing; until !pardon a
 //   !leave, !attach, !expire ...   of threads, processes and the daemon (life_words.h)
 //
 // Every command of the table that locks must have a case here: EveryCommandThatLocksHasACase names those that lack one.

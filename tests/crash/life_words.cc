@@ -13,6 +13,7 @@
 #include "commands/reap.h"
 #include "crash/world.h"
 #include "keyspace/expiry.h"
+#include "keyspace/keyspace.h"
 #include "transaction/transaction.h"
 
 namespace shoal::crash {
@@ -81,6 +82,8 @@ bool LifeWords::run(const std::string& line) {
     die_in_a_child(rest);
   } else if (word == "!fork") {
     go_on_in_a_child();
+  } else if (word == "!suspect" || word == "!pardon") {
+    suspect(rest.substr(rest.find_first_not_of(' ')), word == "!suspect");
   } else if (word == "!sweep") {
     (void)sweep(*process_);
   } else {
@@ -109,6 +112,13 @@ void LifeWords::free() {
   for (uint32_t shard = 0; shard < process_->segment().shard_count(); ++shard) {
     work_through(*process_, shard, [&](Transaction& tx) { return keyspace::free_lazily(tx, shard, kFreeBudget); });
   }
+}
+
+void LifeWords::suspect(const std::string& key, bool is) {
+  shm::Shard& shard = process_->segment().control_shard(keyspace::make_key(process_->segment(), 0, key).shard);
+  shard.deaths = is ? 1 : 0;
+  shard.suspect_operation = is ? Purpose::kCheck : Purpose::kUnknown;
+  shard.last_death_ms = is ? monotonic_ns() / 1'000'000 : 0;
 }
 
 void LifeWords::die_in_a_child(const std::string& lines) {

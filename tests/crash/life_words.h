@@ -37,6 +37,7 @@ class LifeWords {
   void wrap();
   void expire();
   void free();
+  void suspect(const std::string& key, bool is);
   void die_in_a_child(const std::string& lines);
   void go_on_in_a_child();
 

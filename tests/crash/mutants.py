@@ -53,6 +53,56 @@ REAL = "shoal_real_sweep"
 STATES = "shoal_sweep_states"
 
 MUTANTS = [
+    # ---- Readers without the lock, and an undo ----
+    Mutant(
+        "recovery raises no epoch",
+        "lib/transaction/recovery.cc",
+        (("    sequence::raise_epoch(shard);\n", ""),),
+        "OptimisticReading.ALargeValue*",
+        program="shoal_commands_test",
+    ),
+    Mutant(
+        "a ring that is freed raises no epoch before",
+        "lib/channels/directory.cc",
+        (("  tx.raise_epoch(name.shard);\n  return !tx.failed();", "  return !tx.failed();"),),
+        "Channel*",
+        program="shoal_channels_test",
+    ),
+    Mutant(
+        "an undo raises no epoch",
+        "lib/transaction/transaction.cc",
+        (("    for_each_shard(locked_, [this](uint32_t index) { raise_epoch(index); });\n", ""),),
+        "ReadBlob.*",
+        program="shoal_keyspace_test",
+    ),
+    # ---- Blocks of another shard ----
+    Mutant(
+        "a block of another shard goes home without its lock",
+        "lib/transaction/allocator.cc",
+        (("  if (!lock_if_free(shard)) return false;\n", "  if (!lock_if_free(shard)) return true;\n"),),
+        "ForeignBlocks.*",
+        program="shoal_commands_test",
+    ),
+    Mutant(
+        "a shard that is locked in passing is not made odd with the others",
+        "lib/transaction/allocator.cc",
+        (("    sequence::make_odd(shard);\n", ""),),
+        done_or_not("LPOP of what came from another shard"),
+    ),
+    Mutant(
+        "blocks of another shard wait for ever",
+        "lib/transaction/allocator.cc",
+        (("    bring_home(c, kMore);\n", ""),),
+        "ForeignBlocks.*",
+        program="shoal_commands_test",
+    ),
+    Mutant(
+        "a full segment does not look for blocks of other shards",
+        "lib/keyspace/make_room.cc",
+        (("  return bring_blocks_home(process, budget_ns);", "  (void)bring_blocks_home;\n  return false;"),),
+        "ForeignBlocks.*",
+        program="shoal_commands_test",
+    ),
     # ---- The suspect of a shard (transaction/suspect.h) ----
     Mutant(
         "who survives the suspect clears nothing",
@@ -244,8 +294,8 @@ MUTANTS = [
         (
             (
                 "  if ((state_ & kClaimed) != 0) release_claims(segment_, self_, id_, shm::PageKind::kClaimed);\n"
-                "  survive();\n  state_ &= kVisible;\n  self_.wake_debt",
-                "  survive();\n  state_ &= kVisible;\n  self_.wake_debt",
+                "  survive();\n  if ((state_ & kOwes",
+                "  survive();\n  if ((state_ & kOwes",
             ),
         ),
         in_a_full_segment("MSET of blobs in several shards"),
@@ -501,6 +551,25 @@ MUTANTS = [
         "lib/transaction/recovery.cc",
         (("context.wake_debt.load(std::memory_order_acquire) != 0 || relay", "relay"),),
         done_or_not("RPUSH wakes a waiter"),
+    ),
+    Mutant(
+        "an undo takes back what another transaction owes",
+        "lib/transaction/transaction.cc",
+        (("  if ((state_ & kOwesWakes) != 0) self_.wake_debt", "  self_.wake_debt"),),
+        "Recovery.RingsForADebt*",
+        program="shoal_transaction_test",
+    ),
+    Mutant(
+        "a waiter of the dead behind a locked shard is forgotten",
+        "lib/commands/reap.cc",
+        (
+            (
+                "  return waiters::release_slot(process, slot, generation, budget_ns).ok() && leases;\n",
+                "  (void)waiters::release_slot(process, slot, generation, budget_ns);\n  return leases;\n",
+            ),
+        ),
+        "Reap.*",
+        program="shoal_commands_test",
     ),
     Mutant(
         "recovery leaves the dead asleep",

@@ -420,6 +420,29 @@ TEST_F(ChannelSubscriber, SubscriptionsOfAKilledProcessCountForNothingAndAreRemo
   EXPECT_EQ(stays.read(), (Texts{"shared:x", "shared:y"}));
 }
 
+// The offset of the block is as it was; the bytes that were read need not be.
+TEST_F(ChannelSubscriber, AReaderIsToldToLookAgainAfterAGrowthThatWasUndone) {
+  Reader reader(process_);
+  reader.subscribe("room");
+  publish("room", "x");
+  const Name name = name_of(segment(), ChannelKind::kChannel, "room");
+  LookUp found;
+  ASSERT_TRUE(look_up(*process_, self(), name, kLockBudgetNs, found).ok());
+  const uint64_t block = channel("room")->ring.block;
+  Child child([&] {
+    auto mine = attach();
+    Transaction tx(*mine, *mine->context().value());
+    if (!tx.begin(name.shards(), kLockBudgetNs).ok()) return 1;
+    return reserve(tx, name, *find(tx.segment(), name), 100'000) ? ::raise(SIGKILL) : 1;
+  });
+  EXPECT_EQ(child.wait(), 128 + SIGKILL);
+  EXPECT_NE(channel("room")->ring.block, block);
+  EXPECT_EQ(recover_all(*process_, self().id), 1u);
+  EXPECT_EQ(channel("room")->ring.block, block);
+  EXPECT_FALSE(found.reader.still_there());
+  EXPECT_EQ(reader.read(), Texts{"room:x"});
+}
+
 TEST_F(ChannelSubscriber, WhoDiesWithAWakeToPassOnHasItPassedOnByRecovery) {
   for (const uint32_t debt : {relay::kPassOn, relay::kPassing}) {
     auto loop = LoopWaker::create(*process_);

@@ -3,6 +3,9 @@
 #include <gtest/gtest.h>
 
 #include "commands/call.h"
+#include "commands/reap.h"
+#include "keyspace/read_blob.h"
+#include "support/process_fixture.h"
 #include "support/redis_session.h"
 
 namespace shoal {
@@ -34,6 +37,32 @@ TEST(OptimisticReading, AnAttemptThatGaveUpLeavesNothingInTheAnswer) {
 
 TEST(OptimisticReading, AnAttemptThatFoundTheArenaTooSmallDoesNotFailTheCall) {
   EXPECT_EQ(answer_after([](Reply& reply) { reply.bulk(std::string(100'000, 'x')); }), "7");
+}
+
+// Its version and place are as they were, but a copy that was begun before may hold bytes of the change.
+TEST(OptimisticReading, ALargeValueWhoseChangeDiedWithItsWriterIsAnotherPlace) {
+  TestSegment segment;
+  EXPECT_EQ(TestSession(segment).run({"SET", "a", std::string(100'000, 'x')}), "OK");
+  const Key key = keyspace::make_key(segment.segment(), 0, "a");
+  const auto look = [&] {
+    keyspace::BlobPlace place;
+    EXPECT_EQ(keyspace::find_blob(segment.segment(), key, place), keyspace::ReadString::kValue);
+    return place;
+  };
+  const keyspace::BlobPlace before = look();
+  Child writer([&] {
+    const std::shared_ptr<Process> process = segment.attach();
+    Transaction tx(*process, *process->context().value());
+    if (!tx.begin(uint64_t{1} << key.shard, kLockBudgetNs).ok()) return 1;
+    keyspace::remove(tx, key, *keyspace::find(process->segment(), key));
+    return ::raise(SIGKILL);
+  });
+  EXPECT_EQ(writer.wait(), 128 + SIGKILL);
+  EXPECT_EQ(sweep(*segment.process()), 1u);
+  const keyspace::BlobPlace after = look();
+  EXPECT_EQ(after.version, before.version);
+  EXPECT_EQ(after.first, before.first);
+  EXPECT_FALSE(after == before);
 }
 
 }  // namespace

@@ -134,6 +134,33 @@ TEST_F(ReadBlob, AnAppendMakesTheCopyVoid) {
   EXPECT_EQ(room_, std::string(kBytes, 'a') + 'b');
 }
 
+// Version and place are as they were; the bytes that were copied need not be.
+TEST_F(ReadBlob, AChangeThatWasUndoneMakesTheCopyVoid) {
+  set("key", 'a');
+  const auto undo = [&](bool to_a_savepoint) {
+    Transaction tx(*process_, *process_->context().value());
+    ASSERT_TRUE(tx.begin(1, kLockBudgetNs).ok());
+    const Transaction::Savepoint point = tx.savepoint();
+    keyspace::remove(tx, key("key"), *keyspace::find(*segment_, key("key")));
+    if (!to_a_savepoint) return;
+    tx.rollback_to(point);
+    EXPECT_TRUE(tx.commit().ok());
+  };
+  for (const bool to_a_savepoint : {false, true}) {
+    const keyspace::BlobPlace before = place();
+    undo(to_a_savepoint);
+    EXPECT_EQ(place().version, before.version);
+    EXPECT_EQ(place().first, before.first);
+    looks_ = 0;
+    EXPECT_EQ(read([&] {
+                if (looks_ == 1) undo(to_a_savepoint);
+              }),
+              Read::kValue);
+    EXPECT_EQ(room_, std::string(kBytes, 'a'));
+    EXPECT_EQ(looks_, 2) << to_a_savepoint;
+  }
+}
+
 TEST_F(ReadBlob, AKeyThatGoesMeanwhileIsMissing) {
   set("key", 'a');
   EXPECT_EQ(read([&] {

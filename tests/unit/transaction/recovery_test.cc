@@ -158,6 +158,27 @@ TEST_F(Recovery, UndoesMoreThanAChunkHolds) {
   EXPECT_EQ(std::vector<uint64_t>(bytes, bytes + 25'000), before);
 }
 
+// Between a commit and its wakes run other transactions of the same context: one of them undone is no wake done.
+TEST_F(Recovery, RingsForADebtThatAnotherTransactionsUndoFoundThere) {
+  shm::Context& context = context_of(*process_);
+  const auto run = [&](bool owes, bool commits) {
+    Transaction tx(*process_, context);
+    ASSERT_TRUE(tx.begin(1, kLockBudgetNs).ok());
+    tx.edit(word(0)) += 1;
+    if (owes) tx.owe_wakes();
+    ASSERT_TRUE(!commits || tx.commit().ok());
+  };
+  run(true, false);
+  EXPECT_EQ(context.wake_debt, 0u) << "its own";
+  run(true, true);
+  EXPECT_EQ(context.wake_debt, 1u);
+  run(false, false);
+  EXPECT_EQ(context.wake_debt, 1u) << "another's";
+  run(true, false);
+  EXPECT_EQ(context.wake_debt, 1u) << "another's, although it would have owed one, too";
+  context.wake_debt = 0;
+}
+
 // A7: whoever waits for a holder who is stopped, and so alive, asks ever less often.
 TEST_F(Recovery, OfAStoppedHolderIsNoneAndWaitingForHimIsCheap) {
   Signal locked;
