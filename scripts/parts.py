@@ -204,7 +204,7 @@ FIXED_ADDRESSES = ("setarch", "-R")  # the thread sanitizer of clang 14 knows no
 unit_release = ctest("release", *NO_SWEEP)
 unit_asan = ctest("asan", *NO_SWEEP)
 # Who steps through instructions stops inside of the thread sanitizer, too, while that holds its own lock.
-NO_STEPS = ("-E", "At(Every|Any)Instruction")
+NO_STEPS = ("-E", "At(Every|Any)Instruction|BetweenTransactions")
 unit_tsan = ctest("tsan", *NO_SWEEP, *NO_STEPS, wrap=FIXED_ADDRESSES)
 sweep = ctest("release", "-L", "sweep")
 asan_sweep = ctest("asan", "-L", "sweep", timeout=1800)

@@ -132,18 +132,20 @@ Result<uint64_t> TaskQueues::purge(Bytes text, int64_t budget_ns) {
   return freed;
 }
 
-Result<uint64_t> TaskQueues::remove(Bytes text, int64_t budget_ns) {
-  const Name name(process_.segment(), NamedKind::kQueue, database_, text);
+namespace {
+
+// Removes it for as long as `may(queue)`: each of the transactions asks anew.
+Result<uint64_t> remove_while(Process& process, const Name& name, int64_t budget_ns, auto&& may) {
   uint64_t freed = 0;
   std::vector<uint32_t> room(kWakesMax);
   for (bool done = false; !done;) {
     const uint64_t before = freed;
     uint32_t wanted = 0;
-    Status status = run(process_, Locks::of(name, budget_ns), room, [&](Transaction& tx, Wakes& wakes) {
+    Status status = run(process, Locks::of(name, budget_ns), room, [&](Transaction& tx, Wakes& wakes) {
       Core core{tx, wakes, name};
       const Queue* queue = core.find();
       freed = before;
-      done = queue == nullptr || core.remove_some(*queue, freed);
+      done = queue == nullptr || !may(*queue) || core.remove_some(*queue, freed);
       wanted = wakes.wanted;
       return Step::kCommit;
     });
@@ -151,6 +153,18 @@ Result<uint64_t> TaskQueues::remove(Bytes text, int64_t budget_ns) {
     if (wanted > room.size()) room.resize(2 * wanted);  // all who sleep for it are woken: by the commit that removes it
   }
   return freed;
+}
+
+// Nobody consumes from it, and nobody has used it for as long as it may be unused.
+bool expired(const Queue& queue) noexcept {
+  return queue.expires_ms != 0 && queue.consumers == 0 && queue.used_ms + queue.expires_ms <= now_ms();
+}
+
+}  // namespace
+
+Result<uint64_t> TaskQueues::remove(Bytes text, int64_t budget_ns) {
+  const Name name(process_.segment(), NamedKind::kQueue, database_, text);
+  return remove_while(process_, name, budget_ns, [](const Queue&) { return true; });
 }
 
 Result<std::vector<std::string>> TaskQueues::dead_letters(Bytes text, uint64_t limit) {
@@ -215,7 +229,7 @@ namespace {
 struct Listed {
   std::string name;
   QueueStats stats;
-  uint64_t expires_ms, used_ms;
+  bool expired;
 };
 
 // Every queue of one shard. Names are copied under the lock into room that was made before it.
@@ -237,8 +251,7 @@ Status list_queues(Process& process, uint32_t shard, std::vector<Listed>& queues
           const auto& queue = tx.view<Queue>(item);
           queues[count].name.assign(text);
           fill_stats(tx.segment(), queue, queues[count].stats);
-          queues[count].expires_ms = queue.expires_ms;
-          queues[count].used_ms = queue.used_ms;
+          queues[count].expired = expired(queue);
         } else {
           fits = false;
         }
@@ -277,10 +290,10 @@ Status expire_queues(Process& process) {
     if (process.segment().shard(shard).queues.count.load() == 0) continue;
     if (Status status = list_queues(process, shard, queues); !status.ok()) return status;
     for (const Listed& listed : queues) {
-      if (listed.expires_ms == 0 || listed.stats.consumers != 0 || listed.used_ms + listed.expires_ms > now_ms())
-        continue;
-      // Used again in this moment: its next push or declare makes it anew, as with any deleted queue.
-      auto removed = TaskQueues(process, listed.stats.database).remove(listed.name);
+      if (!listed.expired) continue;
+      // Used since then, or in the midst of a long removal: what is left of it stays.
+      const Name name(process.segment(), NamedKind::kQueue, listed.stats.database, listed.name);
+      auto removed = remove_while(process, name, kLockBudgetNs, [](const Queue& queue) { return expired(queue); });
       if (!removed.ok()) return removed.status();
     }
   }

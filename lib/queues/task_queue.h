@@ -109,7 +109,8 @@ class TaskQueues {
 
 // Every queue of the segment, for tools.
 Result<std::vector<QueueStats>> all_queues(Process& process);
-// Deletes queues that were unused for longer than they may be. For the daemon, and for whoever declares one.
+// Deletes queues that were unused for longer than they may be. For the daemon, and for whoever declares one. To declare
+// a queue, to consume and to take from it is to use it, also in the midst of this; a push alone is no use.
 Status expire_queues(Process& process);
 
 }  // namespace shoal::queues

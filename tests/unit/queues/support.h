@@ -9,14 +9,17 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "queues/check.h"
 #include "queues/consumer.h"
 #include "queues/lease.h"
 #include "queues/task_queue.h"
+#include "support/single_step.h"
 
 namespace shoal::queues {
 
@@ -100,6 +103,17 @@ class QueueTest : public ::testing::Test {
     auto result = queues_->stats(queue);
     EXPECT_TRUE(result.ok() && result.value());
     return result.ok() && result.value() ? *result.value() : QueueStats{};
+  }
+  // Runs `body`, and `then` behind the `which`-th of its transactions on this queue's shard, counted from 1. `then`
+  // works in another process, for this one is in the midst of something.
+  void behind(int which, Bytes queue, const std::function<void()>& body, const std::function<void()>& then) {
+    const auto& owner = segment_->control_shard(Name(*segment_, shm::NamedKind::kQueue, 0, queue).shard).owner;
+    bool held = false;
+    int ended = 0;
+    test::Steps::run(body, [&] {
+      if (std::exchange(held, owner.load() != 0) && !held && ++ended == which) then();
+    });
+    ASSERT_GE(ended, which);
   }
   static void reap(Process& by, Process& dead) {
     EXPECT_TRUE(release_slot(by, dead.slot_index(), dead.slot_generation()).ok());

@@ -203,6 +203,32 @@ TEST_F(QueueTest, AnUnusedQueueGoesAfterItsTimeAndNotBefore) {
   set_wall_clock_offset_ms(0);
 }
 
+TEST_F(QueueTest, AQueueThatIsUsedBetweenTransactionsOfItsExpiryStaysWithWhatIsLeft) {
+  if (!test::Steps::supported()) return;
+  constexpr uint64_t kTasks = 40;
+  for (const int transactions : {1, 2, 3}) {  // it was listed; a batch is gone; two are
+    ASSERT_TRUE(queues_->declare("reply", {.expires_ms = 10'000}).ok());
+    for (uint64_t i = 0; i < kTasks; ++i) push("old", 0, 0, "reply");
+    set_wall_clock_offset_ms(11'000);
+    Worker user(attach());
+    behind(
+        transactions, "reply", [&] { EXPECT_TRUE(expire_queues(*process_).ok()); },
+        [&] {
+          EXPECT_TRUE(user.consumer->add("reply", true).ok());
+          EXPECT_EQ(user.queues.push("reply", {"new"}).value(), PushResult::kPushed);
+        });
+    EXPECT_EQ(stats("reply").ready, kTasks - static_cast<uint64_t>(transactions - 1) * kBatch + 1);
+    std::string last;
+    while (auto delivery = take(*user.consumer)) last = delivery->data;
+    EXPECT_EQ(last, "new") << "deleted behind transaction " << transactions;
+    user.consumer.reset();
+    set_wall_clock_offset_ms(22'000);
+    ASSERT_TRUE(expire_queues(*process_).ok());
+    EXPECT_FALSE(queues_->stats("reply").value());
+    set_wall_clock_offset_ms(0);
+  }
+}
+
 // Giving back in the worst order is O(log n): in a list it would take half an hour and meet the test's time limit.
 TEST_F(QueueTest, AHundredThousandTasksComeBackBackwardsInTime) {
   options_.max_size = 512 * kMiB;
