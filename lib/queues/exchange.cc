@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // exchange.cc: the bindings of an exchange: a list in its own shard. A binding names the incarnation of its queue,
 // since the
-// queue lies in another shard and may go at any moment: whoever meets a binding whose queue is gone takes it out.
+// queue lies in another shard and may go at any moment: whoever meets a binding whose queue is gone takes it out. The
+// incarnations of a name grow, for they are numbers of its shard.
 #include <cstring>
 
 #include "base/clock.h"
@@ -64,7 +65,8 @@ Status TaskQueues::bind(Bytes exchange_text, Bytes key, Bytes pattern, Bytes que
     for (uint64_t next = exchange->bindings; next != 0; next = tx.view<Binding>(next).next) {
       const Binding& binding = tx.view<Binding>(next);
       if (key_of(binding) != key || pattern_of(binding) != pattern || queue_of(binding) != queue_text) continue;
-      tx.edit(binding.incarnation) = incarnation;
+      // Meanwhile the queue may have been made anew, and bound by whoever made it.
+      if (binding.incarnation < incarnation) tx.edit(binding.incarnation) = incarnation;
       return Step::kCommit;
     }
     auto* binding = tx.create<Binding>(sizeof(Binding) + key.size() + pattern.size() + queue_text.size());

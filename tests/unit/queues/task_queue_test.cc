@@ -151,6 +151,21 @@ TEST_F(QueueTest, ABindingIsForgottenWhenItsQueueIsFoundGone) {
   EXPECT_TRUE(queues_->routes("events").value().empty());
 }
 
+TEST_F(QueueTest, AQueueThatIsMadeAnewBetweenTransactionsOfABindIsTheOneThatIsBound) {
+  if (!test::Steps::supported()) return;
+  Worker other(attach());
+  behind(
+      1, "mailbox", [&] { EXPECT_TRUE(queues_->bind("events", "key", "", "mailbox").ok()); },
+      [&] {
+        EXPECT_TRUE(other.queues.remove("mailbox").ok());
+        EXPECT_TRUE(other.queues.bind("events", "key", "", "mailbox").ok());
+      });
+  for (uint64_t published = 1; published <= 2; ++published) {
+    EXPECT_EQ(queues_->push_routes("events", queues_->routes("events").value(), {"x"}).value(), PushResult::kPushed);
+    EXPECT_EQ(stats("mailbox").ready, published);
+  }
+}
+
 TEST_F(QueueTest, AFanoutReachesAllItsQueuesOrNone) {
   std::vector<std::string> names;
   for (int i = 0; i < 40; ++i) names.push_back("mailbox" + std::to_string(i));
