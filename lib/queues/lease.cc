@@ -179,26 +179,30 @@ Result<bool> start(TaskQueues& queues, const LeaseTag& tag) {
   const Result<Owner> me = Owner::of(queues.process());
   if (!me.ok()) return me.status();
   bool started = false;
-  Status status = with_queue(queues, tag, [&](Core& core, Leases leases) {
-    Transaction& tx = core.tx;
-    started = false;
-    const Holder* first = leases.find(tag.holder);
-    const uint64_t task = first == nullptr ? 0 : leases.find_task(*first, tag);
-    if (task == 0) return Step::kAbandon;
-    const Task& record = core.task_at(task);
-    if ((record.flags & shm::kTaskStarted) == 0) {
-      tx.edit(record.flags) |= shm::kTaskStarted;
-      tx.edit(record.deliveries) += 1;
-    }
-    if (!me.value().owns(*first)) {
-      const Holder* second = leases.helper(me.value());
-      if (second == nullptr) second = leases.add_holder(me.value(), 0);
-      if (second == nullptr) return Step::kAbandon;
-      tx.edit(record.second) = second->id;
-    }
-    started = true;
-    return Step::kCommit;
-  });
+  const auto start_as = [&](bool owner) {
+    return with_queue(queues, tag, [&](Core& core, Leases leases) {
+      Transaction& tx = core.tx;
+      started = false;
+      const Holder* first = leases.find(tag.holder);
+      const uint64_t task = first == nullptr ? 0 : leases.find_task(*first, tag);
+      if (task == 0) return Step::kAbandon;
+      const Task& record = core.task_at(task);
+      if ((record.flags & shm::kTaskStarted) == 0) {
+        tx.edit(record.flags) |= shm::kTaskStarted;
+        tx.edit(record.deliveries) += 1;
+      }
+      if (owner && !me.value().owns(*first)) {
+        const Holder* second = leases.helper(me.value());
+        if (second == nullptr) second = leases.add_holder(me.value(), 0);
+        if (second == nullptr) return Step::kAbandon;
+        tx.edit(record.second) = second->id;
+      }
+      started = true;
+      return Step::kCommit;
+    });
+  };
+  Status status = start_as(true);
+  if (status.code() == Code::kFull) status = start_as(false);  // what is left needs no room
   if (!status.ok()) return status;
   return started;
 }

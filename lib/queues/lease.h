@@ -56,6 +56,8 @@ struct LeaseTag {
 };
 
 // The calling process runs the task from now on. false: the lease has ended, or its first owner is gone: do not run it.
+// In a full segment the delivery counts, but there may be no room for a second owner: if the first one dies, the task
+// is given back while it runs.
 Result<bool> start(TaskQueues& queues, const LeaseTag& tag);
 // It has run it, in an orderly way. false: the lease had ended before.
 Result<bool> finish(TaskQueues& queues, const LeaseTag& tag, Outcome outcome);

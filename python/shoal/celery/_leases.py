@@ -17,6 +17,7 @@ from celery.utils.log import get_logger
 from redis import exceptions
 
 from .. import _shoal
+from .._exceptions import HolderStopped
 from .._url import OPENING
 from . import _children
 
@@ -61,10 +62,25 @@ def on_prerun(task: Any = None, **_: Any) -> None:
     lease = _lease(task)
     if lease is None:
         return
-    name, db, tag = lease
-    if not queues_of(name, db).start(tag) and task.acks_late:
+    if not _start(task, *lease) and task.acks_late:
         logger.warning("Task %s[%s] has gone to another worker; this process leaves", task.name, task.request.id)
         raise LeaseLost(1)
+
+
+def _start(task: Any, name: str, db: int, tag: str) -> bool:
+    """Behind a stopped holder it goes on trying: the lease is the parent's meanwhile, and its alone.
+
+    Any other error Celery logs, and the body runs: if the parent dies, its task is given back beside it, as in a full
+    segment. To leave would cost more. The next child would meet the same error, and Celery either fails the task of a
+    child that leaves or (reject_on_worker_lost) gives it to one child after the other, uncounted.
+    """
+    while True:
+        try:
+            return queues_of(name, db).start(tag)
+        except HolderStopped as error:
+            if not task.acks_late:  # its message is acknowledged before it runs
+                raise
+            logger.warning("Task %s[%s] has to wait before it runs: %s", task.name, task.request.id, error)
 
 
 def on_postrun(task: Any = None, retval: Any = None, state: str | None = None, **_: Any) -> None:

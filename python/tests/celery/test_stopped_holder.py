@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from types import SimpleNamespace
 
 import pytest
 from celery.exceptions import TimeLimitExceeded
@@ -15,6 +16,8 @@ from kombu.asynchronous import Hub
 
 import shoal
 from conftest import wait_until
+from shoal import _shoal
+from shoal.celery import _leases
 from shoal.celery._hub import HubBusy
 
 MAIN = b"celery"
@@ -136,6 +139,34 @@ def test_a_result_that_a_worker_s_parent_stores_waits_for_its_lock_and_the_hub_d
     with pytest.raises(TimeLimitExceeded):
         hung.get(timeout=50)
     wait_until(lambda: site.stats(other.encode())["leased"] == 0, "the acknowledgement")
+
+
+@pytest.fixture
+def task(site):
+    """A task that is acknowledged late, as a process finds it before its body runs; and what took its message."""
+    site.queues.declare(MAIN, max_deliveries=1)
+    site.queues.push(MAIN, b"a message")
+    consumer = _shoal.Consumer(site.queues)
+    lease = (site.name, 0, consumer.take_from(MAIN, False)[1])
+    request = SimpleNamespace(id="its id", properties={"shoal_lease": lease})
+    return SimpleNamespace(name="its name", acks_late=True, request=request), consumer
+
+
+def test_no_body_runs_before_its_process_owns_the_task(site, task, stop_holder, monkeypatch):
+    (stop, go_on), (task, consumer) = stop_holder, task
+    monkeypatch.setitem(_leases._queues, (site.name, 0), site.queues)
+    waited = []
+
+    def warning(*words):
+        waited.append(words)
+        go_on()
+
+    monkeypatch.setattr(_leases.logger, "warning", warning)
+    stop()
+    _leases.on_prerun(task)
+    assert waited
+    consumer.reject(task.request.properties["shoal_lease"][2], requeue=True)
+    assert site.stats()["dead"] == 1  # it had been started
 
 
 def test_the_hub_s_thread_is_told_at_once_what_could_not_be_done(site, channel, stop_holder):

@@ -165,6 +165,26 @@ TEST_F(Lease, ATaskThatHadEndedWhenItsParentDiedDoesNotRunAgain) {
   EXPECT_EQ(stats().leased + stats().ready, 0u);
 }
 
+TEST_F(Lease, ATaskStartsInAFullSegmentAndItsDeliveryCounts) {
+  ASSERT_TRUE(queues_->declare("q", {.max_deliveries = 1}).ok());
+  Worker parent(attach()), child(attach()), another(attach());
+  ASSERT_TRUE(parent.consumer->add("q", false).ok());
+  push("job");
+  const LeaseTag tag = tag_of(*take(*parent.consumer));
+  for (const size_t block : {size_t{100'000}, size_t{3'000}, sizeof(shm::Holder)}) {
+    const std::string data(block - sizeof(shm::Task), 'x');
+    while (queues_->push("q", {data}).ok()) continue;
+  }
+  ASSERT_EQ(another.consumer->add("q", false).code(), Code::kFull) << "there is room for an owner";
+  const Result<bool> started = start(child.queues, tag);
+  ASSERT_TRUE(started.ok() && started.value()) << describe(started.status());
+  const uint64_t before = stats().ready;
+  reap(*process_, *parent.process);
+  EXPECT_EQ(stats().dead, 1u) << "a delivery that was not counted";
+  EXPECT_EQ(stats().ready, before);
+  EXPECT_FALSE(finish(child.queues, tag, Outcome::kAck).value()) << "it has no lease of its own";
+}
+
 TEST_F(Lease, AnAutoDeleteQueueGoesWithItsLastConsumerHoweverMuchIsInIt) {
   ASSERT_TRUE(queues_->declare("mail", {.auto_delete = true}).ok());
   Worker dying(attach());
