@@ -19,6 +19,15 @@ std::atomic<uint64_t> last_handle{0};
 
 uint64_t now_ms() noexcept { return static_cast<uint64_t>(wall_clock_ms()); }
 
+// What it was woken for is the next one's. So is the next delayed task, woken or not: when that comes due nobody wakes
+// anybody, and who was woken for it last may be the only one who knows when. This comes to an end: who is woken looks,
+// and listens again, which wakes nobody. One wake at most for each that stops, which it does for a task that it took.
+void stop_listening(Core& core, const Queue& queue, const Holder& holder) noexcept {
+  const bool waited = holder.waiter != 0;
+  core.stop_waiting(queue, holder);
+  if (!waited || queue.delayed_count > 0) core.pass_turn(queue);
+}
+
 }  // namespace
 
 Consumer::Consumer(TaskQueues& queues) noexcept : queues_(queues), handle_(last_handle.fetch_add(1) + 1) {
@@ -92,9 +101,7 @@ Status Consumer::remove(Bytes queue, int64_t budget_ns) {
                                     done = leases.release_some(holder, true);
                                     return Step::kCommit;
                                   }
-                                  const bool waited = holder.waiter != 0;
-                                  core.stop_waiting(record, holder);
-                                  if (!waited && found->listening) core.pass_turn(record);
+                                  if (found->listening) stop_listening(core, record, holder);
                                   return Step::kCommit;
                                 });
     if (!status.ok()) return status;
@@ -179,7 +186,8 @@ Result<std::optional<Delivery>> Consumer::take_one(Source& from, int64_t budget_
             tag.lease = task.lease;
           }
           core.stop_waiting(queue, holder);
-          if (queue.ready_count > 0) core.wake_one(queue);  // there is more than one of us can take
+          // There is more than one of us can take, or comes due while we work, and we may be the only one who knows.
+          if (queue.ready_count > 0 || (from.listening && queue.delayed_count > 0)) core.wake_one(queue);
           found = true;
           return Step::kCommit;
         });
@@ -287,9 +295,7 @@ Status Consumer::unlisten(int64_t budget_ns) {
 
 Status Consumer::unlisten_one(Source& at, int64_t budget_ns) {
   Status status = with_holder(at, false, budget_ns, [](Core& core, const Queue& queue, Leases&, const Holder& holder) {
-    const bool waiting = holder.waiter != 0;
-    core.stop_waiting(queue, holder);
-    if (!waiting) core.pass_turn(queue);  // it was woken for something
+    stop_listening(core, queue, holder);
     return Step::kCommit;
   });
   if (status.ok()) at.listening = false;

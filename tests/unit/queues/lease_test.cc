@@ -305,6 +305,55 @@ TEST_F(Lease, ATurnThatIsNotTakenGoesToTheNextSleeper) {
   EXPECT_EQ(stats().waiting, 1u);
 }
 
+TEST_F(Lease, WhoStopsListeningTellsTheNextWhatComesDue) {
+  const auto due = static_cast<uint64_t>(wall_clock_ms()) + 1'800'000;
+  const std::pair<const char*, std::function<bool(Consumer&)>> ways[] = {
+      {"listens no more", [](Consumer& one) { return one.unlisten().ok(); }},
+      {"takes from another queue", [](Consumer& one) { return take_data(one) == "other"; }},
+      {"leaves the queue and keeps what it holds", [](Consumer& one) { return one.remove("q").ok(); }},
+  };
+  for (const auto& [how, stop] : ways) {
+    Consumer first(*queues_), second(*queues_);
+    push("held");
+    ASSERT_TRUE(first.take_from("q", false).value());
+    for (Consumer* each : {&first, &second}) {
+      ASSERT_TRUE(each->add("q", false).ok() && each->add("r", true).ok());
+      ASSERT_EQ(each->listen().value(), 0);
+    }
+    push("delayed", 0, due);
+    ASSERT_EQ(stats().waiting, 1u) << "one was woken, and it is the first";
+    for (int i = 0; i < 3; ++i) {
+      ASSERT_EQ(first.listen().value(), static_cast<int64_t>(due));
+      EXPECT_EQ(stats().waiting, 2u) << "who listens wakes nobody";
+    }
+    push("other", 0, 0, "r");
+    ASSERT_TRUE(stop(first));
+    EXPECT_EQ(stats().waiting, 0u) << "the second sleeps past the task, since the first " << how;
+    (void)second.take_from("r", true);
+    EXPECT_EQ(second.listen().value(), static_cast<int64_t>(due));
+    ASSERT_TRUE(first.close().ok() && second.close().ok());
+    ASSERT_TRUE(queues_->remove("q").ok());
+  }
+}
+
+TEST_F(Lease, WhoTakesWhatCameDueTellsTheNextWhatComesDueAfterIt) {
+  const auto now = static_cast<uint64_t>(wall_clock_ms());
+  Consumer first(*queues_), second(*queues_);
+  for (Consumer* each : {&first, &second}) {
+    ASSERT_TRUE(each->add("q", false).ok());
+    ASSERT_EQ(each->listen().value(), 0);
+  }
+  push("soon", 0, now + 1'800'000);
+  ASSERT_EQ(first.listen().value(), static_cast<int64_t>(now + 1'800'000));
+  push("late", 0, now + 3'600'000);  // wakes nobody: somebody wakes before
+  ASSERT_EQ(stats().waiting, 2u);
+  set_wall_clock_offset_ms(1'900'000);
+  EXPECT_EQ(take_data(first), "soon");  // and works on it for longer than half an hour
+  EXPECT_EQ(stats().waiting, 0u) << "the second sleeps past the other task";
+  EXPECT_EQ(second.listen().value(), static_cast<int64_t>(now + 3'600'000));
+  set_wall_clock_offset_ms(0);
+}
+
 TEST_F(Lease, AThreadThatSleepsForATaskIsWokenByItsPush) {
   Consumer consumer(*queues_);
   ASSERT_TRUE(consumer.add("q", true).ok());
