@@ -12,7 +12,7 @@ released. Neither polls the queues by a timer. `driver_type` is "redis" because 
 from __future__ import annotations
 
 import select
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from fnmatch import fnmatchcase
 from functools import partial
@@ -342,15 +342,22 @@ class Transport(virtual.Transport):
             raise busy
         return None
 
-    def listening(self, wait: bool = True) -> list[_shoal.Consumer]:
-        """The consumers that could take a message; the others give their turn away."""
-        listening = []
+    def listening(self, wait: bool = True) -> Iterator[_shoal.Consumer]:
+        """The consumers that could take a message; before them the others give their turn away. One channel's locked
+        shard does not keep the others waiting: its error comes last."""
+        busy: HolderStopped | None = None
         for channel in self.channels:
-            if channel.ready_to_consume():
-                listening.append(channel.consumer)
-            elif channel._consumer is not None:
+            if channel._consumer is None or channel.ready_to_consume():
+                continue
+            try:
                 channel._consumer.unlisten(wait=wait)
-        return listening
+            except HolderStopped as error:
+                if wait:
+                    raise
+                busy = error
+        yield from [channel.consumer for channel in self.channels if channel.ready_to_consume()]
+        if busy is not None:
+            raise busy
 
     def drain_events(self, connection: Any, timeout: float | None = None, **kwargs: Any) -> None:
         deadline = None if timeout is None else monotonic() + timeout
@@ -358,7 +365,7 @@ class Transport(virtual.Transport):
             left = None if deadline is None else deadline - monotonic()
             if left is not None and left <= 0:
                 raise TimeoutError
-            _sleep(self.segment, self.listening(), left)
+            _sleep(self.segment, list(self.listening()), left)
         deliver()
 
     def register_with_event_loop(self, connection: Any, loop: Any) -> None:

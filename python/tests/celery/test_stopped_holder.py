@@ -199,6 +199,31 @@ def test_the_hub_s_thread_is_told_at_once_what_could_not_be_done(site, channel, 
     assert [row[2] for row in site.queues.bindings(b"topics")] == [MAIN]
 
 
+def test_a_channel_listens_while_another_one_cannot_give_its_turn_away(site, channel, stop_holder):
+    stop, go_on = stop_holder
+    stop()
+    near, far = [name for name in map("other{}".format, range(1000)) if reachable(site, name.encode())][:2]
+    go_on()
+    transport, later = channel.connection, channel.connection.create_channel(channel.connection)
+    heard = []
+    channel.basic_qos(0, 1, False)
+    for queue in ("celery", near):
+        channel.queue_declare(queue)
+        channel.basic_consume(queue, False, heard.append, f"of {queue}")
+    later.queue_declare(far)
+    transport._hub.settle()
+    assert site.stats()["waiting"] == 1
+    stop()
+    channel.basic_publish(channel.prepare_message("it takes no more"), "", near)
+    transport._hub.turn()
+    assert len(heard) == 1 and not channel.ready_to_consume()
+    later.basic_consume(far, False, heard.append, "of far")
+    transport._hub.settle()
+    assert site.stats(far.encode())["waiting"] == 1
+    with pytest.raises(shoal.HolderStopped):
+        list(transport.listening(wait=False))
+
+
 def test_what_the_hub_put_off_is_done_before_an_orderly_exit(site, stop_holder):
     stop, go_on = stop_holder
     program = textwrap.dedent("""
