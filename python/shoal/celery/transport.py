@@ -179,8 +179,9 @@ class Channel(virtual.Channel):
         self, queue: str, exchange: str | None = None, routing_key: str = "", arguments: Any = None, **kwargs: Any
     ) -> None:
         exchange = exchange or "amq.direct"
-        if not self.state.has_binding(queue, exchange, routing_key):  # it is there before kombu notes that it is
-            self._bind(exchange, *self.typeof(exchange).prepare_bind(queue, exchange, routing_key, arguments))
+        # Before kombu notes that it is there, and also if it has: the queue may have gone since, and its binding with
+        # it.
+        self._bind(exchange, *self.typeof(exchange).prepare_bind(queue, exchange, routing_key, arguments))
         super().queue_bind(queue, exchange, routing_key, arguments, **kwargs)
 
     def _queue_bind(self, *args: Any) -> None:

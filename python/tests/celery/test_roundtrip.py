@@ -7,7 +7,7 @@ import time
 import pytest
 from celery import chain, chord, group
 from celery.result import AsyncResult
-from kombu import Connection, Queue
+from kombu import Connection, Exchange, Producer, Queue
 
 from conftest import wait_until
 from shoal import _shoal
@@ -207,6 +207,20 @@ def test_the_mailbox_of_a_killed_worker_goes_with_it(site):
         "the mailbox to go",
     )
     assert site.app.control.inspect(timeout=5, limit=1).ping() == {"w1@test": {"ok": "pong"}}
+
+
+def test_a_mailbox_that_went_and_is_made_anew_hears_again(site):
+    """As a worker's for remote control, when its channel fails and the connection does not."""
+    with Connection(site.url) as connection:
+        for _ in range(2):
+            channel = connection.channel()
+            mailbox = Queue("mailbox", Exchange("control", "fanout", durable=False), auto_delete=True)(channel)
+            mailbox.declare()
+            mailbox.consume("tag", no_ack=True)
+            Producer(channel, mailbox.exchange).publish("hello")
+            assert mailbox.get(no_ack=True).payload == "hello"
+            channel.close()
+            assert site.stats(b"mailbox") is None, "it goes with its last consumer"
 
 
 def test_events_reach_a_monitor(site):
