@@ -53,13 +53,15 @@ bool Journal::next_chunk(uint64_t words_needed) noexcept {
   return words_needed <= capacity_;
 }
 
-Journal::FreeRecord Journal::read_free(uint64_t place) const noexcept {
-  uint64_t chunk = chunk_of(segment_, self_, place);
+Journal::FreeRecord Journal::read_free(uint64_t place, uint64_t& chunk) const noexcept {
   const shm::ChunkHeader* header = &chunk_at(segment_, chunk);
+  while (place < header->first_word) {
+    chunk = header->previous;
+    header = &chunk_at(segment_, chunk);
+  }
   const uint64_t* words = chunk_words(segment_, chunk) + (place - header->first_word);
   if (place + 2 > header->first_word + header->words) {  // it did not fit there and opened the next chunk
-    chunk = header->next;
-    words = chunk_words(segment_, chunk);
+    words = chunk_words(segment_, header->next);
   }
   return {words[1] & 0xffff'ffff'ffff, words[0]};
 }

@@ -70,8 +70,9 @@ class Journal {
   // Calls f(block) for each noted free, newest first. f may append records.
   template <typename F>
   void for_each_free(F&& f) noexcept {
+    uint64_t chunk = chunk_;
     for (uint64_t next = last_free_; next != 0;) {
-      const FreeRecord record = read_free(next - 1);
+      const FreeRecord record = read_free(next - 1, chunk);
       f(record.block);
       next = record.previous;
     }
@@ -147,7 +148,9 @@ class Journal {
     capacity_ = header.words;
     first_word_ = header.first_word;
   }
-  FreeRecord read_free(uint64_t place) const noexcept;
+  // `chunk`: the one of a later record; then that of this one. Looked for from the first chunk on, many frees would
+  // take quadratic time.
+  FreeRecord read_free(uint64_t place, uint64_t& chunk) const noexcept;
 
   Segment& segment_;
   shm::Context& self_;
