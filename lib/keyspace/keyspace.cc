@@ -10,9 +10,6 @@ namespace {
 
 using shm::Entry;
 
-// Values of up to this many blocks are freed at once; others a few blocks at a time by later writers and the daemon.
-constexpr uint64_t kFreeAtOnceBlocks = 8;
-
 const Dict::Slot* find_slot(const Segment& segment, const Key& key) noexcept {
   const uint64_t wanted = EntryMeta::identity(key.database, key.name.size());
   return Dict::find(segment, segment.shard(key.shard).keys, key.hash, [&](uint64_t item) {

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "transaction/size_class.h"
+
 namespace shoal::string {
 
 namespace {
@@ -10,9 +12,14 @@ namespace {
 using shm::BlobPiece;
 using shm::BlobRoot;
 
-uint64_t blocks(const Segment&, const shm::Entry& entry) noexcept {
+// Counted, for the length does not tell: a value that grew has shorter pieces.
+uint64_t blocks(const Segment& segment, const shm::Entry& entry) noexcept {
   if (entry.info().encoding == Encoding::kInline) return 0;
-  return entry.root<BlobRoot>().bytes / kPieceBytes + 1;
+  uint64_t count = 0;
+  for (uint64_t next = entry.root<BlobRoot>().first; next != 0 && count <= kFreeAtOnceBlocks; ++count) {
+    next = segment.pointer<BlobPiece>(next)->next;
+  }
+  return count;
 }
 
 bool destroy(Transaction& tx, const shm::Entry& entry, uint32_t budget) noexcept {
@@ -70,6 +77,13 @@ uint64_t create_piece(Transaction& tx, uint64_t room) noexcept {
   return tx.offset_of(piece);
 }
 
+// What a new piece behind a value of `bytes` has room for, at least: a value that grows a little at a time has few
+// pieces, and about a fifth of its memory to spare at most.
+constexpr uint64_t growth(uint64_t bytes) noexcept {
+  const uint64_t block = sizeof(BlobPiece) + bytes / 4;
+  return (block > kSmallBlockMax ? block / kPageBytes * kPageBytes : block) - sizeof(BlobPiece);
+}
+
 }  // namespace
 
 const TypeRow kRow{Type::kString, "string", 0, blocks, destroy, check, copy, encoding};
@@ -79,7 +93,7 @@ uint64_t length(const shm::Entry& entry) noexcept {
   return m.encoding == Encoding::kInline ? m.value_bytes : entry.root<BlobRoot>().bytes;
 }
 
-BlobRoot create_blob(Transaction& tx, const Bytes* parts, size_t count) noexcept {
+BlobRoot create_blob(Transaction& tx, const Bytes* parts, size_t count, uint64_t least_room) noexcept {
   BlobRoot root{0, 0, 0};
   uint64_t left = 0;
   for (size_t i = 0; i < count; ++i) left += parts[i].size();
@@ -87,7 +101,7 @@ BlobRoot create_blob(Transaction& tx, const Bytes* parts, size_t count) noexcept
     for (Bytes part = parts[i]; !part.empty();) {
       auto* piece = root.last == 0 ? nullptr : reinterpret_cast<BlobPiece*>(tx.fresh(root.last));
       if (piece == nullptr || piece->bytes == std::min(kPieceBytes, tx.capacity(root.last) - sizeof(BlobPiece))) {
-        const uint64_t next = create_piece(tx, left);
+        const uint64_t next = create_piece(tx, std::max(left, least_room));
         if (next == 0) return {0, 0, 0};
         (piece == nullptr ? root.first : piece->next) = next;
         root.last = next;
@@ -134,7 +148,7 @@ void append_blob(Transaction& tx, const BlobRoot& root, Bytes bytes) noexcept {
     bytes.remove_prefix(part);
   }
   if (bytes.empty()) return;
-  const BlobRoot more = create_blob(tx, &bytes, 1);
+  const BlobRoot more = create_blob(tx, &bytes, 1, growth(root.bytes));
   if (more.first == 0) return;
   tx.edit(last.next) = more.first;
   tx.edit(root.last) = more.last;

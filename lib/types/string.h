@@ -74,9 +74,10 @@ shm::BlobRoot fill_blob(Transaction& tx, uint64_t bytes, Fill&& fill) noexcept {
 // A blob of the same bytes, in pieces of its own.
 shm::BlobRoot copy_blob(Transaction& tx, const shm::BlobRoot& blob) noexcept;
 
-// Builds a blob that holds `parts` one after the other; root.first = 0 when the transaction failed.
-shm::BlobRoot create_blob(Transaction& tx, const Bytes* parts, size_t count) noexcept;
-// Appends to a blob: behind the last piece's used bytes, then in new pieces.
+// Builds a blob that holds `parts` one after the other, in pieces with room for `least_room` bytes; root.first = 0 when
+// the transaction failed.
+shm::BlobRoot create_blob(Transaction& tx, const Bytes* parts, size_t count, uint64_t least_room = 0) noexcept;
+// Appends to a blob: behind the last piece's used bytes, then in new pieces, which have room for more.
 void append_blob(Transaction& tx, const shm::BlobRoot& root, Bytes bytes) noexcept;
 
 extern const TypeRow kRow;

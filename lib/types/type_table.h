@@ -14,11 +14,14 @@ namespace shoal {
 // found.
 using VisitBlock = bool (*)(void* context, uint64_t block) noexcept;
 
+// Values of up to this many blocks are freed at once; others a few blocks at a time by later writers and the daemon.
+inline constexpr uint64_t kFreeAtOnceBlocks = 8;
+
 struct TypeRow {
   Type type;
   const char* name;     // what TYPE answers
   uint32_t root_bytes;  // of the root record in the entry; 0 for strings
-  // Roughly how many blocks destroy would free: few are freed at once, many are left to lazy freeing.
+  // Roughly how many blocks destroy would free; of more than kFreeAtOnceBlocks it need not say how many more.
   uint64_t (*blocks)(const Segment& segment, const shm::Entry& entry) noexcept;
   // Frees up to `budget` blocks of the value, not the entry's own. True when nothing is left. May be called again
   // later.

@@ -271,6 +271,80 @@ TEST_F(StringCommands, HundredsOfKeysCanBeRemovedAtOnceFromAFullSegment) {
   EXPECT_TRUE(check(segment.segment()).clean());
 }
 
+// How many pieces a value that is a blob lies in.
+size_t pieces_of(TestSegment& segment, const std::string& name) {
+  const auto* entry = keyspace::find(segment.segment(), keyspace::make_key(segment.segment(), 0, name));
+  size_t count = 0;
+  type_row(entry->type())
+      ->check(
+          segment.segment(), *entry,
+          [](void* counted, uint64_t) noexcept {
+            ++*static_cast<size_t*>(counted);
+            return true;
+          },
+          &count);
+  return count;
+}
+
+TEST_F(StringCommands, AValueThatIsAppendedToALittleAtATimeLiesInFewPiecesWithLittleToSpare) {
+  for (const size_t each : {1, 100, 5000}) {
+    r("DEL log");
+    const std::string part(each, 'x');
+    for (size_t bytes = each, next = 2048; bytes <= 300'000; bytes += each) {
+      ASSERT_EQ(r.run({"APPEND", "log", part}), std::to_string(bytes));
+      if (bytes < next) continue;
+      next += 1000;
+      ASSERT_LE(std::stoul(r("MEMORY USAGE log")), bytes + bytes / 4 + kPageBytes) << bytes;
+      ASSERT_LE(pieces_of(segment_, "log"), 30 + bytes / 65'536) << bytes;
+    }
+  }
+}
+
+TEST_F(StringCommands, AnAppendedValueIsWhatWasAppended) {
+  std::string expected;
+  uint64_t random = 1;
+  while (expected.size() < 700'000) {
+    random = random * 6364136223846793005u + 1442695040888963407u;
+    const uint64_t sizes[] = {1, 7, 100, 700, 4096, 30'000, 65'520, 65'521, 131'072};
+    const std::string part(sizes[(random >> 40) % std::size(sizes)], static_cast<char>('a' + (random >> 33) % 26));
+    expected += part;
+    ASSERT_EQ(r.run({"APPEND", "a", part}), std::to_string(expected.size()));
+    ASSERT_EQ(r("GET a"), expected);
+    const uint64_t from = (random >> 20) % expected.size(), bytes = (random >> 30) % 70'000;
+    ASSERT_EQ(r("GETRANGE a " + std::to_string(from) + " " + std::to_string(from + bytes)),
+              expected.substr(from, bytes + 1));
+  }
+  EXPECT_EQ(r("STRLEN a"), std::to_string(expected.size()));
+  EXPECT_EQ(r("COPY a b"), "1");
+  EXPECT_EQ(r("GET b"), expected);
+  EXPECT_LE(pieces_of(segment_, "b"), expected.size() / 65'000 + 1);
+  EXPECT_EQ(r("APPEND b tail"), std::to_string(expected.size() + 4));
+  EXPECT_EQ(r("GET b"), expected + "tail");
+  EXPECT_TRUE(check(segment_.segment()).clean());
+}
+
+TEST_F(StringCommands, AValueOfManyPiecesIsFreedBitByBitHoweverShortItIs) {
+  for (int i = 0; i < 1000; ++i) r.run({"APPEND", "a", std::string(100, 'x')});
+  ASSERT_GT(pieces_of(segment_, "a"), kFreeAtOnceBlocks);
+  const uint32_t shard = keyspace::make_key(segment_.segment(), 0, "a").shard;
+  EXPECT_EQ(r("DEL a"), "1");
+  EXPECT_NE(segment_.segment().shard(shard).lazy_free, 0u);
+}
+
+TEST_F(StringCommands, AnAppendedValueCanBeRemovedFromAFullSegment) {
+  TestSegment segment(soon_full());
+  TestSession session(segment);
+  for (int i = 0; i < 100'000; ++i) session("APPEND log x");
+  for (const uint64_t bytes : {100'000, 3000, 1}) {
+    for (int i = 0;
+         session.run({"SET", std::to_string(bytes) + "-" + std::to_string(i), std::string(bytes, 'x')}) == "OK";)
+      ++i;
+  }
+  EXPECT_EQ(session("DEL log"), "1");
+  EXPECT_EQ(session("EXISTS log"), "0");
+  EXPECT_TRUE(check(segment.segment()).clean());
+}
+
 TEST_F(StringCommands, FullSegmentIsAClearErrorAndLosesNothing) {
   SegmentOptions small = tiny_segment_options();
   small.max_size = 4 * kMiB;
