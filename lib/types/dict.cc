@@ -80,6 +80,7 @@ void Dict::insert(Transaction& tx, const DictRoot& root, uint64_t hash, uint64_t
 }
 
 void Dict::remove(Transaction& tx, const DictRoot& root, uint64_t hash, uint64_t item) noexcept {
+  if (tx.failed()) return;  // of a former removal perhaps the half: an item may be nowhere
   const Slot* slot = find(tx.segment(), root, hash, [item](uint64_t other) { return other == item; });
   SHOAL_ASSERT(slot != nullptr);
   const Bucket& first = bucket_at(tx.segment(), root, bucket_of(hash, root.buckets));
