@@ -351,10 +351,7 @@ void cmd_flushdb(Call& call) {
 
 void cmd_flushall(Call& call) {
   if (!flush_mode_ok(call)) return;
-  for (uint32_t shard = 0; shard < call.segment().shard_count(); ++shard) {
-    for (uint32_t database = 0; database < kDatabaseCount; ++database)
-      keyspace::remove_database(call.tx(), shard, database);
-  }
+  for (uint32_t shard = 0; shard < call.segment().shard_count(); ++shard) keyspace::remove_all(call.tx(), shard);
   call.reply().ok();
 }
 

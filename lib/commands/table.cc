@@ -163,7 +163,7 @@ constexpr Command kTable[] = {
     {"EXPIREAT", cmd_expireat, kGeneric, at_least(3), kWrite | kFast, kFirstKey, "Sets a key's expiry to a Unix time.", "O(1)"},
     {"EXPIRETIME", cmd_expiretime, kGeneric, exactly(2), kReadOnly | kFast, kFirstKey, "Returns a key's expiry as a Unix time.", "O(1)"},
     {"FLUSHALL", cmd_flushall, kServer, at_least(1), kWrite | kAllShards, kNoKeys, "Removes all keys of all databases.", "O(N), N = shards; freed bit by bit"},
-    {"FLUSHDB", cmd_flushdb, kServer, at_least(1), kWrite | kAllShards, kNoKeys, "Removes all keys of the database.", "O(N), N = shards; freed bit by bit"},
+    {"FLUSHDB", cmd_flushdb, kServer, at_least(1), kWrite | kAllShards, kNoKeys, "Removes all keys of the database.", "O(N), N = shards; beside another database O(N), N = keys; freed bit by bit"},
     {"KEYS", cmd_keys, kGeneric, exactly(2), kReadOnly | kAllShards, kNoKeys, "Returns the keys that match a pattern.", "O(N), N = keys"},
     {"MEMORY", nullptr, kServer, at_least(2), 0, kNoKeys, "Questions about memory.", "-"},
     {"MEMORY|USAGE", cmd_memory_usage, kServer, at_least(3), kReadOnly, {2, 2, 1}, "Returns the bytes of a key with its value.", "O(N), N = elements"},

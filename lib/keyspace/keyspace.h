@@ -75,7 +75,9 @@ void rename(Transaction& tx, const Key& from, const shm::Entry& entry, const Key
 // Gives another key, which has no entry, a copy of the value with the same expiry; both shards' locks are held.
 // nullptr when the segment is full.
 const shm::Entry* copy(Transaction& tx, const shm::Entry& entry, const Key& to) noexcept;
-// Removes all keys of a database from a shard.
+// Removes all keys of all databases from a shard: a few words, however many they are, and no memory is needed.
+void remove_all(Transaction& tx, uint32_t shard) noexcept;
+// Removes all keys of a database from a shard. The same if it has no others; else it takes them out one by one.
 void remove_database(Transaction& tx, uint32_t shard, uint32_t database) noexcept;
 // Frees the value's blocks and leaves the entry: before it is overwritten with another value.
 void destroy_value(Transaction& tx, const Key& key, const shm::Entry& entry) noexcept;
@@ -92,7 +94,7 @@ inline constexpr uint64_t kAbsent = uint64_t{1} << 63;
 uint64_t version(const Segment& segment, const Key& key, int64_t now_ms) noexcept;
 
 // What was removed and is freed bit by bit: a chain of entries from Shard::lazy_free on, linked by their version words.
-// The tag of one that holds a whole dict of keys (remove_database):
+// The tag of one that holds a whole dict of keys (remove_all):
 inline constexpr auto kDictGrave = static_cast<Type>(15);
 
 // Frees a few blocks of what was removed lazily in this shard. True if there is more.

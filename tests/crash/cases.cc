@@ -126,8 +126,13 @@ const std::vector<Case> kCases = {
     {"RENAMENX", "SET a 1", "RENAMENX a b"},
     {"MOVE", "SET a 1", "MOVE a 3"},
     {"FLUSHALL", "SET a 1; SET b 2; SET c 3; SELECT 1; SET d 4; SELECT 0", "FLUSHALL"},
+    {"FLUSHALL of two databases", "@9 SET k# ~30 PX 10000000; SELECT 1; @9 SET k# ~30; SELECT 0", "FLUSHALL"},
+    {"FLUSHALL of tiny keys, in a block of whoever has one", "@20 SET k# v; SELECT 1; @20 SET k# v; SELECT 0; !fill 3", "FLUSHALL"},
+    {"FLUSHALL of lists and blobs", "RPUSH a 1 ~90; RPUSH b 1 ~3000; SET c ~9000; SET d ~700000; SADD e x", "FLUSHALL"},
+    {"FLUSHDB in a full segment", "@20 SET k# ~30; !fill 3", "FLUSHDB"},
     {"FLUSHDB of one of two databases", "@9 SET k# v; SELECT 1; @9 SET k# v; SELECT 0", "FLUSHDB"},
     {"FLUSHDB of a whole dict", "@20 SET k# v", "FLUSHDB"},
+    {"Freeing of one of two databases", "@9 SET k# ~50; SET a ~9000; SELECT 1; @9 SET k# v; SELECT 0; FLUSHDB", "SET a 1; SET b 1"},
     {"Freeing of a flushed database", "@20 SET k# ~50; SET a ~700000; FLUSHDB", "SET a 1"},
 
     // Several commands as one
