@@ -748,6 +748,38 @@ MUTANTS = [
         done_or_not("DEL a blob that is freed lazily"),
     ),
     Mutant(
+        "a key's block becomes the grave of the others without a record",
+        "lib/keyspace/keyspace.cc",
+        (("tx.edit_bytes(&tx.view<Entry>(grave), kGraveBytes)", "const_cast<Entry*>(&tx.view<Entry>(grave))"),),
+        done_or_not("FLUSHALL of two databases"),
+    ),
+    Mutant(
+        "a value whose key's block becomes a grave is lost",
+        "lib/keyspace/keyspace.cc",
+        (("    type_row(key->type())->destroy(tx, *key, UINT32_MAX);\n    Dict::remove", "    Dict::remove"),),
+        done_or_not("FLUSHALL of lists and blobs"),
+    ),
+    Mutant(
+        "a grave stands among the keys",
+        "lib/keyspace/keyspace.cc",
+        (("    Dict::remove(tx, shard.keys, hash, grave);\n", "    (void)hash;\n"),),
+        done_or_not("FLUSHALL of two databases"),
+    ),
+    Mutant(
+        "a removal goes on where a journal had no page for the one before",
+        "lib/types/dict.cc",
+        (("  if (tx.failed()) return;  // of a former removal", "  // of a former removal"),),
+        "FullJournal.AStepOfExpiry*",
+        program="shoal_commands_test",
+    ),
+    Mutant(
+        "a noted free is looked for in the chunk of the one behind it",
+        "lib/transaction/journal.cc",
+        (("  while (place < header->first_word) {\n", "  while (false) {\n"),),
+        "Flush.ThousandsOfKeys*",
+        program="shoal_commands_test",
+    ),
+    Mutant(
         "SORT leaves the root that it built",
         "lib/commands/cmd_sort.cc",
         (("  tx.free(tx.offset_of(root));\n  call.reply().integer(", "  call.reply().integer("),),
