@@ -311,7 +311,7 @@ void bury_all_keys(Transaction& tx, uint32_t index) noexcept {
   tx.edit(shard.keys.depth) = 0;
 }
 
-// The keys of one database, out of a dict that holds others, too. Each is buried: that takes a third of the time and of
+// The keys of one database, out of a dict that holds others, too. Each is buried: that takes half of the time and of
 // the journal that freeing it takes.
 void bury_one_by_one(Transaction& tx, uint32_t index, uint32_t database) noexcept {
   const shm::Shard& shard = tx.shard(index);
