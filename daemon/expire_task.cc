@@ -73,7 +73,8 @@ std::chrono::milliseconds ExpireTask::turn() {
   }
   if (keys_expired_ > expired_before) log_debug("expired " + std::to_string(keys_expired_ - expired_before) + " keys");
   if (monotonic_ns() >= queues_after_ns_) {
-    if (Status status = queues::expire_queues(process_); !status.ok()) log_debug("queues: " + describe(status));
+    if (Status status = queues::expire_queues(process_, kLoopLockBudgetNs); !status.ok())
+      log_debug("queues: " + describe(status));
     queues_after_ns_ = monotonic_ns() + kQueuesEveryNs;
   }
   return monotonic_ns() < end ? 100ms : 10ms;

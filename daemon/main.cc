@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 // shoald: see daemon.h. Exit codes: 0 ended in good order (also: asked to the background while another daemon serves),
 // 1 failed, 2 wrong usage, 3 another daemon serves this segment.
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <csignal>
 #include <cstdio>
+#include <optional>
 
 #include "daemon/config.h"
 #include "daemon/daemon.h"
@@ -31,13 +33,25 @@ int fail(const Status& status) {
   return status.code() == Code::kBusy ? kOtherDaemon : kFailed;
 }
 
-// Somebody was faster: whoever started us wants a daemon that serves.
-int wait_for_rival(const SegmentName& name) {
-  for (int i = 0; i < kRivalTries; ++i) {
-    if (DaemonLink::connect(name).ok()) return 0;
+// Each client is a descriptor, and without one for the life file nobody is reaped.
+void allow_many_descriptors() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  (void)::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+// Whoever started us in the background wants a daemon that serves: nothing if another one does. One that has the lock
+// and does not may be about to begin, or to end.
+Result<std::optional<SingleDaemon>> claim(const SegmentName& name, bool background) {
+  for (int i = 0;; ++i) {
+    Result<SingleDaemon> single = SingleDaemon::claim(name);
+    if (single.ok()) return std::optional<SingleDaemon>(std::move(single).value());
+    if (single.status().code() != Code::kBusy || !background) return single.status();
+    if (DaemonLink::connect(name).ok()) return std::optional<SingleDaemon>();
+    if (i == kRivalTries) return Status{Code::kSystem, "another daemon has the segment's lock but does not serve"};
     ::usleep(kRivalPauseUs);
   }
-  return fail({Code::kSystem, "another daemon has the segment's lock but does not serve"});
 }
 
 int serve(const Config& config, const SegmentName& name, Readiness& readiness) {
@@ -45,9 +59,9 @@ int serve(const Config& config, const SegmentName& name, Readiness& readiness) {
     return fail({Code::kNotFound, "there is no segment of this name"});
   }
   if (Status status = name.make_runtime_dir(); !status.ok()) return fail(status);
-  auto single = SingleDaemon::claim(name);
-  if (!single.ok() && single.status().code() == Code::kBusy && config.background) return wait_for_rival(name);
+  const auto single = claim(name, config.background);
   if (!single.ok()) return fail(single.status());
+  if (!single.value()) return 0;
   auto segment = Segment::open(name, config.background ? OpenMode::kAttach : OpenMode::kAttachOrCreate, config.shape);
   if (!segment.ok()) return fail(segment.status());
   auto process = Process::attach(std::move(segment).value(), shm::SlotRole::kDaemon);
@@ -79,6 +93,7 @@ int main(int argc, char** argv) {
   }
   std::signal(SIGPIPE, SIG_IGN);
   ::umask(0077);
+  allow_many_descriptors();
   Readiness readiness;
   if (parsed.config->background) readiness.go_to_background();
   return readiness.say(serve(*parsed.config, url.value().name, readiness));

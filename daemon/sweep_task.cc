@@ -11,7 +11,8 @@ using namespace std::chrono_literals;
 SweepTask::SweepTask(Process& process) : process_(process) { install_reaper(); }
 
 std::chrono::milliseconds SweepTask::turn() {
-  if (const uint32_t reaped = sweep(process_); reaped > 0) {
+  // A lock whose holder is stopped must not keep what lies behind the others: the next turn tries it again.
+  if (const uint32_t reaped = sweep(process_, kLoopLockBudgetNs); reaped > 0) {
     log_info("reaped " + std::to_string(reaped) + " dead processes");
   }
   return std::chrono::steady_clock::now() < hurry_until_ ? 10ms : 250ms;

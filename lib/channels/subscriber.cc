@@ -346,8 +346,11 @@ bool Subscriber::give(Source& source, Sink sink, void* with) {
 }
 
 Status Subscriber::read(size_t max, Sink sink, void* with, size_t& given, int64_t budget_ns) {
-  const std::lock_guard guard(lock_);
   given = 0;
+  // Another thread may wait with it for a lock of the segment, as long as it has to.
+  std::unique_lock guard(lock_, std::try_to_lock);
+  if (!guard && budget_ns < kLockBudgetNs) return {Code::kBusy, "BUSY another thread uses this subscriber"};
+  if (!guard) guard.lock();
   if (counts_[0] + counts_[1] == 0) return {};
   if (Status status = bind(budget_ns); !status.ok()) return status;
   shm::Context& self = *process_->context().value();

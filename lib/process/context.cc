@@ -138,12 +138,21 @@ void retire_context(Segment& segment, shm::Context& context, uint32_t dead_id, u
   context.claim.store(0, std::memory_order_release);
 }
 
-void free_claim(Segment& segment, shm::Context& context, uint64_t claim) noexcept {
+// The id first: a claim is there before its id. The other way round the claim may be a dead one's, and the id that of
+// who has claimed the context since.
+uint32_t id_in_slot(const shm::Context& context, uint32_t slot) noexcept {
+  const uint32_t id = context.id.load(std::memory_order_acquire);
+  const uint64_t claim = context.claim.load(std::memory_order_acquire);
+  return claim != 0 && slot_of_claim(claim) == slot ? id : 0;
+}
+
+void free_claim(Segment& segment, shm::Context& context, uint64_t claim, uint64_t reaper_claim) noexcept {
+  if (!context.claim.compare_exchange_strong(claim, reaper_claim, std::memory_order_acq_rel)) return;
   if (context.loop_asleep.load(std::memory_order_relaxed) != 0) {
     const uint32_t index = static_cast<uint32_t>(&context - &segment.control_context(0));
     remove_fifo(segment, shm::context_id(context.next_generation, index));
   }
-  context.claim.compare_exchange_strong(claim, 0, std::memory_order_acq_rel);
+  context.claim.store(0, std::memory_order_release);
 }
 
 }  // namespace shoal

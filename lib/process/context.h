@@ -59,8 +59,11 @@ void leave_context(Segment& segment, shm::Context& context) noexcept;
 // The last step of R(D): the id is retired and the context free. `recoverer_claim` is the slot of who recovers: from
 // the first line here the context is his, so that the reaping of his slot finishes what he may not.
 void retire_context(Segment& segment, shm::Context& context, uint32_t dead_id, uint64_t recoverer_claim) noexcept;
-// Frees a context whose claimer's slot is dead and which has no id (claimed, not published; or retired, not freed).
-void free_claim(Segment& segment, shm::Context& context, uint64_t claim) noexcept;
+// The id of a context that was claimed in this slot; 0: none. What is claimed in the slot afterwards is not meant.
+uint32_t id_in_slot(const shm::Context& context, uint32_t slot) noexcept;
+// Frees a context whose claimer's slot is dead and which has no id (claimed, not published; or retired, not freed), if
+// the claim is still that one. It is the reaper's in between, as in retire_context().
+void free_claim(Segment& segment, shm::Context& context, uint64_t claim, uint64_t reaper_claim) noexcept;
 
 // Raises a high-water mark to at least `value`.
 template <typename Number>

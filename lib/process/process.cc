@@ -123,11 +123,27 @@ Result<Process::Membership*> Process::join_by_reaping() {
   Result<Membership*> result = join(SlotRange::kRegular);
   join_lock_.unlock();
   Membership& reserved = *guest.value();  // stays in the list of memberships, for a thread that has just looked it up
+  join_lock_.lock();
   if (reserved.holders.load(std::memory_order_acquire) == 1) {
     set_slot_state(*segment_, reserved.slot.index, shm::SlotState::kFree);
     reserved.slot.life.drop();
   }
+  join_lock_.unlock();
   return result;
+}
+
+// For a claim in its name: what was looked up may have been the reserved slot, which is given back when nobody holds
+// it.
+Result<Process::Membership*> Process::hold_membership() {
+  for (;;) {
+    Result<Membership*> member = membership();
+    if (!member.ok()) return member;
+    join_lock_.lock();
+    const bool current = member.value()->valid();
+    if (current) member.value()->hold();
+    join_lock_.unlock();
+    if (current) return member;
+  }
 }
 
 uint32_t Process::slot_index() noexcept {
@@ -259,8 +275,9 @@ Result<shm::Context*> Process::take_context() {
     }
     mine.remove(serial_);
   }
-  Result<Membership*> member = membership();
+  Result<Membership*> member = hold_membership();
   if (!member.ok()) return member.status();
+  const std::unique_ptr<Membership, void (*)(Membership*)> held(member.value(), [](Membership* it) { it->release(); });
   mine.entries.reserve(mine.entries.size() + 1);
   const uint32_t hint = hint_.fetch_add(1, std::memory_order_relaxed) + member.value()->slot.index;
   Result<shm::Context*> claimed = claim_context(*segment_, member.value()->claim(), ContextRange::kRegular, hint);
@@ -344,22 +361,21 @@ void Process::recover_contexts_of(uint32_t slot_index, uint32_t self) noexcept {
   if (recover == nullptr) return;
   const uint32_t high = segment_->context_high();
   for (uint32_t index = 0; index < high; ++index) {
-    const shm::Context& context = segment_->context(index);
-    const uint64_t claim = context.claim.load(std::memory_order_acquire);
-    const uint32_t id = context.id.load(std::memory_order_acquire);
-    if (claim != 0 && slot_of_claim(claim) == slot_index && id != 0 && id != self) recover(*this, self, id, true);
+    const uint32_t id = id_in_slot(segment_->context(index), slot_index);
+    if (id != 0 && id != self) recover(*this, self, id, true);
   }
 }
 
 void Process::finish_reaping(uint32_t index, bool all_given_back) noexcept {
   bool all_free = all_given_back;
+  const uint64_t own_claim = membership_.load(std::memory_order_acquire)->claim();
   const uint32_t high = segment_->context_high();
   for (uint32_t each = 0; each < high; ++each) {
     shm::Context& context = segment_->control_context(each);
     const uint64_t claim = context.claim.load(std::memory_order_acquire);
     if (claim == 0 || slot_of_claim(claim) != index) continue;
     if (context.id.load(std::memory_order_acquire) == 0) {
-      free_claim(*segment_, context, claim);
+      free_claim(*segment_, context, claim, own_claim);
     } else {
       all_free = false;
     }

@@ -131,6 +131,7 @@ class Process {
   explicit Process(std::shared_ptr<Segment> segment, shm::SlotRole role);
   Result<Membership*> membership();
   Result<Membership*> join(SlotRange range);
+  Result<Membership*> hold_membership();
   Result<Membership*> join_by_reaping();
   Result<shm::Context*> take_context();
   Result<shm::Context*> claim_by_recovering(ThreadContexts& mine, Membership& member);

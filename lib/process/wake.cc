@@ -40,8 +40,12 @@ uint32_t begin_epoch(shm::Atomic<uint32_t>& word) noexcept {
   return value;
 }
 
+// Who has no descriptor left for the FIFO leaves it to the next sweep, of a process that has: who calls forgets whom he
+// has woken.
 bool wake_loop(Process& process, shm::Context& context, uint32_t epoch, uint32_t id) noexcept {
-  return process.fifos().ring(process.segment(), id) && end_epoch(context.loop_asleep, epoch);
+  if (process.fifos().ring(process.segment(), id)) return end_epoch(context.loop_asleep, epoch);
+  context.relay.fetch_or(relay::kLeft);
+  return false;
 }
 
 }  // namespace
@@ -122,7 +126,7 @@ Result<std::unique_ptr<LoopWaker>> LoopWaker::create(Process& process) {
 }
 
 LoopWaker::~LoopWaker() {
-  if (ours()) end_epoch(context_->loop_asleep, context_->loop_asleep.load(std::memory_order_relaxed) | 1);
+  if (armed_ && ours()) end_epoch(context_->loop_asleep, context_->loop_asleep.load(std::memory_order_relaxed) | 1);
   fifo_.close();
 }
 
@@ -132,12 +136,15 @@ bool LoopWaker::ours() const noexcept {
 
 void LoopWaker::arm() noexcept {
   drain();  // before: afterwards a byte may be for the sleep that begins
-  if (ours()) begin_epoch(context_->loop_asleep);
+  if (!ours()) return;
+  begin_epoch(context_->loop_asleep);
+  armed_ = true;
 }
 
 void LoopWaker::rouse(Process& process) noexcept {
   if (!ours()) return;
   end_epoch(context_->loop_asleep, context_->loop_asleep.load(std::memory_order_relaxed) | 1);
+  armed_ = false;
   rung_ = true;
   relay::pass_on(process, *context_);
 }

@@ -83,7 +83,8 @@ class LoopWaker {
   uint32_t context_id_ = 0;
   uint64_t nonce_ = 0;
   FifoHandle fifo_;
-  bool rung_ = false;  // there may be bytes in the FIFO
+  bool armed_ = false;  // ... by this one; a thread may have several, of which one is in use
+  bool rung_ = false;   // there may be bytes in the FIFO
 };
 
 }  // namespace shoal

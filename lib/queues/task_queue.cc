@@ -233,7 +233,7 @@ struct Listed {
 };
 
 // Every queue of one shard. Names are copied under the lock into room that was made before it.
-Status list_queues(Process& process, uint32_t shard, std::vector<Listed>& queues) {
+Status list_queues(Process& process, const Locks& shard, std::vector<Listed>& queues) {
   constexpr size_t kNameRoom = 256;
   for (uint64_t room = 16;;) {
     queues.resize(room);
@@ -243,7 +243,7 @@ Status list_queues(Process& process, uint32_t shard, std::vector<Listed>& queues
     Status status = run(process, shard, [&](Transaction& tx, Wakes&) {
       count = 0;
       fits = true;
-      Dict::for_each(tx.segment(), tx.shard(shard).queues, [&](uint64_t item) {
+      Dict::for_each(tx.segment(), tx.shard(tx.home()).queues, [&](uint64_t item) {
         const auto& head = tx.view<shm::Named>(item);
         if (head.kind != NamedKind::kQueue) return;
         const Bytes text = name_of(head, sizeof(Queue));
@@ -275,7 +275,7 @@ Result<std::vector<QueueStats>> all_queues(Process& process) {
   std::vector<Listed> queues;
   for (uint32_t shard = 0; shard < process.segment().shard_count(); ++shard) {
     if (process.segment().shard(shard).queues.count.load() == 0) continue;
-    if (Status status = list_queues(process, shard, queues); !status.ok()) return status;
+    if (Status status = list_queues(process, Locks::one(shard), queues); !status.ok()) return status;
     for (Listed& listed : queues) {
       listed.stats.name = listed.name;
       all.push_back(std::move(listed.stats));
@@ -284,20 +284,30 @@ Result<std::vector<QueueStats>> all_queues(Process& process) {
   return all;
 }
 
-Status expire_queues(Process& process) {
-  std::vector<Listed> queues;
-  for (uint32_t shard = 0; shard < process.segment().shard_count(); ++shard) {
-    if (process.segment().shard(shard).queues.count.load() == 0) continue;
-    if (Status status = list_queues(process, shard, queues); !status.ok()) return status;
-    for (const Listed& listed : queues) {
-      if (!listed.expired) continue;
-      // Used since then, or in the midst of a long removal: what is left of it stays.
-      const Name name(process.segment(), NamedKind::kQueue, listed.stats.database, listed.name);
-      auto removed = remove_while(process, name, kLockBudgetNs, [](const Queue& queue) { return expired(queue); });
-      if (!removed.ok()) return removed.status();
-    }
+namespace {
+
+Status expire_in(Process& process, uint32_t shard, int64_t budget_ns, std::vector<Listed>& queues) {
+  if (process.segment().shard(shard).queues.count.load() == 0) return {};
+  if (Status status = list_queues(process, Locks::one(shard, budget_ns), queues); !status.ok()) return status;
+  for (const Listed& listed : queues) {
+    if (!listed.expired) continue;
+    // Used since then, or in the midst of a long removal: what is left of it stays.
+    const Name name(process.segment(), NamedKind::kQueue, listed.stats.database, listed.name);
+    auto removed = remove_while(process, name, budget_ns, [](const Queue& queue) { return expired(queue); });
+    if (!removed.ok()) return removed.status();
   }
   return {};
+}
+
+}  // namespace
+
+Status expire_queues(Process& process, int64_t budget_ns) {
+  std::vector<Listed> queues;
+  Status result;
+  for (uint32_t shard = 0; shard < process.segment().shard_count(); ++shard) {
+    if (Status status = expire_in(process, shard, budget_ns, queues); !status.ok()) result = status;
+  }
+  return result;
 }
 
 }  // namespace shoal::queues

@@ -111,6 +111,7 @@ class TaskQueues {
 Result<std::vector<QueueStats>> all_queues(Process& process);
 // Deletes queues that were unused for longer than they may be. For the daemon, and for whoever declares one. To declare
 // a queue, to consume and to take from it is to use it, also in the midst of this; a push alone is no use.
-Status expire_queues(Process& process);
+// Errors: those of a lock; what lies behind the others was looked at all the same.
+Status expire_queues(Process& process, int64_t budget_ns = kLockBudgetNs);
 
 }  // namespace shoal::queues

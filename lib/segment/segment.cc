@@ -87,11 +87,15 @@ constexpr const char* kShmTooSmall =
     "emptyDir "
     "of medium Memory at /dev/shm)";
 
+// In small steps: tmpfs gives all of a step back when a signal interrupts it, and a profiler's timer may be faster than
+// a large one.
 Status allocate(int fd, uint64_t offset, uint64_t bytes) noexcept {
   int error = 0;
-  do {
-    error = ::posix_fallocate(fd, static_cast<off_t>(offset), static_cast<off_t>(bytes));
-  } while (error == EINTR);
+  for (const uint64_t end = offset + bytes; offset < end && (error == 0 || error == EINTR);) {
+    const uint64_t step = std::min(end - offset, kExtentBytes);
+    error = ::posix_fallocate(fd, static_cast<off_t>(offset), static_cast<off_t>(step));
+    if (error == 0) offset += step;
+  }
   if (error == ENOSPC) return {Code::kFull, kShmTooSmall};
   return error == 0 ? Status{} : system_error("allocate shared memory", error);
 }

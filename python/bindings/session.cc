@@ -52,6 +52,7 @@ class PySession {
 
   // PUBLISH, as a loop runs it. BUSY also for whatever is not the usual case: then the command says what it is.
   nb::object try_publish(nb::handle channel, nb::handle message) {
+    if (may_let_the_gil_go(channel) || may_let_the_gil_go(message)) return busy_sign();
     std::vector<nb::object> owned;
     const Bytes name = encode(channel, owned), bytes = encode(message, owned);
     shm::Context* const self = session_.process().known_context();
@@ -118,8 +119,16 @@ class PySession {
     raise(session_.status(), segment_->name());
   }
 
+  // The text of a subclass of int or float is made in Python. Meanwhile another thread may take this session.
+  static bool may_let_the_gil_go(nb::handle value) {
+    PyObject* const object = value.ptr();
+    return object != nullptr && ((PyLong_Check(object) && !PyLong_CheckExact(object)) ||
+                                 (PyFloat_Check(object) && !PyFloat_CheckExact(object)));
+  }
+
   // GET and SET without options.
   nb::object hot(Wait wait, Bytes name, nb::handle key, nb::handle value) {
+    if (wait == nullptr && (may_let_the_gil_go(key) || may_let_the_gil_go(value))) return busy_sign();
     std::vector<nb::object> owned;
     const std::array<Bytes, 3> words{name, encode(key, owned), value.is_valid() ? encode(value, owned) : Bytes{}};
     const std::span<const Bytes> arguments(words.data(), value.is_valid() ? 3 : 2);

@@ -39,7 +39,8 @@ class ClientBase:
 
     GET and SET without options and asyncio's PUBLISH go straight into the extension. They do not even take a session
     out of the list: such a call neither waits nor lets the GIL go, so it may use one that lies there. `_hot` is that
-    list, or empty for ever once a callback was set for one of them, and if a subclass wants to see every command.
+    list, or empty for ever once a callback was set for one of them, if a subclass wants to see every command, and where
+    texts are encoded in Python, in the midst of which another thread may take the session.
     """
 
     connection_pool: SegmentPool
@@ -49,7 +50,7 @@ class ClientBase:
 
     def _open(self, pool: SegmentPool, own_sessions: bool, may_be_hot: bool) -> None:
         self._idle = [] if own_sessions else pool.idle
-        self._hot = self._idle if may_be_hot else ()
+        self._hot = self._idle if may_be_hot and pool.in_extension else ()
 
     @property
     def segment(self) -> _shoal.Segment:

@@ -32,9 +32,10 @@ import asyncio
 import os
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from contextvars import Context, copy_context
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from redis.exceptions import ResponseError
 
@@ -49,6 +50,7 @@ _SWEEP_PAUSE = 0.25
 
 _wakers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[_shoal.Segment, LoopWaker]] = WeakKeyDictionary()
 _wakers_lock = threading.Lock()
+_of_thread = threading.local()  # .asleep: whose sleep the thread's is, of each segment
 
 
 def _renew_lock() -> None:
@@ -158,8 +160,28 @@ class LoopWaker:
 
     def _fall_asleep(self) -> None:
         if not self._asleep:
+            self._take_over()
             self._waker.arm()
             self._asleep = True
+
+    def _take_over(self) -> None:
+        """A thread has one sleep, and may have several loops, of which one runs."""
+        asleep = _of_thread.__dict__.setdefault("asleep", WeakValueDictionary())
+        before = asleep.get(self._segment)
+        if before is not self:
+            asleep[self._segment] = self
+            if before is not None and before._home == self._home:
+                before._give_way()
+
+    def _give_way(self) -> None:
+        """All sleepers poll again as soon as this loop goes on."""
+        sleepers, self._sleepers = self._sleepers, {}
+        if self._asleep:
+            self._asleep = False
+            self._waker.disarm()
+        for sleeper in sleepers:
+            with suppress(RuntimeError):  # the loop is closed
+                sleeper.woken.resolve(True)
 
     def _discard(self, sleeper: Sleeper) -> None:
         self._sleepers.pop(sleeper, None)
@@ -169,24 +191,38 @@ class LoopWaker:
 
     def _on_readable(self) -> None:
         self.wakes += 1
+        self._take_over()
         self._asleep = False
         self._waker.rouse()
+        left: list[Sleeper] = []
         if len(self._sleepers) == 1:  # who else should it be for
             sleeper, _ = self._sleepers.popitem()
             sleeper.woken.resolve_at_once()
         else:
-            self.look(at_once=True)
+            left = self._wake(list(self._sleepers), at_once=True)
         self._waker.drain()
-        if self._sleepers and not self._asleep:
+        if self._sleepers:
             self._fall_asleep()
-            self.look(at_once=True)  # once more, for the same reason as after Sleeper.arm()
+            # Once more those that were left alone, for the same reason as after Sleeper.arm(): whoever was woken here
+            # may have published to them before somebody, perhaps he himself, marked the thread asleep again.
+            self._wake(left, at_once=True)
 
-    def look(self, at_once: bool = False) -> None:
-        """Wake the sleepers that would find something; `at_once` as in _Wake, for a caller that is not in a task."""
-        for sleeper in list(self._sleepers):
-            if sleeper in self._sleepers and (sleeper.ready is None or sleeper.ready()):
-                del self._sleepers[sleeper]
-                sleeper.woken.resolve_at_once() if at_once else sleeper.woken.resolve(True)
+    def look(self) -> None:
+        """Wake the sleepers that would find something."""
+        self._wake(list(self._sleepers), at_once=False)
+
+    def _wake(self, sleepers: list[Sleeper], at_once: bool) -> list[Sleeper]:
+        """As look(), of these; `at_once` as in _Wake, for a caller that is not in a task. Who was left alone."""
+        left = []
+        for sleeper in sleepers:
+            if sleeper not in self._sleepers:
+                continue
+            if sleeper.ready is not None and not sleeper.ready():
+                left.append(sleeper)
+                continue
+            del self._sleepers[sleeper]
+            sleeper.woken.resolve_at_once() if at_once else sleeper.woken.resolve(True)
+        return left
 
 
 def _see_to_messages(segment: _shoal.Segment) -> None:

@@ -110,16 +110,20 @@ class SegmentPool:
     def new_session(self) -> Any:
         """A session of this pool's database and reply shapes: a _shoal.Session, or what behaves like one."""
         encoder = self._encoder
-        in_extension = is_utf8(encoder)
         session = _shoal.Session(
             self.segment,
             self.db,
             int(self.connection_kwargs["protocol"] or 3),
-            bool(encoder.decode_responses) and in_extension,
+            bool(encoder.decode_responses) and self.in_extension,
         )
         if self.connection_kwargs["client_name"]:
             session.execute(("CLIENT", "SETNAME", self.connection_kwargs["client_name"]))
-        return session if in_extension else TranscodingSession(session, encoder)
+        return session if self.in_extension else TranscodingSession(session, encoder)
+
+    @property
+    def in_extension(self) -> bool:
+        """Texts are encoded and decoded there."""
+        return is_utf8(self._encoder)
 
     def get_encoder(self) -> Encoder:
         return self._encoder

@@ -56,18 +56,6 @@ class TranscodingSession:
         replies.extend(self._decode(raw))
         return state
 
-    def get(self, key: Any) -> Any:
-        return self._decode(self._session.get(self._encoder.encode(key)))
-
-    def set(self, key: Any, value: Any) -> bool:
-        return self._session.set(self._encoder.encode(key), self._encoder.encode(value))
-
-    def try_get(self, key: Any) -> Any:
-        return self._decode(self._session.try_get(self._encoder.encode(key)))
-
-    def try_set(self, key: Any, value: Any) -> Any:
-        return self._session.try_set(self._encoder.encode(key), self._encoder.encode(value))
-
     def _encode(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         return tuple(map(self._encoder.encode, args))
 

@@ -2,6 +2,7 @@
 import asyncio
 import contextlib
 import contextvars
+import gc
 import os
 import random
 import threading
@@ -365,6 +366,83 @@ def test_one_thread_may_run_one_loop_after_the_other(name):
 
     for i in range(20):
         assert run_loop(once(i), asyncio.new_event_loop) == (b"q", b"%d" % i)
+
+
+def turn(loop):
+    """Let the loop's tasks go on until they wait."""
+    for _ in range(10):
+        loop.run_until_complete(asyncio.sleep(0))
+
+
+def test_a_loop_that_was_left_waiting_hears_what_came_while_another_one_of_its_thread_ran(name):
+    client = shoal.asyncio.Redis(name, **SMALL)
+    first, second = asyncio.new_event_loop(), asyncio.new_event_loop()
+    try:
+        waiting = first.create_task(client.blpop("one", 0))
+        turn(first)
+        assert second.run_until_complete(client.blpop("two", 0.05)) is None
+        shoal.Redis(name, **SMALL).rpush("one", "x")
+        assert first.run_until_complete(asyncio.wait_for(waiting, SOON)) == (b"one", b"x")
+    finally:
+        first.close()
+        second.close()
+
+
+def test_what_is_left_of_a_closed_loop_does_not_end_the_next_ones_sleep(name):
+    client = shoal.asyncio.Redis(name, **SMALL)
+    first, second = asyncio.new_event_loop(), asyncio.new_event_loop()
+    left = [first.create_task(client.blpop("one", 0))]
+    turn(first)
+    first.close()
+    try:
+        waiting = second.create_task(client.blpop("two", 0))
+        turn(second)
+        left.clear()
+        del first
+        gc.collect()
+        thread = threading.Timer(0.01, lambda: shoal.Redis(name, **SMALL).rpush("two", "x"))
+        thread.start()
+        assert second.run_until_complete(asyncio.wait_for(waiting, SOON)) == (b"two", b"x")
+        thread.join()
+    finally:
+        second.close()
+
+
+async def test_who_was_left_alone_is_looked_at_again_when_somebody_marked_the_thread_asleep_meanwhile(ar):
+    waker, published = LoopWaker.current(ar.segment), []
+
+    async def sleep(sleeper):
+        sleeper.arm()
+        await sleeper.wait()
+
+    async def listen():
+        await sleep(waker.sleeper(lambda: bool(published)))
+
+    async def work():
+        sleeper = waker.sleeper()
+        try:
+            await sleep(sleeper)
+            published.append("x")  # by another process; it finds this thread awake and writes no byte
+            await sleep(sleeper)
+        finally:
+            sleeper.close()
+
+    listening = asyncio.create_task(listen())
+    await asyncio.sleep(0)
+    working = asyncio.create_task(work())
+    await asyncio.sleep(0)
+    os.write(waker._waker.fileno(), b"\0")
+    await asyncio.wait_for(listening, SOON)
+    working.cancel()
+
+
+async def test_another_encoding_is_honoured_by_each_publish(name):
+    client = shoal.asyncio.Redis(name, encoding="latin-1", **SMALL)
+    pubsub = client.pubsub()
+    await pubsub.subscribe("caf\xe9")
+    assert [await client.publish("caf\xe9", "x") for _ in range(3)] == [1, 1, 1]
+    await pubsub.aclose()
+    await client.aclose()
 
 
 def test_a_loop_gives_its_descriptors_back(name):

@@ -53,6 +53,28 @@ REAL = "shoal_real_sweep"
 STATES = "shoal_sweep_states"
 
 MUTANTS = [
+    # ---- Contexts and their slots ----
+    Mutant(
+        "a reaper looks at a context's claim before its id",
+        "lib/process/context.cc",
+        (
+            (
+                "  const uint32_t id = context.id.load(std::memory_order_acquire);\n"
+                "  const uint64_t claim = context.claim.load(std::memory_order_acquire);\n  return claim != 0",
+                "  const uint64_t claim = context.claim.load(std::memory_order_acquire);\n"
+                "  const uint32_t id = context.id.load(std::memory_order_acquire);\n  return claim != 0",
+            ),
+        ),
+        "ProcessLife.AReaper*",
+        program="shoal_process_test",
+    ),
+    Mutant(
+        "a loop that could not be rung is forgotten",
+        "lib/process/wake.cc",
+        (("  context.relay.fetch_or(relay::kLeft);\n", ""),),
+        "Wake.*",
+        program="shoal_process_test",
+    ),
     # ---- Readers without the lock, and an undo ----
     Mutant(
         "recovery raises no epoch",

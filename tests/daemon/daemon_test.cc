@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: MIT
 // shoald as a program: its life, its rivals, and what it does after the dead.
 #include <fcntl.h>
+#include <sys/file.h>
+#include <sys/resource.h>
 
 #include <atomic>
 #include <fstream>
 #include <iterator>
 
+#include "channels/subscriber.h"
+#include "queues/consumer.h"
 #include "support.h"
 #include "transaction/transaction.h"
 
@@ -90,6 +94,83 @@ TEST_F(DaemonTest, ManyWhoStartADaemonAtOnceGetOne) {
   EXPECT_EQ(good, 8);
   EXPECT_TRUE(serves());
   EXPECT_EQ(slots_in_use(*segment, shm::SlotRole::kDaemon), 1u);
+}
+
+TEST_F(DaemonTest, WhoIsToServeWhileAnotherIsOnItsWayOutFollowsIt) {
+  auto segment = open_segment();
+  ASSERT_TRUE(name_.make_runtime_dir().ok());
+  const int lock = ::open((name_.runtime_dir() + "/daemon.lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  ASSERT_EQ(::flock(lock, LOCK_EX), 0);
+  std::thread ends([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));  // long enough to be met; if not, nothing is tested
+    ::close(lock);
+  });
+  EXPECT_TRUE(start_daemon(name_, SHOAL_DAEMON_PROGRAM).ok());
+  EXPECT_TRUE(serves());
+  ends.join();
+}
+
+TEST_F(DaemonTest, ServesMoreClientsThanItHasDescriptorsAtFirst) {
+  auto segment = open_segment();
+  Running daemon([&] {
+    rlimit few{};
+    ::getrlimit(RLIMIT_NOFILE, &few);
+    few.rlim_cur = 40;
+    ::setrlimit(RLIMIT_NOFILE, &few);
+    const std::vector<std::string> words = command();
+    ::execl(words[0].c_str(), words[0].c_str(), words[1].c_str(), words[2].c_str(), nullptr);
+  });
+  ASSERT_TRUE(eventually([&] { return serves(); }));
+  std::vector<DaemonLink> links;
+  for (int i = 0; i < 100; ++i) {
+    auto link = DaemonLink::connect(name_);
+    ASSERT_TRUE(link.ok()) << i;
+    links.push_back(std::move(link).value());
+  }
+  Running client([&] {
+    auto process = attach(segment);
+    ::pause();
+  });
+  ASSERT_TRUE(eventually([&] { return slots_in_use(*segment, shm::SlotRole::kClient) == 1; }));
+  client.send(SIGKILL);
+  EXPECT_TRUE(eventually([&] { return slots_in_use(*segment, shm::SlotRole::kClient) == 0; }));
+}
+
+// Each of many channels is locked together with the shard that the stopped one holds.
+TEST_F(DaemonTest, AStoppedHolderKeepsNoTaskOfADeadWorker) {
+  SegmentOptions shape;
+  shape.max_size = 64 * kMiB;
+  auto opened = Segment::open(name_, OpenMode::kAttachOrCreate, shape);
+  ASSERT_TRUE(opened.ok()) << describe(opened.status());
+  const std::shared_ptr<Segment> segment(std::move(opened).value());
+  const std::shared_ptr<Process> process = attach(segment);
+  channels::Subscriber subscriber(process);
+  for (int i = 0; i < 400; ++i) {
+    bool fresh = false;
+    const std::string name = std::to_string(i);
+    ASSERT_TRUE(subscriber.subscribe(channels::ChannelKind::kChannel, name, {}, kLockBudgetNs, fresh).ok());
+  }
+  queues::TaskQueues queues(*process, 0);
+  ASSERT_TRUE(queues.push("jobs", {"one", 0, 0}).ok());
+  const auto stats = [&] { return queues.stats("jobs").value().value(); };
+  Running worker([&] {
+    auto own = attach(segment);
+    queues::TaskQueues of_worker(*own, 0);
+    queues::Consumer consumer(of_worker);
+    if (consumer.add("jobs", false).ok() && consumer.take().ok()) ::pause();
+  });
+  ASSERT_TRUE(eventually([&] { return stats().leased == 1; }));
+  Running holder([&] {
+    auto own = attach(segment);
+    Transaction tx(*own, *own->context().value());
+    if (tx.begin(0b1, kLockBudgetNs).ok()) ::pause();
+  });
+  ASSERT_TRUE(eventually([&] { return segment->shard(0).owner.load() != 0; }));
+  Running daemon(command());
+  ASSERT_TRUE(eventually([&] { return serves(); }));
+  worker.send(SIGKILL);
+  EXPECT_TRUE(eventually([&] { return stats().ready == 1; }));
+  EXPECT_NE(segment->shard(0).owner.load(), 0u);
 }
 
 TEST_F(DaemonTest, BackgroundDaemonDoesNotMakeASegment) {

@@ -527,6 +527,23 @@ TEST_F(LockedSubscriber, WhatIsClosedBehindALockThatIsHeldGoesWhenTheLockFalls) 
 }
 
 // A reader whose ring moved has to look again, and that needs the lock while somebody is in the midst of a change.
+TEST_F(LockedSubscriber, WhoMayNotWaitDoesNotWaitForAThreadThatDoes) {
+  Reader reader(process_);
+  reader.subscribe("room");
+  auto held = lock("other");
+  std::thread waits([&] { reader.subscribe("other"); });
+  EXPECT_TRUE(eventually([&] {
+    size_t given = 0;
+    const Status status = reader->read(
+        1, [](void*, const Delivery&) {}, nullptr, given, kLoopLockBudgetNs);
+    return status.code() == Code::kBusy && std::string_view(status.text()).find("another thread") != Bytes::npos;
+  }));
+  held.reset();
+  waits.join();
+  publish("other", "x");
+  EXPECT_EQ(reader.read(), Texts{"other:x"});
+}
+
 TEST_F(LockedSubscriber, AReaderBehindALockThatIsHeldLosesNothing) {
   Reader reader(process_);
   reader.subscribe("room").subscribe("other");

@@ -5,7 +5,9 @@
 #include <thread>
 #include <vector>
 
+#include "process/context.h"
 #include "support/process_fixture.h"
+#include "support/single_step.h"
 
 namespace shoal {
 namespace {
@@ -80,6 +82,27 @@ TEST_F(ProcessLife, AGenerationThatWrapsNeverGivesTheIdThatSaysRetired) {  // A4
     EXPECT_NE(id >> shm::kContextIndexBits, 0u);
     EXPECT_EQ(id & shm::kWaitersBit, 0u);
     process->release_context();
+  }
+}
+
+// Its claimer's slot is dead; somebody retires the context and the next one claims it, while a reaper looks at it.
+TEST_F(ProcessLife, AReaperNeverFindsTheNextOwnerOfAContextInADeadSlotAtAnyInstruction) {
+  constexpr uint32_t kDeadSlot = 3, kDead = 77, kNext = 88;
+  shm::Context context{};
+  bool stepped = true;
+  for (uint64_t instruction = 0; stepped; ++instruction) {
+    context.claim = claim_word(kDeadSlot, 1);
+    context.id = kDead;
+    uint32_t found = 0;
+    stepped = test::Steps::interrupt(
+        instruction, [&] { found = id_in_slot(context, kDeadSlot); },
+        [&] {
+          context.id = 0;
+          context.claim = 0;
+          context.claim = claim_word(kDeadSlot + 1, 1);
+          context.id = kNext;
+        });
+    EXPECT_TRUE(found == kDead || (stepped && found == 0)) << found << " at instruction " << instruction;
   }
 }
 

@@ -7,6 +7,8 @@
 #include <thread>
 
 #include "base/clock.h"
+#include "process/context.h"
+#include "process/relay.h"
 #include "support/process_fixture.h"
 #include "support/single_step.h"
 
@@ -176,6 +178,22 @@ TEST_F(Wake, ALoopThatCouldNotBeRungStaysMarkedAsleep) {  // D1
   EXPECT_TRUE(readable(loop.value()->fd()));
 }
 
+// Who could not ring it, for want of a descriptor, say, has forgotten it.
+TEST_F(Wake, ALoopThatCouldNotBeRungIsRungByTheNextSweep) {
+  auto process = attach(), waker = attach();
+  auto loop = LoopWaker::create(*process);
+  ASSERT_TRUE(loop.ok()) << describe(loop.status());
+  loop.value()->arm();
+  const std::string hidden = name_.runtime_dir() + ".hidden";
+  std::filesystem::rename(name_.runtime_dir(), hidden);
+  EXPECT_FALSE(wake_context(*waker, loop.value()->context_id()));
+  relay_all(*waker, *waker->context().value());
+  std::filesystem::rename(hidden, name_.runtime_dir());
+  EXPECT_FALSE(readable(loop.value()->fd()));
+  relay_all(*waker, *waker->context().value());
+  EXPECT_TRUE(readable(loop.value()->fd()));
+}
+
 TEST_F(Wake, AThreadsSleepInAnArmedLoopDoesNotDisarmIt) {
   auto process = attach();
   auto loop = LoopWaker::create(*process);
@@ -205,6 +223,18 @@ TEST_F(Wake, TheNextLoopOfAThreadIsReachedByTheSameFifo) {
   EXPECT_TRUE(readable(second.value()->fd()));
 }
 
+TEST_F(Wake, ALoopsWakerThatGoesDoesNotEndTheSleepOfTheNextOne) {
+  auto process = attach();
+  auto first = LoopWaker::create(*process), second = LoopWaker::create(*process);
+  ASSERT_TRUE(first.ok() && second.ok());
+  first.value()->arm();
+  first.value()->disarm(*process);
+  second.value()->arm();
+  std::move(first).value().reset();
+  wake_context(*process, second.value()->context_id());
+  EXPECT_TRUE(readable(second.value()->fd()));
+}
+
 TEST_F(Wake, TheNextOwnerOfAContextIsReachedByItsOwnFifo) {
   tiny_.context_count = kReservedContextCount + 1;  // there is but one to be had
   auto process = attach();
@@ -230,6 +260,18 @@ TEST_F(Wake, AFifoGoesWithItsContext) {
     EXPECT_EQ(::access(path.c_str(), F_OK), 0);
   }).join();
   EXPECT_NE(::access(path.c_str(), F_OK), 0);
+}
+
+// A reaper that was held up since it saw that the context's former owner had no id.
+TEST_F(Wake, AFifoStaysWhenAClaimIsFreedThatIsAnothersByNow) {
+  auto process = attach();
+  auto loop = LoopWaker::create(*process);
+  ASSERT_TRUE(loop.ok()) << describe(loop.status());
+  shm::Context& context = *process->context().value();
+  const uint64_t claim = context.claim;
+  free_claim(process->segment(), context, claim + 1, claim_word(0, 77));
+  EXPECT_EQ(context.claim, claim);
+  EXPECT_EQ(::access(FifoPath(process->segment(), context.id).text, F_OK), 0);
 }
 
 // The context's former owner goes, and the next one's loop falls asleep, while a recoverer is between two looks at it.

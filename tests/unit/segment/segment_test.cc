@@ -2,7 +2,9 @@
 #include "segment/segment.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -86,6 +88,25 @@ TEST_F(SegmentTest, GrowthPublishesPhysicalMemoryUpToItsMaximum) {
   }
   EXPECT_EQ(status.code(), Code::kFull);
   EXPECT_EQ(segment.value()->committed(), tiny_.max_size);
+}
+
+// As a profiler's does. The kernel gives back what an interrupted call has allocated.
+TEST_F(SegmentTest, GrowsAlsoUnderATimerThatInterruptsItAllTheTime) {
+  tiny_.max_size = 1024 * kMiB;
+  auto segment = Segment::open(name_, OpenMode::kAttachOrCreate, tiny_);
+  ASSERT_TRUE(segment.ok()) << describe(segment.status());
+  struct sigaction count {
+  }, before{};
+  count.sa_handler = [](int) {};
+  ::sigaction(SIGALRM, &count, &before);
+  const itimerval fast{{0, 5000}, {0, 5000}}, none{};
+  ::setitimer(ITIMER_REAL, &fast, nullptr);
+  const uint64_t committed = segment.value()->committed();
+  const Status status = segment.value()->grow(64 * kMiB);
+  ::setitimer(ITIMER_REAL, &none, nullptr);
+  ::sigaction(SIGALRM, &before, nullptr);
+  EXPECT_TRUE(status.ok()) << describe(status);
+  EXPECT_GE(segment.value()->committed(), committed + 64 * kMiB);
 }
 
 TEST_F(SegmentTest, ForeignAndOtherLayoutsAreRefused) {
