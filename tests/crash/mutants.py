@@ -660,8 +660,8 @@ MUTANTS = [
         "lib/process/wake.cc",
         (
             (
-                "  return process.fifos().ring(process.segment(), id) && end_epoch(context.loop_asleep, epoch);\n",
-                "  return end_epoch(context.loop_asleep, epoch) && process.fifos().ring(process.segment(), id);\n",
+                "  if (process.fifos().ring(process.segment(), id)) return end_epoch(context.loop_asleep, epoch);\n",
+                "  if (end_epoch(context.loop_asleep, epoch)) return process.fifos().ring(process.segment(), id);\n",
             ),
         ),
         "Wake.*",
