@@ -21,6 +21,7 @@
 #include "channels/subscriber.h"
 #include "convert.h"
 #include "errors.h"
+#include "gil.h"
 
 namespace shoal::python {
 
@@ -41,7 +42,7 @@ bool run(const SegmentRef& segment, bool wait, Body&& body) {
   Status status = body(kLoopLockBudgetNs);
   if (status.code() == Code::kBusy) {
     if (!wait) return false;
-    nb::gil_scoped_release released;
+    GilRelease released;
     status = body(kLockBudgetNs);
   }
   if (!status.ok()) raise_status(status, segment);
@@ -75,7 +76,7 @@ nb::object publish(const SegmentRef& segment, nb::handle channel, nb::handle dat
   });
   if (!done) return busy_sign();
   if (__builtin_expect(wait && messages_left(*segment), 0)) {
-    nb::gil_scoped_release released;
+    GilRelease released;
     flush_messages(*segment, kLockBudgetNs, &published);
   }
   see_to_messages(segment, false);
@@ -125,7 +126,7 @@ class PySubscriber {
   }
   void close(bool wait) {
     if (wait) {
-      nb::gil_scoped_release released;
+      GilRelease released;
       subscriber_.close(kLockBudgetNs);
     } else {
       subscriber_.close(kLoopLockBudgetNs);
@@ -186,7 +187,7 @@ class PySubscriber {
       bool something = false;
       Status status;
       {
-        nb::gil_scoped_release released;
+        GilRelease released;
         status = left > 0 ? subscriber_.wait(left, something) : subscriber_.readable(something);
       }
       if (!status.ok()) raise_status(status, segment_);
@@ -286,7 +287,7 @@ class PySubscriber {
 void see_to_messages(const SegmentRef& segment, bool wait) {
   if (__builtin_expect(!messages_left(*segment), 1)) return;
   if (wait) {
-    nb::gil_scoped_release released;
+    GilRelease released;
     flush_messages(*segment, kLockBudgetNs);
   }
   if (messages_hook.is_valid() && messages_left(*segment)) messages_hook(segment);

@@ -14,6 +14,7 @@
 
 #include "bindings.h"
 #include "errors.h"
+#include "gil.h"
 #include "process/slow_lane.h"
 #include "queues/consumer.h"
 #include "queues/lease.h"
@@ -38,7 +39,7 @@ nb::bytes to_bytes(const std::string& text) { return nb::bytes(text.data(), text
 template <typename F>
 auto unlocked(const SegmentRef& segment, F&& f) {
   auto result = [&] {
-    nb::gil_scoped_release released;
+    GilRelease released;
     return f();
   }();
   if constexpr (std::is_same_v<decltype(result), Status>) {

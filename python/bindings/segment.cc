@@ -18,6 +18,7 @@
 #include "base/fork_gate.h"
 #include "bindings.h"
 #include "errors.h"
+#include "gil.h"
 
 namespace shoal::python {
 
@@ -85,7 +86,7 @@ SegmentRef attach(const std::string& name, bool create, uint64_t max_size, uint3
   Result<SegmentRef> result = SegmentRef{};
   Status found;
   {
-    nb::gil_scoped_release released;  // creating waits for the creator's lock and for the kernel's memory
+    GilRelease released;  // creating waits for the creator's lock and for the kernel's memory
     result = open(name, create ? OpenMode::kAttachOrCreate : OpenMode::kAttach, options);
     if (result.ok()) found = result.value()->upkeep().find_daemon(program);
   }
@@ -123,7 +124,7 @@ void bind_segment(nb::module_& module) {
           "watch_daemon", [](PySegment& self) { return self.upkeep().watch_daemon(); },
           "A new descriptor, readable once the daemon is gone; -1: no daemon, call sweep() now and then.")
       .def(
-          "sweep", [](PySegment& self) { return self.upkeep().sweep(); }, nb::call_guard<nb::gil_scoped_release>(),
+          "sweep", [](PySegment& self) { return self.upkeep().sweep(); }, nb::call_guard<GilRelease>(),
           "Repair and give back what dead processes held; True: a daemon does that again.");
 }
 

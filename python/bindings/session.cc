@@ -14,6 +14,7 @@
 #include "commands/session.h"
 #include "convert.h"
 #include "errors.h"
+#include "gil.h"
 
 namespace shoal::python {
 
@@ -75,7 +76,7 @@ class PySession {
   Shape bytes_shape() const noexcept { return {false, shape_.resp3}; }
 
   Outcome wait_for_locks(std::span<const Bytes> arguments) {
-    nb::gil_scoped_release released;
+    GilRelease released;
     return session_.execute(arguments, kLockBudgetNs);
   }
 
@@ -93,8 +94,9 @@ class PySession {
     bool raised = false;
     Outcome outcome;
     {
-      nb::gil_scoped_release released;
+      GilRelease released;
       outcome = blocking::wait(session_, [&raised] {
+        stop_if_the_interpreter_ends();
         nb::gil_scoped_acquire held;
         return raised = PyErr_CheckSignals() != 0;
       });
@@ -184,7 +186,7 @@ bool PySession::run_atomically(nb::list commands, int64_t budget_ns, bool may_wa
   const Batch batch(commands);
   Outcome outcome = session_.execute_atomically(batch.words, budget_ns);
   if (outcome == Outcome::kBusy && may_wait) {
-    nb::gil_scoped_release released;
+    GilRelease released;
     outcome = session_.execute_atomically(batch.words, kLockBudgetNs);
   }
   if (outcome == Outcome::kBusy) return false;

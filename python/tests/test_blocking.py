@@ -3,6 +3,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -121,3 +123,30 @@ def state(pid):
 
 def test_inside_a_transaction_a_blocking_command_answers_at_once(r):
     assert r.pipeline().blpop("q", 0).rpush("q", "a").blpop("q", 0).execute() == [None, 1, (b"q", b"a")]
+
+
+WAITING_AT_THE_END = """
+import sys, threading, time, types
+import shoal
+
+class Slow:  # goes when the interpreter has begun to end, and lets the GIL go for longer than a waiting thread sleeps
+    def __del__(self, sleep=time.sleep):
+        sleep(1)
+
+client = shoal.Redis(sys.argv[1], daemon=False)
+pubsub = client.pubsub()
+pubsub.subscribe("room")
+for wait in (lambda: client.blpop("q", 0), lambda: [None for _ in pubsub.listen()]):
+    threading.Thread(target=wait, daemon=True).start()
+while not client.pubsub_numsub("room")[0][1] or len(threading.enumerate()) < 3:
+    time.sleep(0.01)
+time.sleep(0.1)
+sys.modules["slow"] = types.ModuleType("slow")
+sys.modules["slow"].it = Slow()
+"""
+
+
+def test_a_daemon_thread_that_waits_does_not_end_the_process_with_an_abort(name):
+    shoal.Redis(name, **SMALL).ping()
+    ended = subprocess.run([sys.executable, "-c", WAITING_AT_THE_END, name], capture_output=True, timeout=60)
+    assert (ended.returncode, ended.stderr) == (0, b"")
