@@ -2,7 +2,6 @@
 #include "channels/subscriber.h"
 
 #include <algorithm>
-#include <mutex>
 
 #include "base/clock.h"
 #include "channels/bookmark.h"
@@ -14,6 +13,7 @@ namespace shoal::channels {
 namespace {
 
 constexpr int kLookTriesMax = 64;
+constexpr Status kInUse{Code::kBusy, "BUSY another thread uses this subscriber"};
 
 // Oldest time that the channel's history still shows.
 uint64_t not_before_ns(const shm::Channel& channel) noexcept {
@@ -44,14 +44,23 @@ Subscriber::Subscriber(std::shared_ptr<Process> process) noexcept : process_(std
 
 Subscriber::~Subscriber() { close(); }
 
+// Not owned, and kInUse, if another thread has it, which may wait for a lock of the segment as long as it has to, and
+// the caller may not.
+std::unique_lock<ForkLock> Subscriber::enter(int64_t budget_ns) {
+  std::unique_lock guard(lock_, std::try_to_lock);
+  if (!guard && budget_ns >= kLockBudgetNs) guard.lock();
+  return guard;
+}
+
 // Whether the records in the segment are this process's.
 bool Subscriber::ours() const noexcept { return inbox_ != nullptr && nonce_ == fork_nonce(); }
 
 // ---- Subscribing ----------------------------------------------------------------------------------------------------
 
 Status Subscriber::subscribe(ChannelKind kind, Bytes name, const Start& start, int64_t budget_ns, bool& fresh) {
-  const std::lock_guard guard(lock_);
   fresh = false;
+  const auto guard = enter(budget_ns);
+  if (!guard) return kInUse;
   if (name.size() > kChannelNameBytesMax)
     return {Code::kRedisError, "ERR the channel's name is longer than 65535 bytes"};
   auto context = process_->context();
@@ -171,7 +180,9 @@ void Subscriber::forget(Source& source) noexcept {
 }
 
 Status Subscriber::unsubscribe(ChannelKind kind, Bytes name, int64_t budget_ns, bool& was_there) {
-  const std::lock_guard guard(lock_);
+  was_there = false;
+  const auto guard = enter(budget_ns);
+  if (!guard) return kInUse;
   auto& sources = sources_[static_cast<size_t>(kind)];
   const auto place = sources.find(std::string(name));
   was_there = place != sources.end();
@@ -347,10 +358,8 @@ bool Subscriber::give(Source& source, Sink sink, void* with) {
 
 Status Subscriber::read(size_t max, Sink sink, void* with, size_t& given, int64_t budget_ns) {
   given = 0;
-  // Another thread may wait with it for a lock of the segment, as long as it has to.
-  std::unique_lock guard(lock_, std::try_to_lock);
-  if (!guard && budget_ns < kLockBudgetNs) return {Code::kBusy, "BUSY another thread uses this subscriber"};
-  if (!guard) guard.lock();
+  const auto guard = enter(budget_ns);
+  if (!guard) return kInUse;
   if (counts_[0] + counts_[1] == 0) return {};
   if (Status status = bind(budget_ns); !status.ok()) return status;
   shm::Context& self = *process_->context().value();
@@ -406,7 +415,9 @@ Status Subscriber::readable_locked(bool& something, int64_t budget_ns) {
 }
 
 Status Subscriber::readable(bool& something, int64_t budget_ns) {
-  const std::lock_guard guard(lock_);
+  something = false;
+  const auto guard = enter(budget_ns);
+  if (!guard) return kInUse;
   return readable_locked(something, budget_ns);
 }
 

@@ -12,6 +12,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -71,7 +72,8 @@ class Subscriber {
   std::vector<std::string> names(ChannelKind kind) const;
 
   // Gives out up to `max` deliveries; the views in them hold during the call. Waits for nothing but, rarely (the ring
-  // moved; another thread reads), a lock: kBusy, kHolderStopped if that is not to be had, and then nothing was given.
+  // moved; another thread is in it), a lock: kBusy, kHolderStopped if that is not to be had, and then nothing was
+  // given.
   using Sink = void (*)(void* with, const Delivery& delivery);
   Status read(size_t max, Sink sink, void* with, size_t& given, int64_t budget_ns = kLockBudgetNs);
   // Whether read() would give something. The same errors.
@@ -84,6 +86,7 @@ class Subscriber {
   struct Source;
   using Sources = std::unordered_map<std::string, std::unique_ptr<Source>>;
 
+  std::unique_lock<ForkLock> enter(int64_t budget_ns);
   bool ours() const noexcept;
   Status bind(int64_t budget_ns);
   void adopt(shm::Context& self);

@@ -199,7 +199,8 @@ bool wait_for(Call& call, size_t first, size_t last, Type kind, int64_t timeout_
     return false;
   }
   Transaction& tx = call.tx();
-  if (blocked.registered && waiters::is_registered(call.segment(), blocked.places[0].waiter, blocked.who.ticket)) {
+  if (blocked.registered && !blocked.places.empty() &&
+      waiters::is_registered(call.segment(), blocked.places[0].waiter, blocked.who.ticket)) {
     for (const BlockedCall::Place& place : blocked.places) waiters::wait_on(tx, place.waiter);
     call.block();
     return true;
@@ -214,6 +215,7 @@ bool wait_for(Call& call, size_t first, size_t last, Type kind, int64_t timeout_
     if (std::any_of(blocked.places.begin(), blocked.places.end(), same)) continue;
     blocked.places.push_back({waiters::add(tx, key, kind, blocked.who), key.shard, static_cast<uint32_t>(i)});
   }
+  if (tx.failed()) blocked.places.clear();  // it runs again, and what is undone still looks like a waiter
   call.block();
   return true;
 }

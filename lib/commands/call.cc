@@ -233,6 +233,7 @@ Outcome CallRunner::run_all(std::span<const std::vector<Bytes>> commands, int64_
     shards |= uint64_t{1} << keyspace::make_key(segment, watch.database, watch.key).shard;
   }
   const uint32_t first_database = session_.database();
+  const size_t start = reply.used();
   session_.commands_of_exec_ = static_cast<int64_t>(commands.size());
   const Purpose purpose{purpose_of(*find_command("EXEC"), 0).kind, !writes, first_key};
   const Outcome outcome = transact(purpose, shards == 0 ? 1 : shards, budget_ns, [&](Transaction& tx) {
@@ -255,6 +256,9 @@ Outcome CallRunner::run_all(std::span<const std::vector<Bytes>> commands, int64_
     return Outcome::kReplied;
   });
   session_.commands_of_exec_ = -1;
+  // A SELECT of what was undone, or did not come to run, has not been.
+  const bool ran = outcome == Outcome::kReplied && reply.data()[start] == static_cast<char>(Reply::Tag::kArray);
+  if (!ran) session_.select(first_database);
   return outcome;
 }
 

@@ -240,9 +240,6 @@ class KeyspaceCheck {
     const auto expires = static_cast<uint64_t>(entry.expires_ms());
     ++keys_[database];
     if (expires != 0) ++expires_[database];
-    if (expires != 0 && shard.next_expiry_ms > expires) {
-      blocks_.found("a key expires before its shard expects it", offset, expires);
-    }
     const uint64_t version = entry.version.load();
     if (version % 2 != 0 || version > shard.sequence.load(std::memory_order_acquire)) {
       blocks_.found("an entry's version is none that its shard has given", offset, version);

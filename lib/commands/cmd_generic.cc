@@ -6,6 +6,7 @@
 
 #include "commands/command.h"
 #include "commands/expiry_args.h"
+#include "commands/lower_case.h"
 #include "commands/session.h"
 
 namespace shoal {
@@ -109,7 +110,7 @@ constexpr uint32_t kCursorDigitsMax = 20;
 struct ScanOptions {
   Bytes pattern = "*";
   int64_t count = 10;
-  Bytes type;
+  std::string type;  // in small letters
 };
 
 bool parse_scan_options(Call& call, ScanOptions& options) noexcept {
@@ -121,7 +122,7 @@ bool parse_scan_options(Call& call, ScanOptions& options) noexcept {
       if (!call.integer_arg(i + 1, options.count)) return false;
       if (options.count < 1) return call.error(kSyntaxError), false;
     } else if (call.arg_is(i, "TYPE")) {
-      options.type = call.arg(i + 1);
+      options.type = lower_case(call.arg(i + 1).substr(0, 15));  // no type has so long a name
     } else {
       return call.error(kSyntaxError), false;
     }

@@ -228,6 +228,7 @@ bool empty_dict_grave(Transaction& tx, uint32_t index, const Entry& grave, uint3
   const auto& root = grave.root<shm::DictRoot>();
   while (root.count.load() > 0 && budget-- > 0 && !tx.failed()) {
     const uint64_t item = Dict::last_item(tx, root);
+    if (item == 0) break;  // the journal is full
     Dict::remove(tx, root, entry_hash(tx.segment(), item), item);
     dispose(tx, index, tx.view<Entry>(item));
   }

@@ -75,7 +75,8 @@ void rename(Transaction& tx, const Key& from, const shm::Entry& entry, const Key
 // Gives another key, which has no entry, a copy of the value with the same expiry; both shards' locks are held.
 // nullptr when the segment is full.
 const shm::Entry* copy(Transaction& tx, const shm::Entry& entry, const Key& to) noexcept;
-// Removes all keys of all databases from a shard: a few words, however many they are, and no memory is needed.
+// Removes all keys of all databases from a shard: a few words, however many they are. Their own blocks are all
+// the memory that it needs, if one of them is large enough for a grave (40 bytes).
 void remove_all(Transaction& tx, uint32_t shard) noexcept;
 // Removes all keys of a database from a shard. The same if it has no others; else it takes them out one by one.
 void remove_database(Transaction& tx, uint32_t shard, uint32_t database) noexcept;

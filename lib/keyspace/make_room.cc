@@ -1,18 +1,24 @@
 // SPDX-License-Identifier: MIT
 #include "keyspace/make_room.h"
 
-#include <algorithm>
 #include <bit>
 
 #include "keyspace/keyspace.h"
+#include "transaction/page_pool.h"
 #include "transaction/transaction.h"
 
 namespace shoal::keyspace {
 
 namespace {
 
-bool has_foreign_blocks(const shm::Shard& shard) noexcept {
-  return std::ranges::any_of(shard.foreign_free, [](uint64_t block) { return block != 0; });
+// A shard whose block waits in a list of this one, as it looks without the lock; the shard itself if there is none.
+uint32_t owner_of_foreign_blocks(const Segment& segment, uint32_t shard) noexcept {
+  for (const uint64_t block : segment.shard(shard).foreign_free) {
+    if (block == 0 || !segment.contains(block, 8)) continue;
+    const uint64_t owner = segment.page(span_of(segment, block)).owner.load(std::memory_order_relaxed);
+    return static_cast<uint32_t>(owner) % segment.shard_count();
+  }
+  return shard;
 }
 
 // Blocks of values that were moved from one shard to another and freed there while the first was locked.
@@ -20,11 +26,12 @@ bool bring_blocks_home(Process& process, int64_t budget_ns) noexcept {
   constexpr uint32_t kBlocks = 16;
   const Segment& segment = process.segment();
   for (uint32_t shard = 0; shard < segment.shard_count(); ++shard) {
-    if (!has_foreign_blocks(segment.shard(shard))) continue;
+    const uint32_t owner = owner_of_foreign_blocks(segment, shard);
+    if (owner == shard) continue;
     auto context = process.context();
     if (!context.ok()) return false;
     Transaction tx(process, *context.value(), {Purpose::kExpire});
-    if (!tx.begin(~uint64_t{0} >> (64 - segment.shard_count()), budget_ns).ok()) return false;
+    if (!tx.begin(uint64_t{1} << shard | uint64_t{1} << owner, budget_ns).ok()) continue;
     const uint32_t brought = tx.bring_foreign_home(shard, kBlocks);
     if (tx.commit().ok() && brought > 0) return true;
   }

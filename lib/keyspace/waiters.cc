@@ -68,7 +68,7 @@ void wake_waiters(Transaction& tx, const Key& key, Type kind, uint64_t offset, W
       const uint32_t context = waiter.context;
       if (dead(tx.segment(), context)) {
         unlink(tx, key.shard, next);
-        if (behind == 0) return;  // the queue may be gone
+        if (behind == 0) break;  // the queue may be gone
       } else {
         tx.edit(waiter.woken) = 1;
         tx.edit(queue.woken) += 1;
@@ -175,6 +175,11 @@ Status release_in(Process& process, uint32_t shard, uint32_t slot, uint64_t gene
   for (bool more = segment.shard(shard).waiters.count.load() != 0; more;) {  // the dead add none
     auto context = process.context();
     if (!context.ok()) return context.status();
+    {  // who has none here does not wait for a shard that takes no writes
+      const ShardLock look(process, *context.value(), shard, budget_ns);
+      if (!look.ok()) return look.status();
+      if (find_of_slot(segment, shard, slot, generation).count == 0) return {};
+    }
     Wakes wakes;
     Transaction tx(process, *context.value(), {Purpose::kWake});
     if (Status status = tx.begin(uint64_t{1} << shard, budget_ns); !status.ok()) return status;

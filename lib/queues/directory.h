@@ -74,6 +74,7 @@ struct Locks {
   uint64_t shards;
   int64_t budget_ns;
   uint64_t name_hash = 0;  // of what it is about, if that has one
+  bool reads = false;      // it changes nothing
 };
 
 // Runs `body(tx, wakes)` in one transaction; when the segment is full, grows it, or frees what keys wait to be freed,
@@ -84,7 +85,7 @@ Status run(Process& process, const Locks& locks, std::span<uint32_t> room, Body&
   for (keyspace::MoreRoom more_room;;) {
     Result<shm::Context*> context = process.context();
     if (!context.ok()) return context.status();
-    Transaction tx(process, *context.value(), {Purpose::kTasks, false, locks.name_hash});
+    Transaction tx(process, *context.value(), {Purpose::kTasks, locks.reads, locks.name_hash});
     if (Status status = tx.begin(locks.shards, locks.budget_ns); !status.ok()) return status;
     Wakes wakes{room};
     const Step step = body(tx, wakes);

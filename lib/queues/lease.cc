@@ -243,7 +243,8 @@ struct Held {
 
 // The name of a queue of this shard in which somebody dead holds something.
 template <typename Dead>
-Status find_held(Process& process, const Locks& shard, const Dead& dead, Held& held) {
+Status find_held(Process& process, Locks shard, const Dead& dead, Held& held) {
+  shard.reads = true;  // who holds nothing here does not wait for a shard that takes no writes
   return run(process, shard, [&](Transaction& tx, Wakes&) {
     held.found = false;
     Dict::for_each(tx.segment(), tx.shard(tx.home()).queues, [&](uint64_t item) {

@@ -190,7 +190,7 @@ struct alignas(64) Shard {
   uint32_t class_pages[kClassCount];   // per size class: first span with room
   uint64_t foreign_free[kClassCount];  // per size class: free blocks that lie in other shards' pages, linked by offset
   uint64_t bytes_used;                 // bytes handed out
-  uint64_t lazy_free;                  // first entry whose content is still to be freed (keyspace/lazy_free.h)
+  uint64_t lazy_free;                  // first entry whose content is still to be freed (keyspace/keyspace.h)
   DictRoot channels;                   // name -> ring (channels/)
   DictRoot queues;                     // name -> task queue (queues/)
   DictRoot waiters;                    // key -> blocked waiters (keyspace/waiters.h)

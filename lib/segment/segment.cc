@@ -89,13 +89,14 @@ constexpr const char* kShmTooSmall =
 
 // In small steps: tmpfs gives all of a step back when a signal interrupts it, and a profiler's timer may be faster than
 // a large one.
-Status allocate(int fd, uint64_t offset, uint64_t bytes) noexcept {
+Status allocate(int fd, uint64_t offset, uint64_t bytes, uint64_t* reached = nullptr) noexcept {
   int error = 0;
   for (const uint64_t end = offset + bytes; offset < end && (error == 0 || error == EINTR);) {
     const uint64_t step = std::min(end - offset, kExtentBytes);
     error = ::posix_fallocate(fd, static_cast<off_t>(offset), static_cast<off_t>(step));
     if (error == 0) offset += step;
   }
+  if (reached != nullptr) *reached = offset;
   if (error == ENOSPC) return {Code::kFull, kShmTooSmall};
   return error == 0 ? Status{} : system_error("allocate shared memory", error);
 }
@@ -326,14 +327,15 @@ Status Segment::agree_on_life_file(FileIdentity own) {
   return {};
 }
 
-Status Segment::make_physical(uint64_t from, uint64_t to) const noexcept {
+Status Segment::make_physical(uint64_t from, uint64_t to, uint64_t& reached) const noexcept {
+  reached = from;
   const int fd = ::open(name_->shm_path().c_str(), O_RDWR | O_CLOEXEC);
   Status status;
   if (fd < 0 || file_identity(fd).inode != inode_) {
     status = {Code::kRemoved, "the segment cannot grow: its file was removed"};
   } else {
     prefer_huge_pages(fd, base_, from, to);
-    status = allocate(fd, from, to - from);
+    status = allocate(fd, from, to - from, &reached);
   }
   if (fd >= 0) ::close(fd);
   return status;
@@ -360,12 +362,15 @@ Status Segment::grow(uint64_t bytes) noexcept {
   uint64_t said = h.committed.load(std::memory_order_acquire);
   const uint64_t from = bounded(said);
   const uint64_t wanted = std::max(bytes, from / 16);  // by a sixteenth: few calls, little waste
-  const uint64_t to = std::min(round_up(from + wanted, kHugePageBytes), max_committed());
+  uint64_t to = std::min(round_up(from + wanted, kHugePageBytes), max_committed());
   if (to <= from || to - from < bytes) {
     return {Code::kFull, "OOM the segment is full: max_size is reached; create it with a larger max_size"};
   }
   if (base_ != nullptr && region_.get_size() != 0) {
-    if (Status status = make_physical(from, to); !status.ok()) return status;
+    uint64_t reached;
+    Status status = make_physical(from, to, reached);
+    if (!status.ok() && (status.code() != Code::kFull || reached - from < bytes)) return status;
+    to = reached;  // the last of a full /dev/shm
   }
   for (uint64_t extent = from; extent < to; extent += kExtentBytes) {
     control_extent(static_cast<uint32_t>(extent / kExtentBytes)).maybe_free.store(1, std::memory_order_relaxed);

@@ -130,7 +130,7 @@ class Segment {
   void bind() noexcept;  // sets the cached pointers from the header
   Status validate() const noexcept;
   Status agree_on_life_file(FileIdentity own);  // under the creation lock
-  Status make_physical(uint64_t from, uint64_t to) const noexcept;
+  Status make_physical(uint64_t from, uint64_t to, uint64_t& reached) const noexcept;
   void format(const SegmentOptions& options) noexcept;  // writes the header into zeroed memory
 
   uint64_t bounded(uint64_t end) const noexcept {

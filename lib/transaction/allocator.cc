@@ -23,13 +23,6 @@ namespace {
 
 constexpr uint64_t page_offset(uint32_t page) noexcept { return uint64_t{page} * kPageBytes; }
 
-// First page of the span that the block lies in.
-uint32_t span_of(const Segment& segment, uint64_t block) noexcept {
-  const auto page = static_cast<uint32_t>(block / kPageBytes);
-  const uint64_t owner = segment.page(page).owner.load(std::memory_order_relaxed);
-  return shm::page_kind(owner) == shm::PageKind::kTail ? static_cast<uint32_t>(owner) : page;
-}
-
 }  // namespace
 
 std::byte* Transaction::allocate(uint64_t bytes) noexcept {

@@ -29,4 +29,11 @@ void release_span(Segment& segment, uint32_t first) noexcept;
 // Releases every span of `kind` that the context with this id holds.
 void release_claims(Segment& segment, const shm::Context& context, uint32_t id, shm::PageKind kind) noexcept;
 
+// First page of the span that the block lies in.
+inline uint32_t span_of(const Segment& segment, uint64_t block) noexcept {
+  const auto page = static_cast<uint32_t>(block / kPageBytes);
+  const uint64_t owner = segment.page(page).owner.load(std::memory_order_relaxed);
+  return shm::page_kind(owner) == shm::PageKind::kTail ? static_cast<uint32_t>(owner) : page;
+}
+
 }  // namespace shoal

@@ -27,6 +27,7 @@ inline void make_even(shm::Shard& shard) noexcept {
 }
 
 inline void raise_epoch(shm::Shard& shard) noexcept {
+  std::atomic_thread_fence(std::memory_order_release);  // who sees it sees an odd sequence, if there is one
   shard.reader_epoch = shard.reader_epoch.load() + 1;
   std::atomic_thread_fence(std::memory_order_release);
 }

@@ -132,6 +132,7 @@ bool destroy(Transaction& tx, const shm::Entry& entry, uint32_t budget) noexcept
   const auto& root = entry.root<HashRoot>();
   while (count(root) > 0 && budget-- > 0 && !tx.failed()) {
     const uint64_t item = Dict::last_item(tx, root.fields);
+    if (item == 0) break;  // the journal is full
     if (!free_piece(tx, root, item)) remove(tx, root, field_at(tx.segment(), item));
   }
   return count(root) == 0;

@@ -58,7 +58,11 @@ uint64_t blocks(const Segment&, const shm::Entry& entry) noexcept { return count
 
 bool destroy(Transaction& tx, const shm::Entry& entry, uint32_t budget) noexcept {
   const auto& root = entry.root<SetRoot>();
-  while (count(root) > 0 && budget-- > 0 && !tx.failed()) remove_at(tx, root, Dict::last_item(tx, root.members));
+  while (count(root) > 0 && budget-- > 0 && !tx.failed()) {
+    const uint64_t member = Dict::last_item(tx, root.members);
+    if (member == 0) break;  // the journal is full
+    remove_at(tx, root, member);
+  }
   return count(root) == 0;
 }
 

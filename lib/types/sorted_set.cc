@@ -79,6 +79,7 @@ void link(Transaction& tx, const SortedSetRoot& root, uint64_t offset, uint64_t 
   const auto* head = tx.segment().pointer<SkipLink>(root.head);
   for (uint32_t level = root.levels; level < node.levels; ++level) tx.edit(head[level]) = {0, total};
   if (node.levels > root.levels) tx.edit(root.levels) = node.levels;
+  if (tx.failed()) return;  // a first node would find no level to stand in
   Path path;
   find_place(tx.segment(), root, node.score, node.member(), path);
   const uint64_t rank = path.rank[0];

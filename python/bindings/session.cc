@@ -46,10 +46,8 @@ class PySession {
     if (blocking::pending(session_)) blocking::cancel(session_);
   }
 
-  nb::object get(nb::handle key) { return hot(&PySession::wait_for_locks, "GET", key, nb::handle()); }
-  nb::object try_get(nb::handle key) { return hot(nullptr, "GET", key, nb::handle()); }
-  nb::object set(nb::handle key, nb::handle value) { return hot(&PySession::wait_for_locks, "SET", key, value); }
-  nb::object try_set(nb::handle key, nb::handle value) { return hot(nullptr, "SET", key, value); }
+  nb::object try_get(nb::handle key) { return hot("GET", key, nb::handle()); }
+  nb::object try_set(nb::handle key, nb::handle value) { return hot("SET", key, value); }
 
   // PUBLISH, as a loop runs it. BUSY also for whatever is not the usual case: then the command says what it is.
   nb::object try_publish(nb::handle channel, nb::handle message) {
@@ -70,8 +68,6 @@ class PySession {
   nb::object try_execute_many(nb::list commands, bool atomic, nb::list replies);
 
  private:
-  using Wait = Outcome (PySession::*)(std::span<const Bytes>);
-
   bool answered(Reply::Tag tag) const noexcept { return *session_.reply().data() == static_cast<char>(tag); }
   Shape bytes_shape() const noexcept { return {false, shape_.resp3}; }
 
@@ -129,13 +125,12 @@ class PySession {
   }
 
   // GET and SET without options.
-  nb::object hot(Wait wait, Bytes name, nb::handle key, nb::handle value) {
-    if (wait == nullptr && (may_let_the_gil_go(key) || may_let_the_gil_go(value))) return busy_sign();
+  nb::object hot(Bytes name, nb::handle key, nb::handle value) {
+    if (may_let_the_gil_go(key) || may_let_the_gil_go(value)) return busy_sign();
     std::vector<nb::object> owned;
     const std::array<Bytes, 3> words{name, encode(key, owned), value.is_valid() ? encode(value, owned) : Bytes{}};
     const std::span<const Bytes> arguments(words.data(), value.is_valid() ? 3 : 2);
-    Outcome outcome = session_.execute(arguments, kLoopLockBudgetNs);
-    if (outcome == Outcome::kBusy && wait != nullptr) outcome = (this->*wait)(arguments);
+    const Outcome outcome = session_.execute(arguments, kLoopLockBudgetNs);
     if (value.is_valid() && outcome == Outcome::kReplied && answered(Reply::Tag::kSimple)) return nb::bool_(true);
     return answer(outcome, shape_);
   }
@@ -275,8 +270,6 @@ void bind_session(nb::module_& module) {
       .def("try_execute_many", &PySession::try_execute_many,
            nb::sig("def try_execute_many(self, commands: list[tuple[typing.Any, ...]], atomic: bool, "
                    "replies: list[typing.Any], /) -> typing.Any"))
-      .def("get", &PySession::get, nb::sig("def get(self, key: typing.Any, /) -> typing.Any"))
-      .def("set", &PySession::set, nb::sig("def set(self, key: typing.Any, value: typing.Any, /) -> bool"))
       .def("try_get", &PySession::try_get, nb::sig("def try_get(self, key: typing.Any, /) -> typing.Any"))
       .def("try_set", &PySession::try_set,
            nb::sig("def try_set(self, key: typing.Any, value: typing.Any, /) -> typing.Any"))

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "base/clock.h"
+#include "commands/check.h"
 #include "support/redis_session.h"
 
 namespace shoal::daemon {
@@ -95,6 +96,16 @@ TEST_F(ExpireTaskTest, DaemonDoesNotTrustTheBoundThatADeadOneLeft) {
   ExpireTask task(*segment_.process());
   run_until_idle(task);
   EXPECT_EQ(keys_in_memory(), 0u);
+}
+
+TEST_F(ExpireTaskTest, APassThatIsNotOverYetIsNoDamage) {
+  set_many(4000, "k:", "EX 3600");
+  keyspace::ExpiryPass pass;
+  Transaction tx(*segment_.process(), *segment_.process()->context().value());
+  ASSERT_TRUE(tx.begin(1, kLockBudgetNs).ok());
+  EXPECT_FALSE(keyspace::expire_step(tx, 0, wall_clock_ms(), pass));
+  EXPECT_TRUE(tx.commit().ok());
+  EXPECT_TRUE(check(segment_.segment()).clean());
 }
 
 TEST_F(ExpireTaskTest, WhatWasRemovedLazilyIsFreed) {

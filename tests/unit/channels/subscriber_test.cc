@@ -532,12 +532,18 @@ TEST_F(LockedSubscriber, WhoMayNotWaitDoesNotWaitForAThreadThatDoes) {
   reader.subscribe("room");
   auto held = lock("other");
   std::thread waits([&] { reader.subscribe("other"); });
+  const auto in_use = [](const Status& status) {
+    return status.code() == Code::kBusy && std::string_view(status.text()).find("another thread") != Bytes::npos;
+  };
   EXPECT_TRUE(eventually([&] {
     size_t given = 0;
-    const Status status = reader->read(
-        1, [](void*, const Delivery&) {}, nullptr, given, kLoopLockBudgetNs);
-    return status.code() == Code::kBusy && std::string_view(status.text()).find("another thread") != Bytes::npos;
+    return in_use(reader->read(
+        1, [](void*, const Delivery&) {}, nullptr, given, kLoopLockBudgetNs));
   }));
+  bool yes = false;
+  EXPECT_TRUE(in_use(reader->readable(yes, kLoopLockBudgetNs)));
+  EXPECT_TRUE(in_use(reader->subscribe(ChannelKind::kChannel, "a", {}, kLoopLockBudgetNs, yes)));
+  EXPECT_TRUE(in_use(reader->unsubscribe(ChannelKind::kChannel, "room", kLoopLockBudgetNs, yes)));
   held.reset();
   waits.join();
   publish("other", "x");

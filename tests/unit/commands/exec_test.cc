@@ -42,6 +42,24 @@ TEST_F(ExecTest, ACommandThatFailsIsUndoneAndTheOthersAreNot) {
 }
 
 // C6: a WATCH looks at its keys, not at their shard.
+TEST_F(ExecTest, ASelectThatWasUndoneIsNone) {
+  SegmentOptions options = tiny_segment_options();
+  options.max_size = 8 * kMiB;
+  TestSegment segment(options);
+  TestSession r(segment);
+  r("MULTI");
+  r("SELECT 5");
+  r.run({"SET", "a", std::string(9'000'000, 'x')});
+  EXPECT_EQ(r("EXEC").substr(0, 11), "(error) OOM");
+  EXPECT_EQ(r.session().database(), 0u);
+  r("MULTI");
+  r("SET a 1");
+  r("SELECT 5");
+  EXPECT_EQ(r("EXEC"), "[OK, OK]");
+  EXPECT_EQ(r.session().database(), 5u);
+  EXPECT_EQ(r("GET a"), "(nil)");
+}
+
 TEST_F(ExecTest, AWatchDoesNotFireForAnotherKeyOfItsShard) {
   const std::string other = other_key_of_the_same_shard("watched");
   r("SET watched 1");

@@ -84,6 +84,12 @@ TEST_F(ForeignBlocks, WhoseShardWasLockedComeHomeWithTheNextOfTheirKind) {
 }
 
 TEST_F(ForeignBlocks, WhoseShardWasLockedAreFoundWhenTheSegmentIsFull) {
+  std::string third = "third";  // whoever holds its lock has nothing to do with it
+  for (int i = 0; shard_of(third) == shard_of(from_) || shard_of(third) == shard_of(to_); ++i)
+    third = "third" + std::to_string(i);
+  const std::shared_ptr<Process> other = segment_.attach();
+  const ShardLock lock(*other, *other->context().value(), shard_of(third), kLockBudgetNs);
+  ASSERT_TRUE(lock.ok());
   int stored = 0;
   while (push()) ++stored;
   const int moved = stored * 3 / 4;  // moving needs a little room

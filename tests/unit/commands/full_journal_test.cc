@@ -58,5 +58,48 @@ TEST_F(FullJournal, AStepOfExpiryIsUndoneWhereverItEnds) {
   EXPECT_TRUE(check(segment_.segment()).clean());
 }
 
+// The same of commands, in a segment that cannot grow: each EXEC has a little less of the journal left.
+TEST_F(FullJournal, AnExecIsUndoneWhereverItEnds) {
+  while (segment_.segment().grow(kExtentBytes).ok()) continue;
+  std::string beside;  // has a block like those of z, so that there is room for another one in its page
+  const auto shard_of = [&](const std::string& key) { return keyspace::make_key(segment_.segment(), 0, key).shard; };
+  for (int i = 0; beside.empty() || shard_of(beside) != shard_of("z"); ++i) beside = "z" + std::to_string(i);
+  r_("ZADD " + beside + " 1 a");
+  r_("SET k v");
+  int undone = 0, done = 0;
+  for (const int keys : {1, 4}) {  // of so few elements that they are freed at once
+    std::string remove = "DEL";
+    const auto make = [&] {
+      remove = "DEL";
+      for (int i = 0; i < keys; ++i) {
+        const std::string number = std::to_string(i);
+        EXPECT_EQ(r_("SADD s" + number + " a b c d e f g h"), "8");
+        EXPECT_EQ(r_("HSET h" + number + " a 1 b 2 c 3 d 4 e 5 f 6 g 7 h 8"), "8");
+        remove += " s" + number + " h" + number;
+      }
+    };
+    make();
+    take_all_pages();
+    for (int used = 0; used < 200 && !HasFailure(); ++used) {
+      r_("MULTI");
+      for (int i = 0; i < used; ++i) r_("SET k v");
+      r_(remove);
+      r_("ZADD z 1 a");
+      const bool ran = r_("EXEC").find("OOM") == std::string::npos;
+      EXPECT_EQ(r_("EXISTS z"), ran ? "1" : "0");
+      EXPECT_EQ(r_("SCARD s0") + r_("HLEN h0"), ran ? "00" : "88");
+      (ran ? done : undone) += 1;
+      if (!ran) continue;
+      r_("DEL z");
+      make();
+    }
+    give_them_back();
+    r_(remove);
+  }
+  EXPECT_GT(done, 10);
+  EXPECT_GT(undone, 200);
+  EXPECT_TRUE(check(segment_.segment()).clean());
+}
+
 }  // namespace
 }  // namespace shoal

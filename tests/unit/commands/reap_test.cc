@@ -61,6 +61,23 @@ TEST(Reap, AWokenWaiterOfTheDeadGivesItsTurnOnAlsoWhenItsShardWasLocked) {
   EXPECT_EQ(session("BLPOP jobs 0"), "[jobs, one]");
 }
 
+TEST(Reap, ASlotWithoutAWaiterIsNotKeptByAShardThatTakesNoWrites) {
+  TestSegment segment;
+  TestSession waits(segment);
+  EXPECT_EQ(waits("BLPOP jobs 0"), "(pending)");
+  shm::Shard& shard = segment.segment().control_shard(keyspace::make_key(segment.segment(), 0, "jobs").shard);
+  shard.deaths = suspect::kDeathsMax;
+  shard.suspect_key_hash = 1;
+  Child child([&] {
+    TestSession session(segment);
+    return session("DBSIZE") == "0" ? ::raise(SIGKILL) : 1;  // which takes locks, so it has a slot
+  });
+  EXPECT_EQ(child.wait(), 128 + SIGKILL);
+  EXPECT_EQ(sweep(*segment.process()), 1u);
+  shard.deaths = 0;
+  shard.suspect_key_hash = 0;
+}
+
 TEST(Reap, AWaiterBehindALockedShardKeepsNoneOfTheOthers) {
   TestSegment segment;
   std::string first = "a", last = "a";  // of the lowest shard, and of another

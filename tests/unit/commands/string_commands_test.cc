@@ -53,6 +53,22 @@ TEST_F(StringCommands, ManyKeysAreFoundAndRemovedAgain) {
   EXPECT_EQ(sum, empty_bytes);
 }
 
+TEST_F(StringCommands, ScanTakesATypeInAnyLetters) {
+  r("SET a 1");
+  r("RPUSH b 1");
+  const auto finds = [&](const std::string& type) {
+    std::string all;
+    for (std::string cursor = "0"; all.empty() || cursor != "0";) {
+      const std::string page = r("SCAN " + cursor + " COUNT 100 TYPE " + type);
+      cursor = page.substr(1, page.find(',') - 1);
+      all += page;
+    }
+    return all.find("[a]") != std::string::npos;
+  };
+  for (const char* type : {"string", "STRING", "String"}) EXPECT_TRUE(finds(type)) << type;
+  EXPECT_FALSE(finds("stringstringstring"));
+}
+
 TEST_F(StringCommands, LargeValuesAreBlobs) {
   for (size_t size : {1000, 2047, 2048, 5000, 65536, 1000000}) {
     const std::string value(size, 'x');
