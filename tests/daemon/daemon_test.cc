@@ -10,6 +10,7 @@
 
 #include "channels/subscriber.h"
 #include "queues/consumer.h"
+#include "queues/directory.h"
 #include "support.h"
 #include "transaction/transaction.h"
 
@@ -150,14 +151,17 @@ TEST_F(DaemonTest, AStoppedHolderKeepsNoTaskOfADeadWorker) {
     const std::string name = std::to_string(i);
     ASSERT_TRUE(subscriber.subscribe(channels::ChannelKind::kChannel, name, {}, kLockBudgetNs, fresh).ok());
   }
+  std::string jobs = "jobs";
+  const auto shard_of = [&](Bytes name) { return queues::Name(*segment, shm::NamedKind::kQueue, 0, name).shard; };
+  for (int i = 0; shard_of(jobs) == 0; ++i) jobs = "jobs" + std::to_string(i);
   queues::TaskQueues queues(*process, 0);
-  ASSERT_TRUE(queues.push("jobs", {"one", 0, 0}).ok());
-  const auto stats = [&] { return queues.stats("jobs").value().value(); };
+  ASSERT_TRUE(queues.push(jobs, {"one", 0, 0}).ok());
+  const auto stats = [&] { return queues.stats(jobs).value().value(); };
   Running worker([&] {
     auto own = attach(segment);
     queues::TaskQueues of_worker(*own, 0);
     queues::Consumer consumer(of_worker);
-    if (consumer.add("jobs", false).ok() && consumer.take().ok()) ::pause();
+    if (consumer.add(jobs, false).ok() && consumer.take().ok()) ::pause();
   });
   ASSERT_TRUE(eventually([&] { return stats().leased == 1; }));
   Running holder([&] {

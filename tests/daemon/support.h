@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -40,6 +41,7 @@ class Running {
     argv.push_back(nullptr);
     pid_ = ::fork();
     if (pid_ == 0) {
+      die_with_the_test();
       ::execv(argv[0], argv.data());
       ::_exit(127);
     }
@@ -47,6 +49,7 @@ class Running {
   // A forked child that runs `body` and ends.
   explicit Running(const std::function<void()>& body) : pid_(::fork()) {
     if (pid_ == 0) {
+      die_with_the_test();
       ::alarm(60);
       body();
       ::_exit(0);
@@ -69,6 +72,9 @@ class Running {
   }
 
  private:
+  // Also by exec: nobody stays behind when the test itself is killed, and holds its output open.
+  static void die_with_the_test() { ::prctl(PR_SET_PDEATHSIG, SIGKILL); }
+
   pid_t pid_;
 };
 
