@@ -128,13 +128,7 @@ TEST_F(DaemonTest, ServesMoreClientsThanItHasDescriptorsAtFirst) {
     ASSERT_TRUE(link.ok()) << i;
     links.push_back(std::move(link).value());
   }
-  Running client([&] {
-    auto process = attach(segment);
-    ::pause();
-  });
-  ASSERT_TRUE(eventually([&] { return slots_in_use(*segment, shm::SlotRole::kClient) == 1; }));
-  client.send(SIGKILL);
-  EXPECT_TRUE(eventually([&] { return slots_in_use(*segment, shm::SlotRole::kClient) == 0; }));
+  expect_a_killed_client_is_reaped(segment);
 }
 
 // Each of many channels is locked together with the shard that the stopped one holds.
@@ -207,13 +201,7 @@ TEST_F(DaemonTest, EndsOnlyAfterTheLastOtherProcessLeft) {
 TEST_F(DaemonTest, SlotOfAKilledProcessBecomesFree) {
   auto segment = open_segment();
   Running daemon(command());
-  Running client([&] {
-    auto process = attach(segment);
-    ::pause();
-  });
-  ASSERT_TRUE(eventually([&] { return slots_in_use(*segment, shm::SlotRole::kClient) == 1; }));
-  client.send(SIGKILL);
-  EXPECT_TRUE(eventually([&] { return slots_in_use(*segment, shm::SlotRole::kClient) == 0; }));
+  expect_a_killed_client_is_reaped(segment);
 }
 
 TEST_F(DaemonTest, LockOfAKilledHolderFallsFreeWithoutAnybodyWantingIt) {

@@ -118,6 +118,15 @@ class DaemonTest : public ::testing::Test {
     }
     return count;
   }
+  static void expect_a_killed_client_is_reaped(const std::shared_ptr<Segment>& segment) {
+    Running client([&] {
+      auto process = attach(segment);
+      ::pause();
+    });
+    ASSERT_TRUE(eventually([&] { return slots_in_use(*segment, shm::SlotRole::kClient) == 1; }));
+    client.send(SIGKILL);
+    EXPECT_TRUE(eventually([&] { return slots_in_use(*segment, shm::SlotRole::kClient) == 0; }));
+  }
 
   SegmentName name_;
 };
