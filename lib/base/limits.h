@@ -26,9 +26,10 @@ inline constexpr uint32_t kDefaultMode = 0600;
 inline constexpr uint64_t kPageBytes = 4096;
 inline constexpr uint64_t kExtentBytes = 1 * kMiB;
 inline constexpr uint32_t kPagesPerExtent = kExtentBytes / kPageBytes;
-inline constexpr uint32_t kFirstChunkPages = 1;  // a thread's first journal chunk
-inline constexpr uint32_t kChunkPages = 16;      // its further ones: 64 KB
-inline constexpr uint32_t kReservedPages = 64;   // kept for journals, when all others are taken
+inline constexpr uint32_t kFirstChunkPages = 1;          // a thread's first journal chunk
+inline constexpr uint32_t kChunkPages = 16;              // its further ones: 64 KB
+inline constexpr uint64_t kJournalBytesKept = 1 * kMiB;  // of them stay with the thread after a large transaction
+inline constexpr uint32_t kReservedPages = 64;           // kept for journals, when all others are taken
 
 // Keys and values.
 inline constexpr uint32_t kDatabaseCount = 16;

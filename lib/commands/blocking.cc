@@ -198,6 +198,7 @@ bool wait_for(Call& call, size_t first, size_t last, Type kind, int64_t timeout_
     leave(call);
     return false;
   }
+  if (last - first >= kCombinedKeysMax) return call.error(kTooManyKeys), true;
   Transaction& tx = call.tx();
   if (blocked.registered && !blocked.places.empty() &&
       waiters::is_registered(call.segment(), blocked.places[0].waiter, blocked.who.ticket)) {

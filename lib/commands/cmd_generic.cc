@@ -311,16 +311,38 @@ void cmd_scan(Call& call) {
                         format_integer(static_cast<int64_t>(uint64_t{shard} << 32 | position)));
 }
 
+namespace {
+// A living key of the database, by chance; where most are expired or of other databases, the next one from a place by
+// chance on. nullptr: there is none.
+const Entry* random_key(Call& call, const shm::Shard& shard) noexcept {
+  const Segment& segment = call.segment();
+  if (shard.database_keys[call.database()] == 0) return nullptr;
+  const Entry* found = nullptr;
+  const auto look = [&](uint64_t item) {
+    const auto& entry = *segment.pointer<Entry>(item);
+    if (entry.info().database == call.database() && !keyspace::expired(entry, call.now_ms())) found = &entry;
+  };
+  for (int tries = 0; tries < 64 && found == nullptr; ++tries)
+    look(Dict::random_item(segment, shard.keys, call.random()));
+  const auto start = static_cast<uint32_t>(call.random());
+  const auto look_from = [&](uint32_t cursor, uint32_t end) {
+    while (found == nullptr) {
+      cursor = Dict::scan(segment, shard.keys, cursor, look);
+      if (cursor == 0 || cursor >= end) return;
+    }
+  };
+  look_from(start, UINT32_MAX);
+  look_from(0, start);
+  return found;
+}
+}  // namespace
+
 void cmd_randomkey(Call& call) {
   const uint32_t shards = call.segment().shard_count();
   const auto first = static_cast<uint32_t>(call.random() % shards);
   for (uint32_t step = 0; step < shards; ++step) {
-    const shm::Shard& shard = call.segment().shard((first + step) % shards);
-    for (int tries = 0; tries < 64 && shard.database_keys[call.database()] > 0; ++tries) {
-      const auto& entry = *call.segment().pointer<Entry>(Dict::random_item(call.segment(), shard.keys, call.random()));
-      if (entry.info().database == call.database() && !keyspace::expired(entry, call.now_ms()))
-        return call.reply().bulk(entry.key());
-    }
+    const Entry* entry = random_key(call, call.segment().shard((first + step) % shards));
+    if (entry != nullptr) return call.reply().bulk(entry->key());
   }
   call.reply().null();
 }

@@ -3,6 +3,7 @@
 #include "commands/cmd_set.h"
 
 #include "commands/family.h"
+#include "transaction/size_class.h"
 #include "types/set.h"
 
 namespace shoal {
@@ -35,6 +36,8 @@ struct Sources {
 };
 
 bool read_sources(Call& call, size_t first, size_t count, Sources& sources) noexcept {
+  if (count > kCombinedKeysMax) return call.error(kTooManyKeys), false;
+  static_assert(kCombinedKeysMax * sizeof(uint64_t) <= kBlockMax);
   if (count > Sources::kInside) sources.roots = call.tx().create<uint64_t>(count * sizeof(uint64_t));
   if (sources.roots == nullptr) return false;
   sources.count = count;

@@ -241,7 +241,7 @@ class Lookup {
 
 // ---- Sorting ----
 
-// As strtod reads it, up to a zero byte; false: it is no number.
+// As read_double() takes it, up to a zero byte; false: it is no number.
 bool number_of(Scratch& scratch, Bytes text, double& score) noexcept {
   char inside[128];
   char* copy = text.size() < sizeof inside ? inside : scratch.take(text.size() + 1);
@@ -249,7 +249,7 @@ bool number_of(Scratch& scratch, Bytes text, double& score) noexcept {
   *std::copy(text.begin(), text.end(), copy) = '\0';
   char* end = nullptr;
   errno = 0;
-  score = std::strtod(copy, &end);
+  score = read_double(copy, end);
   return *end == '\0' && errno != ERANGE && !std::isnan(score);
 }
 

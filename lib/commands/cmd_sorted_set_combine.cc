@@ -4,6 +4,7 @@
 
 #include "commands/cmd_sorted_set.h"
 #include "commands/sorted_set_result.h"
+#include "transaction/size_class.h"
 #include "types/set.h"
 
 namespace shoal {
@@ -55,6 +56,8 @@ bool read_sources(Call& call, size_t at, const char* name, Request& request) noe
   if (count > static_cast<int64_t>(call.argc() - at - 1)) return call.error(kSyntaxError), false;
   request.count = static_cast<size_t>(count);
   request.options = at + 1 + request.count;
+  if (request.count > kCombinedKeysMax) return call.error(kTooManyKeys), false;
+  static_assert(kCombinedKeysMax * sizeof(Source) <= kBlockMax);
   request.sources = call.tx().create<Source>(request.count * sizeof(Source));
   if (request.sources == nullptr) return false;
   for (size_t i = 0; i < request.count; ++i) {

@@ -36,10 +36,10 @@ enum class Group : uint8_t {
 
 // argc counts the command's name.
 struct Arity {
-  int16_t least, most;
-  static constexpr Arity exactly(int16_t n) { return {n, n}; }
-  static constexpr Arity at_least(int16_t n) { return {n, INT16_MAX}; }
-  static constexpr Arity between(int16_t a, int16_t b) { return {a, b}; }
+  int32_t least, most;
+  static constexpr Arity exactly(int32_t n) { return {n, n}; }
+  static constexpr Arity at_least(int32_t n) { return {n, INT32_MAX}; }
+  static constexpr Arity between(int32_t a, int32_t b) { return {a, b}; }
 };
 
 // Arguments first, first + step, ... last (negative: from the end) are keys; first = 0: no keys.
@@ -93,6 +93,9 @@ inline constexpr const char* kNotAnInteger = "ERR value is not an integer or out
 inline constexpr const char* kNotAFloat = "ERR value is not a valid float";
 inline constexpr const char* kNoSuchKey = "ERR no such key";
 inline constexpr const char* kOutOfRange = "ERR index out of range";
+// What takes time with the square of its keys, with all their shards locked, refuses more.
+inline constexpr size_t kCombinedKeysMax = 32'000;
+inline constexpr const char* kTooManyKeys = "ERR too many keys in one command: it takes at most 32000";
 
 // What a look-up by type gives: the root, or nothing, or a wrong type that has already been answered.
 template <typename Root>
@@ -199,7 +202,8 @@ class Call {
 bool is_word(Bytes text, const char* upper_case_word) noexcept;
 // Text and numbers as Redis reads and writes them.
 bool parse_integer(Bytes text, int64_t& value) noexcept;
-bool parse_float(Bytes text, double& value) noexcept;  // accepts inf, +inf, -inf; refuses nan and blanks
+double read_double(const char* text, char*& end) noexcept;  // strtod, but with a decimal point in every locale
+bool parse_float(Bytes text, double& value) noexcept;       // accepts inf, +inf, -inf; refuses nan and blanks
 struct NumberText {
   std::array<char, 48> bytes;
   uint32_t length;

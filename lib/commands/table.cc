@@ -18,8 +18,8 @@ namespace shoal {
 
 namespace {
 
-constexpr Arity exactly(int16_t n) { return Arity::exactly(n); }
-constexpr Arity at_least(int16_t n) { return Arity::at_least(n); }
+constexpr Arity exactly(int32_t n) { return Arity::exactly(n); }
+constexpr Arity at_least(int32_t n) { return Arity::at_least(n); }
 using enum Group;
 
 // clang-format off
@@ -178,7 +178,7 @@ constexpr Command kTable[] = {
     {"PEXPIREAT", cmd_pexpireat, kGeneric, at_least(3), kWrite | kFast, kFirstKey, "Sets a key's expiry to a Unix time in milliseconds.", "O(1)"},
     {"PEXPIRETIME", cmd_pexpiretime, kGeneric, exactly(2), kReadOnly | kFast, kFirstKey, "Returns a key's expiry in milliseconds.", "O(1)"},
     {"PTTL", cmd_pttl, kGeneric, exactly(2), kReadOnly | kFast, kFirstKey, "Returns a key's time to live in milliseconds.", "O(1)"},
-    {"RANDOMKEY", cmd_randomkey, kGeneric, exactly(1), kReadOnly | kAllShards, kNoKeys, "Returns a random key.", "O(1)"},
+    {"RANDOMKEY", cmd_randomkey, kGeneric, exactly(1), kReadOnly | kAllShards, kNoKeys, "Returns a random key.", "O(1); O(N) where nearly all are expired or of other databases"},
     {"RENAME", cmd_rename, kGeneric, exactly(3), kWrite, kTwoKeys, "Renames a key; replaces the target.", "O(1)"},
     {"RENAMENX", cmd_renamenx, kGeneric, exactly(3), kWrite, kTwoKeys, "Renames a key if the target is missing.", "O(1)"},
     {"SCAN", cmd_scan, kGeneric, at_least(2), kReadOnly, kNoKeys, "Iterates over the keys.", "O(1) a call", nullptr, scan_shards},

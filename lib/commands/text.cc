@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 // text.cc: numbers and patterns as Redis reads and writes them.
+#include <locale.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -7,19 +9,32 @@
 #include <cstdlib>
 
 #include "commands/command.h"
+#include "types/decimal.h"
 
 namespace shoal {
 
-bool parse_integer(Bytes text, int64_t& value) noexcept {
-  if (text.empty() || text.size() > 20) return false;
-  if (text == "0") {
-    value = 0;
-    return true;
-  }
-  const size_t first = text[0] == '-' ? 1 : 0;
-  if (first == text.size() || text[first] < '1' || text[first] > '9') return false;  // no "+1", "01", "-0", " 1"
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc() && end == text.data() + text.size();
+namespace {
+
+// While it stands, this thread's numbers have a point, whatever LC_NUMERIC the process chose by setlocale().
+class PointAsDecimal {
+ public:
+  PointAsDecimal() noexcept : previous_(uselocale(kPlain)) {}
+  ~PointAsDecimal() { uselocale(previous_); }
+  PointAsDecimal(const PointAsDecimal&) = delete;
+  PointAsDecimal& operator=(const PointAsDecimal&) = delete;
+
+ private:
+  static inline const locale_t kPlain = newlocale(LC_ALL_MASK, "C", nullptr);
+  const locale_t previous_;
+};
+
+}  // namespace
+
+bool parse_integer(Bytes text, int64_t& value) noexcept { return parse_decimal(text, value); }
+
+double read_double(const char* text, char*& end) noexcept {
+  const PointAsDecimal locale;
+  return std::strtod(text, &end);
 }
 
 bool parse_float(Bytes text, double& value) noexcept {
@@ -28,7 +43,7 @@ bool parse_float(Bytes text, double& value) noexcept {
   std::copy(text.begin(), text.end(), copy);
   copy[text.size()] = '\0';
   char* end = nullptr;
-  value = std::strtod(copy, &end);
+  value = read_double(copy, end);
   if (end != copy + text.size() || std::isnan(value)) return false;
   const bool says_infinity = text.find_first_of("iI") != Bytes::npos;
   return !std::isinf(value) || says_infinity;
@@ -49,6 +64,7 @@ NumberText format_float(double value) noexcept {
   } else if (value == std::floor(value) && std::fabs(value) < 1e17) {
     return format_integer(static_cast<int64_t>(value));
   } else {
+    const PointAsDecimal locale;
     length = std::snprintf(text.bytes.data(), text.bytes.size(), "%.17g", value);
   }
   text.length = static_cast<uint32_t>(length);
@@ -61,12 +77,14 @@ bool parse_long_double(Bytes text, long double& value) noexcept {
   char copy[256];
   std::copy(text.begin(), text.end(), copy);
   copy[text.size()] = '\0';
+  const PointAsDecimal locale;
   value = std::strtold(copy, nullptr);
   return true;
 }
 
 LongFloatText format_long_double(long double value) noexcept {
   LongFloatText text;
+  const PointAsDecimal locale;
   char* bytes = text.bytes.data();
   int length = std::snprintf(bytes, text.bytes.size(), "%.17Lf", value);  // at most 309 digits before the point
   length = std::min(length, static_cast<int>(text.bytes.size()) - 1);

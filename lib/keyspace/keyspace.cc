@@ -150,26 +150,6 @@ void remove(Transaction& tx, const Key& key, const Entry& entry) noexcept {
   dispose(tx, key.shard, entry);
 }
 
-void destroy_value(Transaction& tx, const Key& key, const Entry& entry) noexcept {
-  const TypeRow& row = *type_row(entry.type());
-  if (row.blocks(tx.segment(), entry) <= kFreeAtOnceBlocks) {
-    row.destroy(tx, entry, UINT32_MAX);
-    return;
-  }
-  // The value moves into an entry of its own that is buried; the root is copied, nothing points back to it.
-  const EntryMeta meta = entry.info();
-  EntryMeta grave;
-  grave.type = meta.type;
-  grave.encoding = meta.encoding;
-  grave.value_bytes = meta.value_bytes;
-  auto* buried = tx.create<Entry>(grave.bytes());
-  if (buried == nullptr) return;
-  buried->version = 0;
-  buried->meta = grave.pack();
-  std::memcpy(reinterpret_cast<std::byte*>(buried) + grave.value_at(), entry.value(), meta.value_bytes);
-  bury(tx, key.shard, *buried);
-}
-
 void rename(Transaction& tx, const Key& from, const Entry& entry, const Key& to) noexcept {
   EntryMeta meta = entry.info();
   tx.set_home(to.shard);

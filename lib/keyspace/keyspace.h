@@ -80,8 +80,6 @@ const shm::Entry* copy(Transaction& tx, const shm::Entry& entry, const Key& to) 
 void remove_all(Transaction& tx, uint32_t shard) noexcept;
 // Removes all keys of a database from a shard. The same if it has no others; else it takes them out one by one.
 void remove_database(Transaction& tx, uint32_t shard, uint32_t database) noexcept;
-// Frees the value's blocks and leaves the entry: before it is overwritten with another value.
-void destroy_value(Transaction& tx, const Key& key, const shm::Entry& entry) noexcept;
 
 // The entry changed: WATCHers will see it.
 void touch(Transaction& tx, const Key& key, const shm::Entry& entry) noexcept;

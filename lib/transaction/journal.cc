@@ -35,9 +35,10 @@ bool Journal::next_chunk(uint64_t words_needed) noexcept {
     if (first == 0 && pages == kChunkPages) {  // what removes a lot from a full segment: page by page, for this once
       pages = kFirstChunkPages;
       first = claim_span(segment_, self_, pages, shm::PageKind::kJournal);
-      took_single_pages_ = true;
+      took_too_much_ = true;
     }
     if (first == 0) return false;
+    took_too_much_ |= first_word_ + capacity_ >= kJournalBytesKept / 8;
     next = uint64_t{first} * kPageBytes;
     shm::ChunkHeader& header = chunk_at(segment_, next);
     header = {0, chunk_, (pages * kPageBytes - sizeof(shm::ChunkHeader)) / 8, first_word_ + capacity_};
@@ -113,12 +114,13 @@ void release_chain(Segment& segment, uint64_t chunk) noexcept {
 
 }  // namespace
 
-void Journal::give_back_single_pages() noexcept {
-  took_single_pages_ = false;
+void Journal::give_back() noexcept {
+  took_too_much_ = false;
   constexpr uint64_t kLargeWords = (kChunkPages * kPageBytes - sizeof(shm::ChunkHeader)) / 8;
   for (shm::ChunkHeader* at = &chunk_at(segment_, self_.first_chunk); at->next != 0;
        at = &chunk_at(segment_, at->next)) {
-    if (chunk_at(segment_, at->next).words == kLargeWords) continue;
+    const shm::ChunkHeader& next = chunk_at(segment_, at->next);
+    if (next.words == kLargeWords && next.first_word < kJournalBytesKept / 8) continue;
     const uint64_t rest = at->next;
     at->next = 0;
     std::atomic_signal_fence(std::memory_order_seq_cst);

@@ -93,10 +93,11 @@ class Journal {
     enter(self_.first_chunk, 0);
   }
 
-  // Further chunks that were taken as single pages are not kept for the next transaction, as others are: the segment is
-  // full, and they may be the last. The journal must be empty, and begins anew with rewind().
-  bool took_single_pages() const noexcept { return took_single_pages_; }
-  void give_back_single_pages() noexcept;
+  // Further chunks stay for the next transaction, but not what a huge one took beyond kJournalBytesKept, nor what was
+  // taken as single pages: the segment is full, and they may be the last. The journal must be empty, and begins anew
+  // with rewind().
+  bool took_too_much() const noexcept { return took_too_much_; }
+  void give_back() noexcept;
 
   // Applies the journal of any context backwards, down to `words`. Recovery's use; idempotent until journal_words
   // moves.
@@ -158,7 +159,7 @@ class Journal {
   uint64_t* words_;  // its words
   uint64_t used_, capacity_, first_word_;
   uint64_t last_free_;  // place of the newest kFree record + 1
-  bool took_single_pages_ = false;
+  bool took_too_much_ = false;
 };
 
 }  // namespace shoal

@@ -62,7 +62,7 @@ Status Transaction::commit_slowly() noexcept {
     return {Code::kFull, "OOM the segment is full"};
   }
   Journal::empty(self_);
-  if (journal_.took_single_pages()) journal_.give_back_single_pages();
+  if (journal_.took_too_much()) journal_.give_back();
   if ((state_ & kGivenUp) != 0) release_given_up();
   if ((state_ & kUndoneClaims) != 0) release_claims(segment_, self_, id_, shm::PageKind::kClaimed);
   survive();
@@ -73,7 +73,7 @@ Status Transaction::commit_slowly() noexcept {
 
 void Transaction::rollback() noexcept {
   rollback_to({0, 0});
-  if (journal_.took_single_pages()) journal_.give_back_single_pages();
+  if (journal_.took_too_much()) journal_.give_back();
   if ((state_ & kClaimed) != 0) release_claims(segment_, self_, id_, shm::PageKind::kClaimed);
   survive();
   if ((state_ & kOwesWakes) != 0) self_.wake_debt.store(0, std::memory_order_relaxed);

@@ -85,7 +85,7 @@ class Transaction {
   // kFull if it had failed: then everything was undone.
   Status commit() noexcept {
     if (__builtin_expect(
-            (state_ & ~(kVisible | kOwesWakes)) != 0 || journal_.last_free() != 0 || journal_.took_single_pages(), 0))
+            (state_ & ~(kVisible | kOwesWakes)) != 0 || journal_.last_free() != 0 || journal_.took_too_much(), 0))
       return commit_slowly();
     Journal::empty(self_);
     release_locks();

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "transaction/size_class.h"
+#include "types/decimal.h"
 
 namespace shoal::string {
 
@@ -47,14 +48,6 @@ bool check(const Segment& segment, const shm::Entry& entry, VisitBlock visit, vo
   return last == root.last && (bytes == root.bytes || root.first == 0);
 }
 
-bool is_integer(Bytes text) noexcept {
-  if (text.empty() || text.size() > 20) return false;
-  size_t digits = text[0] == '-' ? 1 : 0;
-  if (digits == text.size() || (text[digits] == '0' && text.size() > 1)) return false;
-  return std::all_of(text.begin() + static_cast<ptrdiff_t>(digits), text.end(),
-                     [](char c) { return c >= '0' && c <= '9'; });
-}
-
 bool copy(Transaction& tx, const shm::Entry& from, std::byte* root) noexcept {
   if (from.info().encoding == Encoding::kInline) return true;
   const BlobRoot blob = copy_blob(tx, from.root<BlobRoot>());
@@ -65,7 +58,7 @@ bool copy(Transaction& tx, const shm::Entry& from, std::byte* root) noexcept {
 const char* encoding(const Segment&, const shm::Entry& entry) noexcept {
   const EntryMeta m = entry.info();
   if (m.encoding == Encoding::kBlob) return "raw";
-  if (is_integer({reinterpret_cast<const char*>(entry.value()), m.value_bytes})) return "int";
+  if (is_decimal({reinterpret_cast<const char*>(entry.value()), m.value_bytes})) return "int";
   return m.value_bytes <= 44 ? "embstr" : "raw";
 }
 

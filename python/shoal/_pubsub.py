@@ -45,7 +45,7 @@ class _Inbox:
         encoder = self.encoder
         self._decode = bool(encoder.decode_responses)
         self._decode_here = self._decode and not is_utf8(encoder)
-        self._replies: deque[Any] = deque()
+        self._replies: deque[Any] = deque()  # with _decode_here as they came: see _take()
         self._subscriber: Any = None
         self._held: tuple[dict[Any, None], dict[Any, None]] = ({}, {})  # channels, patterns that are subscribed to now
         self.missed = 0
@@ -70,13 +70,15 @@ class _Inbox:
         batch = subscriber.read(_BATCH, wait=wait)
         if batch is _shoal.BUSY:
             return batch
-        if self._decode_here:
-            decode = self.encoder.decode
-            batch = [tuple(map(decode, reply)) for reply in batch]
         self._replies.extend(batch)
         if subscriber.has_gaps:
             self._note_gaps(subscriber.take_gaps())
         return bool(self._replies)
+
+    def _take(self) -> Any:
+        """The next reply. One that cannot be decoded raises, as in redis-py; the next call gives the one behind it."""
+        reply = self._replies.popleft()
+        return tuple(map(self.encoder.decode, reply)) if self._decode_here else reply
 
     def _note_gaps(self, gaps: list[tuple[Any, int | None]]) -> None:
         for source, lost in gaps:
@@ -171,7 +173,7 @@ class PubSub(_Inbox, redis.client.PubSub):
                 self._subscriber.wait(left)
                 if self._subscriber is None:
                     return None  # another thread closed it
-        return self._replies.popleft()
+        return self._take()
 
 
 class AsyncPubSub(_Inbox, redis.asyncio.client.PubSub):
@@ -223,7 +225,7 @@ class AsyncPubSub(_Inbox, redis.asyncio.client.PubSub):
         """The next reply or message; None when the time is over."""
         if not self._replies and not await self._wait(None if block else timeout):
             return None
-        return self._replies.popleft()
+        return self._take()
 
     async def get_message(self, ignore_subscribe_messages: bool = False, timeout: float | None = 0.0) -> Any:
         """The next message, or None: the time is over, or it was for a handler or is not wanted."""
@@ -246,7 +248,7 @@ class AsyncPubSub(_Inbox, redis.asyncio.client.PubSub):
     def _plain_message(self) -> Any:
         """Takes the next reply if it is a message to a channel without a handler."""
         reply = self._replies[0]
-        if len(reply) != 3 or (reply[0] != b"message" and reply[0] != "message"):
+        if self._decode_here or len(reply) != 3 or (reply[0] != b"message" and reply[0] != "message"):
             return None
         if self.channels.get(reply[1]) is not None:
             return None
@@ -255,7 +257,7 @@ class AsyncPubSub(_Inbox, redis.asyncio.client.PubSub):
 
     async def _handled(self, ignore_subscribe_messages: bool) -> Any:
         handle: Any = self.handle_message
-        return await handle(self._replies.popleft(), ignore_subscribe_messages)
+        return await handle(self._take(), ignore_subscribe_messages)
 
     def _wait(self, timeout: float | None) -> Awaitable[bool]:
         """Until the inbox holds something (True) or the time is over. Other tasks get their turn in any case."""

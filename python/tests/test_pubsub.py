@@ -72,6 +72,43 @@ def test_decoded_responses_are_text(name, redis_server):
     assert talk(ours) == talk(theirs)
 
 
+def test_a_message_that_cannot_be_decoded_is_raised_and_takes_no_other_with_it(name):
+    client = shoal.Redis(name, decode_responses=True, encoding="ascii", **SMALL)
+    pubsub = client.pubsub(ignore_subscribe_messages=True)
+    pubsub.subscribe("a")
+    assert pubsub.get_message(timeout=20) is None  # the reply to the subscription
+    sent = [b"one", b"\xff", b"two", b"\xfe", b"three"]
+    for data in sent:
+        client.publish("a", data)
+    heard = []
+    while len(heard) < len(sent):
+        try:
+            heard += [message["data"] for message in drain(pubsub, 1)]
+        except UnicodeDecodeError:
+            heard.append("?")
+    assert heard == ["one", "?", "two", "?", "three"]
+    assert pubsub.get_message() is None
+
+
+async def test_asyncio_raises_a_message_that_cannot_be_decoded_and_keeps_the_others(name):
+    client = shoal.asyncio.Redis(name, decode_responses=True, encoding="ascii", **SMALL)
+    pubsub = client.pubsub()
+    await pubsub.subscribe("a")
+    assert (await pubsub.get_message(timeout=20))["type"] == "subscribe"
+    for data in (b"\xff", b"one", b"\xff", b"two"):
+        await client.publish("a", data)
+    heard = []
+    while len(heard) < 4:
+        try:
+            message = await asyncio.wait_for(pubsub.get_message(timeout=None), 20)
+            heard.append(message["data"])
+        except UnicodeDecodeError:
+            heard.append("?")
+    assert heard == ["?", "one", "?", "two"]
+    await pubsub.aclose()
+    await client.aclose()
+
+
 def test_handlers_get_their_messages_in_a_thread(r):
     got, done = [], threading.Event()
 

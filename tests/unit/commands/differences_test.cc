@@ -35,6 +35,28 @@ TEST_F(Differences, ChannelNamesAreLimited) {
   EXPECT_EQ(r_.run({"PUBLISH", std::string(65'536, 'c'), "x"}).substr(0, 7), "(error)");
 }
 
+TEST_F(Differences, OnlySoManyKeysCanBeCombined) {
+  r_("SADD s m");
+  r_("ZADD z 1 m");
+  const auto combined = [&](std::vector<std::string> words, const char* key, size_t keys, const char* last = nullptr) {
+    words.insert(words.end(), keys, key);
+    if (last != nullptr) words.push_back(last);
+    return r_.run(words);
+  };
+  EXPECT_EQ(combined({"SINTER"}, "s", 32'000), "<m>");
+  EXPECT_EQ(combined({"SINTERSTORE", "to"}, "s", 32'000), "1");
+  EXPECT_EQ(combined({"ZINTER", "32000"}, "z", 32'000), "[m]");
+  for (const std::string& refused :
+       {combined({"SINTER"}, "s", 32'001), combined({"SUNIONSTORE", "s"}, "s", 32'001),
+        combined({"ZUNION", "32001"}, "z", 32'001), combined({"ZUNIONSTORE", "z", "32001"}, "z", 32'001),
+        combined({"BLPOP"}, "l", 32'001, "0")}) {
+    EXPECT_EQ(refused, "(error) ERR too many keys in one command: it takes at most 32000");
+  }
+  r_("RPUSH l 1");
+  EXPECT_EQ(combined({"BLPOP"}, "l", 40'000, "0"), "[l, 1]");
+  EXPECT_EQ(r_("EXISTS s z to l"), "3");
+}
+
 TEST_F(Differences, UnlinkAndFlushWithAnyWordDoTheSame) {
   for (const char* line : {"DEL a", "UNLINK a", "FLUSHDB SYNC", "FLUSHDB ASYNC", "FLUSHALL SYNC", "FLUSHALL ASYNC"}) {
     r_.run({"SET", "a", std::string(1'000'000, 'v')});
@@ -68,6 +90,8 @@ TEST_F(Differences, AnEncodingIsThatOfAValueThatHasJustBeenSet) {
   EXPECT_EQ(r_("OBJECT ENCODING a"), "(nil)");
   r_("SET a 12");
   EXPECT_EQ(r_("OBJECT ENCODING a"), "int");
+  r_("SET a 9223372036854775808");
+  EXPECT_EQ(r_("OBJECT ENCODING a"), "embstr") << "one more than an integer can be";
   r_("SET a " + std::string(44, 'x'));
   EXPECT_EQ(r_("OBJECT ENCODING a"), "embstr");
   r_("APPEND a x");

@@ -53,6 +53,54 @@ TEST_F(StringCommands, ManyKeysAreFoundAndRemovedAgain) {
   EXPECT_EQ(sum, empty_bytes);
 }
 
+TEST_F(StringCommands, ACommandMayNameAHundredThousandKeys) {
+  constexpr size_t kMany = 100'000;
+  std::vector<std::string> sets{"MSET"}, removals{"DEL"}, pushes{"RPUSH", "list"};
+  for (size_t i = 0; i < kMany; ++i) {
+    const std::string name = "key:" + std::to_string(i);
+    sets.insert(sets.end(), {name, "v"});
+    removals.push_back(name);
+    pushes.push_back(name);
+  }
+  EXPECT_EQ(r.run(sets), "OK");
+  EXPECT_EQ(r.run(pushes), std::to_string(kMany));
+  EXPECT_EQ(r("DBSIZE"), std::to_string(kMany + 1));
+  EXPECT_EQ(r.run(removals), std::to_string(kMany));
+  EXPECT_EQ(r("LINDEX list -1"), "key:99999");
+  EXPECT_EQ(r("DBSIZE"), "1");
+}
+
+TEST_F(StringCommands, AThreadKeepsLittleOfTheJournalOfAHugeCommand) {
+  const auto journal_bytes = [&] {
+    const Segment& segment = segment_.segment();
+    const auto end = static_cast<uint32_t>(segment.committed() / kPageBytes);
+    uint64_t pages = 0;
+    for (auto page = static_cast<uint32_t>(segment.extents_offset() / kPageBytes); page < end; ++page)
+      pages += shm::page_kind(segment.page(page).owner.load()) == shm::PageKind::kJournal;  // of a span the first one
+    return pages * kChunkPages * kPageBytes;
+  };
+  std::vector<std::string> sets{"MSET"};
+  for (int i = 0; i < 50'000; ++i) sets.insert(sets.end(), {"key:" + std::to_string(i), "v"});
+  EXPECT_EQ(r.run(sets), "OK");
+  EXPECT_LE(journal_bytes(), kJournalBytesKept + 2 * kChunkPages * kPageBytes);
+  EXPECT_GE(journal_bytes(), kJournalBytesKept / 2) << "for the next one";
+  EXPECT_EQ(r.run(sets), "OK");
+  EXPECT_LE(journal_bytes(), kJournalBytesKept + 2 * kChunkPages * kPageBytes);
+  EXPECT_TRUE(check(segment_.segment()).clean());
+}
+
+TEST_F(StringCommands, ARandomKeyIsFoundBesideManyOfAnotherDatabase) {
+  EXPECT_EQ(r("RANDOMKEY"), "(nil)");
+  r("SET only 1");
+  r("SELECT 1");
+  for (int i = 0; i < 50'000; ++i) r("SET key:" + std::to_string(i) + " v");
+  r("SELECT 0");
+  for (int i = 0; i < 100; ++i) ASSERT_EQ(r("RANDOMKEY"), "only");
+  r("PEXPIRE only 1");
+  set_wall_clock_offset_ms(5000);
+  EXPECT_EQ(r("RANDOMKEY"), "(nil)") << "that one has gone";
+}
+
 TEST_F(StringCommands, ScanTakesATypeInAnyLetters) {
   r("SET a 1");
   r("RPUSH b 1");
