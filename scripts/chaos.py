@@ -28,6 +28,7 @@ def tortured(report: Path, *options: str, seconds: float, wrap: tuple[str, ...] 
     """The tool's own run; its document stays in build/test-reports for ./dev crash."""
     from parts import Count
 
+    report.unlink(missing_ok=True)
     building.build("release")
     report.parent.mkdir(parents=True, exist_ok=True)
     program = str(building.folder("release") / "bin/shoal")

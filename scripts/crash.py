@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""./dev crash: everything that kills, and one table of what it found. The work is that of the parts of ./dev test."""
+"""./dev crash: everything that kills, one table of what it found, and one of how long torture's deaths were in the way.
+The work is that of the parts of ./dev test. A part that says nothing of what it did counts as a violation."""
 
 from __future__ import annotations
 
@@ -17,6 +18,10 @@ import chaos
 import mutants
 import parts
 from shell import Failed, say
+
+NO_REPORT = "no report"
+MINUTES = 10.0
+KILLS_AT_LEAST = 100_000  # fewer are a failure of a run that is not quick and no shorter than MINUTES
 
 
 class Row(NamedTuple):
@@ -52,7 +57,7 @@ def sweep_facts(report: str, word: str) -> Callable[[parts.Count], str]:
         line = rf"{word}: (\d+) cases, .*\b(\d+) storing instructions, (\d+) deaths, (\d+) deaths of"
         halves = said_by_each(report, line)
         words = "{} cases, {} kill points, {} deaths, {} of recoverers"
-        return words.format(*sums(halves)) if halves else "?"
+        return words.format(*sums(halves)) if halves else NO_REPORT
 
     return facts
 
@@ -63,7 +68,7 @@ def real_sweep_facts(count: parts.Count) -> str:
     )
     halves = said_by_each("ctest-release-R-real_sweep", line)
     if not halves:
-        return "?"
+        return NO_REPORT
     longest = max(int(half[3]) for half in halves)
     words = "{} kills at {} stops, {} kills of recoverers, the longest recovery {:.1f} ms, seeds {}"
     return words.format(*sums(halves)[:3], longest / 1000, " ".join(half[4] for half in halves))
@@ -79,15 +84,21 @@ def mutant_facts(count: parts.Count) -> str:
 
 def real_kill_facts(count: parts.Count) -> str:
     kills = said_by_each("ctest-release-L-multiprocess", r"(\d+) kills")
-    return f"{count.passed} tests, {sum(int(each[0]) for each in kills)} kills"
+    return f"{count.passed} tests, {sum(int(each[0]) for each in kills)} kills" if kills else NO_REPORT
+
+
+def torture_report(report: Path) -> dict | None:
+    try:
+        return json.loads(report.read_text())
+    except (OSError, ValueError):
+        return None
 
 
 def torture_facts(report: Path) -> Callable[[parts.Count], str]:
     def facts(count: parts.Count) -> str:
-        try:
-            found = json.loads(report.read_text())
-        except (OSError, ValueError):
-            return "no report"
+        found = torture_report(report)
+        if not found:
+            return NO_REPORT
         kills = next(row for row in found["phases"] if row["phase"] == "kills")
         return (
             f"seed {found['seed']}, {found['kills']} kills, {found['stops']} stops, {found['operations']} operations, "
@@ -102,7 +113,7 @@ def torture_facts(report: Path) -> Callable[[parts.Count], str]:
 
 def python_facts(count: parts.Count) -> str:
     found = said("pytest-tests_chaos-s", r"(\d+ kills, \d+ tasks, \d+ ran again.*)")
-    return found[0] if found else "?"
+    return found[0] if found else NO_REPORT
 
 
 def linear_facts(count: parts.Count) -> str:
@@ -110,7 +121,7 @@ def linear_facts(count: parts.Count) -> str:
     keys = said("pytest-tests_linear-s", rf"(\d+) histories of keys, {done}")
     leases = said("pytest-tests_linear-s", rf"(\d+) histories of leases, {done}, (\d+) taken again")
     if not keys or not leases:
-        return "?"
+        return NO_REPORT
     words = "{} histories, {} operations, {} kills, {} perhaps done"
     return f"keys: {words}; leases: {words}, {{}} taken again".format(*keys, *leases)
 
@@ -125,7 +136,12 @@ ROWS = [
         quick=True,
         full=(("SHOAL_RECOVERERS", "all"),),
     ),
-    Row("states", parts.sweep_states, sweep_facts("ctest-release-L-states", "states")),
+    Row(
+        "states",
+        parts.sweep_states,
+        sweep_facts("ctest-release-L-states", "states"),
+        full=(("SHOAL_RECOVERERS", "32"),),
+    ),
     Row(
         "real sweep",
         parts.real_sweep,
@@ -154,26 +170,52 @@ def rows(quick: bool) -> list[Row]:
     return [row for row in [*ROWS, *others] if row.quick or not quick]
 
 
+PHASES = {"calm": "without kills", "kills": "with kills", "storm": "with stops and a full segment, too"}
+SHARES = ("p50", "p99", "p99.9", "max")
+
+
+def latencies(found: dict) -> list[str]:
+    """Torture's phases, in microseconds: waits for a lock, and operations with what they may have waited for inside."""
+    heads = [f"{what} {share}".replace("max", "longest") for what in ("lock", "operation") for share in SHARES]
+    lines = [f"{'us':34}" + "".join(f"{head:>{len(head) + 2}}" for head in heads)]
+    for phase in found["phases"]:
+        times = [phase[f"{what}{share}_us"] for what in ("lock_", "") for share in SHARES]
+        cells = (f"{us:{len(head) + 2},.{2 if us < 10 else 0}f}" for us, head in zip(times, heads, strict=True))
+        off_cpu = f", {phase['off_cpu_us']:,.0f} of it off the processor"
+        lines.append(f"{PHASES[phase['phase']]:34}" + "".join(cells) + off_cpu)
+    return lines
+
+
+def run_row(row: Row, quick: bool) -> tuple[float, int, str]:
+    """Seconds, violations, facts."""
+    say(row.name)
+    start = time.monotonic()
+    try:
+        with mock.patch.dict(os.environ, () if quick else row.full):
+            count = row.action()
+    except Failed as problem:
+        print(f"dev: {row.name}: {problem}", flush=True)
+        count = parts.Count(0, 1)
+    facts = row.facts(count)
+    return time.monotonic() - start, count.failed or int(facts == NO_REPORT), facts
+
+
 def run(quick: bool, minutes: float) -> int:
     """Minutes: of each part that runs for as long as one likes."""
     os.environ["SHOAL_CHAOS_SECONDS"] = str(minutes * 60)
     os.environ["SHOAL_LINEAR_HISTORIES"] = str(int(minutes * 60))
-    table = []
-    for row in rows(quick):
-        say(f"{row.name}")
-        start = time.monotonic()
-        try:
-            with mock.patch.dict(os.environ, () if quick else row.full):
-                count = row.action()
-        except Failed as problem:
-            print(f"dev: {row.name}: {problem}", flush=True)
-            count = parts.Count(0, 1)
-        table.append((row.name, time.monotonic() - start, count.failed, row.facts(count)))
+    table = {row.name: run_row(row, quick) for row in rows(quick)}
     print(f"\n{'part':14}{'seconds':>8}{'violations':>12}  what")
-    for name, seconds, failed, facts in table:
+    for name, (seconds, failed, facts) in table.items():
         print(f"{name:14}{seconds:8.1f}{failed:12}  {facts}")
-    failed = sum(1 for row in table if row[2])
-    kills = sum(int(number) for *_, facts in table for number in re.findall(r"(\d+) kills", facts))
-    print(f"\n{kills} processes were killed for real")
-    print(f"{len(table) - failed} passed, {failed} failed", flush=True)
-    return 1 if failed else 0
+    if "torture" in table and (found := torture_report(chaos.REPORT)):
+        print("", *latencies(found), sep="\n")
+    checks = [violations == 0 for _, violations, _ in table.values()]
+    kills = sum(int(number) for *_, facts in table.values() for number in re.findall(r"(\d+) kills", facts))
+    enough = kills >= KILLS_AT_LEAST
+    verdict = "" if quick else f", {'at least' if enough else 'fewer than'} {KILLS_AT_LEAST:,}"
+    print(f"\n{kills:,} processes were killed for real{verdict}")
+    if not quick and minutes >= MINUTES:
+        checks.append(enough)
+    print(f"{checks.count(True)} passed, {checks.count(False)} failed", flush=True)
+    return 0 if all(checks) else 1

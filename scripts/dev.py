@@ -96,7 +96,7 @@ def parse(arguments: list) -> argparse.Namespace:
     c.add_argument("name", nargs="?", default="core", help="which comparison (core)")
     k = verb("crash", crash_tests, "run everything that kills, and print one table: kill points, kills, violations")
     k.add_argument("--quick", action="store_true", help="what ./dev test runs of it: sweeps and mutants")
-    k.add_argument("--minutes", type=float, default=10, help="how long torture and chaos each go on (default: 10)")
+    k.add_argument("--minutes", type=float, default=crash.MINUTES, help="of torture and of chaos (%(default)g)")
     z = verb("fuzz", fuzz, "fuzz damaged segments and commands; a file after NAME: run this input again")
     z.add_argument("name", nargs="?", choices=fuzzing.FUZZERS, help="only this fuzzer")
     z.add_argument("--seconds", type=int, default=30, help="of each fuzzer (30)")
