@@ -112,7 +112,8 @@ def torture_facts(report: Path) -> Callable[[parts.Count], str]:
 
 
 def python_facts(count: parts.Count) -> str:
-    found = said("pytest-tests_chaos-s", r"(\d+ kills, \d+ tasks, \d+ ran again.*)")
+    operations = r"\d+ kills, \d+ operations, \d+ tasks, \d+ ran again"
+    found = said("pytest-tests_chaos-s", rf"({operations}.*, lost \d+, stuck \d+, leaked \d+)")
     return found[0] if found else NO_REPORT
 
 

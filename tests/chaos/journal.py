@@ -32,12 +32,13 @@ class Story:
 
     def __init__(self, *paths, on_time=lambda began_us, took_us: None):
         self.said = collections.Counter()  # (verb, what)
-        self.heard, self.missed, self.refused = None, 0, 0
+        self.heard, self.missed, self.acknowledged, self.refused = None, 0, 0, 0
         self.values = {}  # what a key of this worker's own may hold: the last acknowledged, or any begun after it
         for path in paths:
             for verb, *words in lines_of(path):
                 if verb in ("try", "ok", "no"):
                     self.said[verb, words[0]] += 1
+                    self.acknowledged += verb == "ok"
                     self.refused += verb == "no"
                     if words[0].startswith(OWN):
                         self._note(verb, *words[:2])
