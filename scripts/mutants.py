@@ -1,26 +1,31 @@
 # SPDX-License-Identifier: MIT
 """Do the tests of the crash-safe core notice a fault? Each row of tests/crash/mutants.py is one fault, as an edit of
 the source; this compiles the few objects that it touches from an edited copy, links them into the test program that
-the row names, runs the tests that should fail, and counts the mutant as passed if they do. The sources stay as they
-are, and no switch for a mutant stands in them; an edit that no longer finds its place is a failure, too."""
+the row names, runs the tests that should fail, and counts the mutant as passed if they do; so they must pass without
+the fault, which is tried once for each filter, and end with it, unless the row says that they hang. The sources stay as
+they are, and no switch for a mutant stands in them; an edit that no longer finds its place is a failure, too."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import building
-from shell import ROOT, Failed, jobs
+from shell import ROOT, Failed, end_group, jobs
 
 TREE = building.folder("release")
 PLACE = TREE / "mutants"
-SECONDS_MAX = 240  # for one test run: a mutant may well hang it
+WITHOUT_FAULT = PLACE / "none"  # the programs as they are, in a place like a mutant's: a test may look around itself
+SECONDS_MAX = 600  # for one test run, on a busy machine, too: who needs longer hangs
+SETTINGS = {"GTEST_FAIL_FAST": "1", "GTEST_BRIEF": "1", "GTEST_COLOR": "no"}
+SETTINGS |= {"SHOAL_REAL_KILLS": "all", "SHOAL_RECOVERERS": "12"}
 
 
 def table():
@@ -114,48 +119,68 @@ def build(tree: Tree, mutant, place: Path) -> Path:
     return program
 
 
-def survives(program: Path, mutant) -> str:
-    """Empty if a test failed, crashed or hung; else what was run in vain."""
-    settings = {"GTEST_FAIL_FAST": "1", "GTEST_BRIEF": "1", "GTEST_COLOR": "no"}
-    settings |= {"SHOAL_REAL_KILLS": "all", "SHOAL_RECOVERERS": "12"}
-    environment = {**os.environ, **settings}
-    arguments = [str(program), "--gtest_filter=" + mutant.tests]
+def tried(program: Path, tests: str) -> tuple[int | None, str]:
+    """The exit code, None if it did not end by itself, and what was said."""
     process = subprocess.Popen(
-        arguments, cwd=program.parent, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment, text=True
+        [str(program), "--gtest_filter=" + tests],
+        cwd=program.parent,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={**os.environ, **SETTINGS},
+        text=True,
+        start_new_session=True,
     )
     try:
         said, _ = process.communicate(timeout=SECONDS_MAX)
+        return process.returncode, said
     except subprocess.TimeoutExpired:
-        process.kill()
-        process.communicate()
-        return ""
-    if process.returncode:
-        return ""
-    return f"{mutant.name} survives {mutant.program} {mutant.tests}\n{said[-400:]}"
+        end_group(process)
+        return None, process.communicate()[0]
 
 
-def try_mutant(tree: Tree, mutant) -> str:
+def try_without_fault(program: str, tests: str) -> str:
+    """Empty if these tests pass as they should."""
+    code, said = tried(WITHOUT_FAULT / program, tests)
+    if code == 0 and re.search(r"^\[  PASSED  \] [1-9]", said, re.MULTILINE):
+        return ""
+    how = "do not end" if code is None else f"end with {code}" if code else "are none"
+    return f"without any fault the tests {how}: {program} {tests}\n{said[-400:]}"
+
+
+def try_mutant(tree: Tree, mutant, without_fault: Future) -> tuple[str, str]:
+    """What became of it, and why that is a problem; empty if it is none."""
+    if problem := without_fault.result():
+        return "FAILED", problem
     place = PLACE / "".join(c if c.isalnum() else "-" for c in mutant.name)
     try:
         program = build(tree, mutant, place)
-        problem = survives(program, mutant)
-        program.unlink()
-        return problem
     except Failed as failure:
-        return str(failure)
+        return "FAILED", str(failure)
+    code, said = tried(program, mutant.tests)
+    program.unlink()
+    if code:
+        return "killed", ""
+    if code is None and mutant.hangs:
+        return "hung", ""
+    how = "hangs, and its row does not say so:" if code is None else "survives"
+    return "FAILED", f"{mutant.name} {how} {mutant.program} {mutant.tests}\n{said[-400:]}"
 
 
 def run(chosen: list):
     from parts import Count
 
+    WITHOUT_FAULT.mkdir(parents=True, exist_ok=True)
     for program in sorted({mutant.program for mutant in chosen}):
         building.build("release", program)
+        shutil.copy2(TREE / "bin" / program, WITHOUT_FAULT)
     tree = Tree()
     passed = failed = 0
     with ThreadPoolExecutor(jobs()) as pool:
-        outcomes = pool.map(lambda each: try_mutant(tree, each), chosen)
-        for mutant, problem in zip(chosen, outcomes, strict=True):
-            print(f"{'FAILED' if problem else 'killed'}  {mutant.name}{': ' if problem else ''}{problem}", flush=True)
+        filters = dict.fromkeys((mutant.program, mutant.tests) for mutant in chosen)
+        without_fault = {each: pool.submit(try_without_fault, *each) for each in filters}
+        outcomes = pool.map(lambda each: try_mutant(tree, each, without_fault[each.program, each.tests]), chosen)
+        for mutant, (outcome, problem) in zip(chosen, outcomes, strict=True):
+            print(f"{outcome:6}  {mutant.name}{': ' if problem else ''}{problem}", flush=True)
             failed, passed = failed + bool(problem), passed + (not problem)
     return Count(passed, failed)
 

@@ -3,7 +3,8 @@
 runs them (./dev test --part mutants). A fault that survives shows a hole in the tests: close it there, not here.
 
 To add one: a row. `edits` are pairs of texts, the first of which stands exactly once in `file`. A header is compiled
-into all that include it, unless `only` names the files. What is slow to build or to run is left to ./dev test --all."""
+into all that include it, unless `only` names the files. What is slow to build or to run is left to ./dev test --all.
+`hangs`: what the fault does is that the tests never end; any other row fails if they do not."""
 
 from __future__ import annotations
 
@@ -18,6 +19,7 @@ class Mutant(NamedTuple):
     program: str = "shoal_sweep"
     only: tuple = ()
     slow: bool = False
+    hangs: bool = False
 
 
 def done_or_not(*cases: str) -> str:
@@ -597,14 +599,14 @@ MUTANTS = [
         "recovery leaves the dead asleep",
         "lib/transaction/recovery.cc",
         (("    end_sleeps(context);", "    // end_sleeps(context);"),),
-        "RecoveryOfSleepers.*",
+        "RecoveryOfSleepers.*AThread*",
         program="shoal_transaction_test",
     ),
     Mutant(
         "recovery leaves the loops of the dead asleep",
         "lib/process/wake.cc",
         (("{&context.asleep, &context.loop_asleep}) {", "{&context.asleep}) {"),),
-        "RecoveryOfSleepers.*",
+        "RecoveryOfSleepers.*ALoop*",
         program="shoal_transaction_test",
     ),
     Mutant(
