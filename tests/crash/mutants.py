@@ -497,7 +497,6 @@ MUTANTS = [
             ),
         ),
         done_or_not("SET in place*", "SETNX of a missing key"),
-        slow=True,  # it shows by whoever wants the lock never ending
     ),
     Mutant(
         "a dead owner's lock is taken without recovery",
