@@ -39,6 +39,8 @@ class Steps {
     });
     return taken > which;
   }
+  // In `behind`: the address of the instruction that comes next.
+  static uintptr_t next() { return next_; }
   static constexpr bool supported() {
 #if defined(__x86_64__)
     return true;
@@ -49,6 +51,9 @@ class Steps {
 
  private:
   static void step(int, siginfo_t*, [[maybe_unused]] void* interrupted) {
+#if defined(__x86_64__)
+    next_ = static_cast<uintptr_t>(static_cast<ucontext_t*>(interrupted)->uc_mcontext.gregs[REG_RIP]);
+#endif
     (*behind_)();
 #if defined(__x86_64__)
     if (enough_) static_cast<ucontext_t*>(interrupted)->uc_mcontext.gregs[REG_EFL] &= ~kTrapFlag;
@@ -64,6 +69,7 @@ class Steps {
   static constexpr int64_t kTrapFlag = 0x100;
   static inline const std::function<void()>* behind_ = nullptr;
   static inline bool enough_ = false;
+  static inline uintptr_t next_ = 0;
 };
 
 // Remembers the memory behind each instruction that changed it: the images that a SIGKILL could have left behind.
