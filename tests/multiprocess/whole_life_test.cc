@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // A life from its beginning to its end: a segment is created, joined, written to, grown, and left. Its process is
 // killed at every system call, on entry and on return, and at an instruction drawn behind it (SHOAL_SEED draws the
-// same; SHOAL_LIFE_DRAWS says how many); whoever comes next finds a segment or makes one, and can work in it. The
-// sweeps begin where a segment is mapped.
+// same; SHOAL_LIFE_DRAWS says how many). Behind the first of these comes a second life, which is killed at a system
+// call drawn. Whoever comes next finds a segment or makes one, can work in it and make it grow. The sweeps begin where
+// a segment is mapped.
 #include <sys/ptrace.h>
 
 #include <fstream>
@@ -19,6 +20,7 @@ namespace shoal {
 namespace {
 
 constexpr uint64_t kStepsMax = 3000;  // instructions behind a system call
+constexpr uint64_t kStopsMax = 100;   // about as many as a life has
 
 class WholeLife : public ProcessTest {
  protected:
@@ -89,6 +91,8 @@ class WholeLife : public ProcessTest {
     const std::string found = session("GET a");
     EXPECT_TRUE(found == "(nil)" || found == "1") << found;
     EXPECT_EQ(session("SET b ~"), "OK");
+    const Status grown = opened->grow(kExtentBytes);
+    EXPECT_TRUE(grown.ok()) << describe(grown);
     const auto later = check_locked(*process, kLockBudgetNs);
     ASSERT_TRUE(later.ok()) << describe(later.status());
     EXPECT_TRUE(later.value().clean()) << describe(later.value().findings.front());
@@ -102,7 +106,7 @@ TEST_F(WholeLife, IsEndedAnywhereAndTheNextOneComes) {
   const uint64_t seed = said != nullptr ? std::stoull(said) : std::random_device()();
   std::mt19937_64 random(seed);
   SCOPED_TRACE("SHOAL_SEED=" + std::to_string(seed));
-  uint64_t deaths = 0, found = 0;
+  uint64_t deaths = 0, found = 0, second_deaths = 0;
   const uint64_t draws = crash::how_many("SHOAL_LIFE_DRAWS", 1);
   bool at_its_end = false;
   for (uint64_t stop = 0; !at_its_end && !HasFailure(); ++stop) {
@@ -113,13 +117,18 @@ TEST_F(WholeLife, IsEndedAnywhereAndTheNextOneComes) {
       if (draw == 0) at_its_end = !killed;
       deaths += killed;
       found += killed && is_there();
+      const uint64_t second_stop = random() % kStopsMax;
+      SCOPED_TRACE(draw == 1 ? "then a second life, to its stop " + std::to_string(second_stop) : "no second life");
+      second_deaths += draw == 1 && killed_at(second_stop, 0);
       next_one_lives();
       remove();
     }
   }
-  std::printf("%lu kills, %lu of them behind the creation, seed %lu\n", deaths, found, seed);
+  std::printf("%lu kills, %lu of them behind the creation, and %lu kills of second lives, seed %lu\n", deaths, found,
+              second_deaths, seed);
   EXPECT_GT(found, 0u);
   EXPECT_GT(deaths - found, 0u);
+  EXPECT_TRUE(draws == 0 || second_deaths > 0);
 }
 
 }  // namespace
