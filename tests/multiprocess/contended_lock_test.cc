@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The lock of a shard while somebody waits for it, and deaths beside it: of a waiter, of one for whom it just became
-// free, of a holder who lets go of it. Who sleeps for it then, or comes next, has it within the ordinary budget and
-// finds the segment sound. In the sweeps of tests/crash nobody waits.
+// free, of a holder who lets go of it, of a holder who goes on as another program. Who sleeps for it then, or comes
+// next, has it within the ordinary budget and finds the segment sound. In the sweeps of tests/crash nobody waits.
 #include <sys/auxv.h>
 
 #include <fstream>
@@ -169,6 +169,33 @@ TEST_F(ContendedLock, GoesToTheSleeperWhereItsHolderDiedAtEveryInstructionOfItsC
     return killed;
   });
   EXPECT_GT(word(), test::Steps::supported() ? 1u : 0u) << "nobody died behind his commit";
+}
+
+// The process lives on, and its pid; the thread that locked does not.
+TEST_F(ContendedLock, OfAHolderWhoGoesOnAsAnotherProgramGoesToTheSleeperAndItsWorkIsUndone) {
+  Signal executed;
+  Child holder([&] {
+    auto process = segment_.attach();
+    Transaction tx(*process, *process->context().value());
+    if (!tx.begin(1u << kShard, kLockBudgetNs).ok()) return 1;
+    tx.edit(word()) = 77;
+    if (tx.create<uint64_t>(1000) == nullptr) return 2;
+    holding_.send();
+    (void)go_on_.receive();
+    ::dup2(executed.sender(), 1);
+    ::execl("/bin/sh", "sh", "-c", "echo; exec sleep 300", static_cast<char*>(nullptr));
+    return 3;
+  });
+  (void)holding_.receive();
+  EXPECT_EQ(word(), 77u);
+  const auto sleeper = somebody_sleeps();
+  go_on_.send();
+  (void)executed.receive();
+  EXPECT_EQ(sleeper->wait(), 0);
+  EXPECT_EQ(*seen_, 0u);
+  EXPECT_EQ(word(), 0u);
+  expect_sound();
+  EXPECT_EQ(::waitpid(holder.pid(), nullptr, WNOHANG), 0) << "the other program has ended";
 }
 
 }  // namespace
