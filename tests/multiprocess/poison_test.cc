@@ -2,6 +2,8 @@
 // An operation that kills every process that tries it, in a shard whose other keys are in use all the time.
 #include <gtest/gtest.h>
 
+#include <shoal/shoal.h>
+
 #include <csignal>
 #include <string>
 #include <vector>
@@ -10,6 +12,8 @@
 #include "channels/subscriber.h"
 #include "commands/check.h"
 #include "keyspace/keyspace.h"
+#include "queues/consumer.h"
+#include "queues/directory.h"
 #include "support/process_fixture.h"
 #include "support/redis_session.h"
 #include "transaction/suspect.h"
@@ -18,9 +22,11 @@
 namespace shoal {
 namespace {
 
-constexpr const char* kReadOnly =
-    "(error) READONLY one operation killed three processes and is refused, and so is all that writes to the same part "
-    "of the keys; `shoal check` says which, `shoal repair` helps";
+const std::string kRefused =
+    "READONLY one operation killed three processes and is refused, and so is all that writes to the same part of the "
+    "keys; `shoal check` says which, `shoal repair` helps";
+const std::string kReadOnly = "(error) " + kRefused;
+constexpr uint64_t kNowhere = uint64_t{1} << 40;  // leads out of every mapping
 
 class Poison : public ::testing::Test {
  protected:
@@ -28,7 +34,7 @@ class Poison : public ::testing::Test {
     r("RPUSH bad a b c");
     r("RPUSH " + neighbour_ + " x");
     sound_head_ = bad_root().head;
-    bad_root().head = uint64_t{1} << 40;  // leads out of every mapping
+    bad_root().head = kNowhere;
   }
 
   shm::ListRoot& bad_root() {
@@ -45,15 +51,21 @@ class Poison : public ::testing::Test {
     }
   }
 
-  // A process that runs it: 0 = it lived.
-  int try_it(const std::string& command) {
+  // A process that does it: 0 = it lived.
+  template <typename Body>
+  static int try_to(Body&& body) {
     Child child([&] {
       std::signal(SIGSEGV, SIG_DFL);
-      TestSession mine(segment.attach());
-      mine(command);
+      body();
       return 0;
     });
     return child.wait();
+  }
+  int try_it(const std::string& command) {
+    return try_to([&] {
+      TestSession mine(segment.attach());
+      mine(command);
+    });
   }
 
   TestSegment segment;
@@ -100,7 +112,7 @@ class PoisonedChannel : public Poison {
 };
 
 TEST_F(PoisonedChannel, IsStoppedAfterThreeDeathsOfItsPublishers) {
-  lead_subscribers_to(uint64_t{1} << 40);
+  lead_subscribers_to(kNowhere);
   for (int deaths = 0; deaths < 3; ++deaths) EXPECT_EQ(try_it("PUBLISH room x"), 128 + SIGSEGV);
   EXPECT_EQ(try_it("PUBLISH room x"), 0);
   lead_subscribers_to(0);
@@ -111,7 +123,7 @@ TEST_F(PoisonedChannel, IsStoppedAfterThreeDeathsOfItsPublishers) {
 
 TEST_F(PoisonedChannel, IsNoneIfAPublisherSurvivesIt) {
   for (int deaths = 0; deaths < 6; ++deaths) {
-    lead_subscribers_to(uint64_t{1} << 40);
+    lead_subscribers_to(kNowhere);
     EXPECT_EQ(try_it("PUBLISH room x"), 128 + SIGSEGV);
     lead_subscribers_to(0);
     if (deaths % 2 == 0) continue;
@@ -127,7 +139,7 @@ TEST_F(Poison, DeathsInBetweenWhichSomebodySurvivedDoNotCount) {
     bad_root().head = sound_head_;
     EXPECT_EQ(r("LPUSH bad x"), std::to_string(4 + deaths / 2));
     sound_head_ = bad_root().head;
-    bad_root().head = uint64_t{1} << 40;
+    bad_root().head = kNowhere;
   }
   EXPECT_FALSE(suspect::read_only(segment.segment().shard(bad_shard())));
 }
@@ -165,6 +177,108 @@ TEST_F(Poison, RepairByForceReopensADamagedSegment) {
   for (int deaths = 0; deaths < 3; ++deaths) EXPECT_EQ(try_it("LPUSH bad x"), 128 + SIGSEGV);
   ASSERT_TRUE(repair_locked(*segment.process(), true, kLockBudgetNs).ok());
   EXPECT_EQ(r("LPUSH " + neighbour_ + " y"), "2");
+}
+
+class PoisonedQueue : public Poison {
+ protected:
+  PoisonedQueue() {
+    bad_root().head = sound_head_;
+    EXPECT_TRUE(queues_.push("jobs", {"task"}).ok());
+    sound_task_ = ready().first;
+  }
+
+  queues::Name name() { return {segment.segment(), shm::NamedKind::kQueue, 0, "jobs"}; }
+  shm::TaskList& ready() {
+    const auto* queue = segment.segment().pointer<shm::Queue>(queues::find_named(segment.segment(), name()));
+    return const_cast<shm::Queue*>(queue)->ready[0];
+  }
+  // What a consumer gets, or is told. It does not join before: that is an operation on the queue, too, and whoever
+  // survives one clears the count.
+  static std::string take(Process& process) {
+    queues::TaskQueues queues(process, 0);
+    const auto taken = queues::Consumer(queues).take_from("jobs", true);
+    if (!taken.ok()) return taken.status().text();
+    return taken.value() ? taken.value()->data : "-";
+  }
+  int try_to_take() {
+    return try_to([&] { take(*segment.attach()); });
+  }
+
+  queues::TaskQueues queues_{*segment.process(), 0};
+  uint64_t sound_task_ = 0;
+};
+
+TEST_F(PoisonedQueue, IsStoppedAfterThreeDeathsOfItsConsumersUntilItIsRepaired) {
+  ready().first = kNowhere;
+  for (int deaths = 0; deaths < 3; ++deaths) EXPECT_EQ(try_to_take(), 128 + SIGSEGV);
+  EXPECT_EQ(try_to_take(), 0);
+  EXPECT_EQ(take(*segment.process()), kRefused);
+  EXPECT_EQ(queues_.push("jobs", {"another"}).status().text(), kRefused);
+  ASSERT_TRUE(repair_locked(*segment.process(), false, kLockBudgetNs).ok());
+  EXPECT_EQ(take(*segment.process()), kRefused) << "a damaged segment is not reopened";
+
+  ready().first = sound_task_;
+  auto report = repair_locked(*segment.process(), false, kLockBudgetNs);
+  ASSERT_TRUE(report.ok());
+  ASSERT_EQ(report.value().convictions.size(), 1u);
+  EXPECT_EQ(describe(report.value().convictions[0]),
+            "a task queue's operation killed three processes and is refused in shard " + std::to_string(name().shard) +
+                ", which takes no writes");
+  EXPECT_EQ(take(*segment.process()), "task");
+  EXPECT_TRUE(check_locked(*segment.process(), kLockBudgetNs).value().clean());
+}
+
+// A typed client's SET is tried at once and, where that may not be, run as the command: two operations to the shard. So
+// one process more may die of it than of a command.
+class PoisonedSet : public Poison {
+ protected:
+  // By a thread that has done something before: what it does first is not tried at once.
+  std::string set(const std::string& key) {
+    auto client = Client::connect("shoal://" + segment.name().name() + "?daemon=no");
+    if (!client.ok()) return client.status().text();
+    EXPECT_TRUE(client.value().set(elsewhere_, "old").ok());
+    return client.value().set(key, "new").text();
+  }
+  void expect_it_is_stopped() {
+    int deaths = 0;
+    while (deaths < 5 && try_to([&] { set("bad"); }) == 128 + SIGSEGV) ++deaths;
+    EXPECT_GE(deaths, 3);
+    EXPECT_LE(deaths, 4);
+    EXPECT_EQ(set("bad"), kRefused);
+    EXPECT_EQ(set(neighbour_), kRefused);
+    EXPECT_EQ(set(elsewhere_), "");
+    EXPECT_EQ(r("LRANGE " + neighbour_ + " 0 -1"), "[x]");
+  }
+  void expect_it_is_reopened() {
+    auto report = repair_locked(*segment.process(), false, kLockBudgetNs);
+    ASSERT_TRUE(report.ok());
+    ASSERT_EQ(report.value().convictions.size(), 1u);
+    EXPECT_EQ(describe(report.value().convictions[0]),
+              "SET on the key \"bad\" killed three processes and is refused in shard " + std::to_string(bad_shard()) +
+                  ", which takes no writes");
+    EXPECT_EQ(set("bad"), "");
+    EXPECT_EQ(r("GET bad"), "new");
+    EXPECT_TRUE(check_locked(*segment.process(), kLockBudgetNs).value().clean());
+  }
+};
+
+TEST_F(PoisonedSet, OverADamagedListIsStopped) {
+  expect_it_is_stopped();
+  bad_root().head = sound_head_;
+  expect_it_is_reopened();
+}
+
+TEST_F(PoisonedSet, OfAKeyWhosePlaceInTheTableIsDamagedIsStopped) {
+  bad_root().head = sound_head_;
+  EXPECT_EQ(r("SET bad old"), "OK");
+  const Key key = keyspace::make_key(segment.segment(), 0, "bad");
+  const uint64_t entry = segment.segment().offset_of(keyspace::find(segment.segment(), key));
+  auto& slot = const_cast<Dict::Slot&>(*Dict::find(segment.segment(), segment.segment().shard(key.shard).keys, key.hash,
+                                                   [entry](uint64_t item) { return item == entry; }));
+  slot = Dict::make_slot(key.hash, kNowhere);
+  expect_it_is_stopped();
+  slot = Dict::make_slot(key.hash, entry);
+  expect_it_is_reopened();
 }
 
 // A recoverer may die after it counted and before the lock fell.
