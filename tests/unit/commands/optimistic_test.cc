@@ -39,6 +39,41 @@ TEST(OptimisticReading, AnAttemptThatFoundTheArenaTooSmallDoesNotFailTheCall) {
   EXPECT_EQ(answer_after([](Reply& reply) { reply.bulk(std::string(100'000, 'x')); }), "7");
 }
 
+// C1: the sequence is odd only while something changes that a reader may see.
+TEST(OptimisticReading, IsDisturbedByTheFirstChangeAndNotByTheLock) {
+  TestSegment segment;
+  TestSession reader(segment);
+  EXPECT_EQ(reader("SET a x"), "OK");
+  const auto get = [&] {
+    const Bytes words[] = {"GET", "a"};
+    return reader.session().execute(words, kLoopLockBudgetNs);
+  };
+  const Key key = keyspace::make_key(segment.segment(), 0, "a");
+  const shm::Shard& shard = segment.segment().shard(key.shard);
+  const uint64_t before = shard.sequence.load();
+  const std::shared_ptr<Process> writer = segment.attach();
+  Transaction tx(*writer, *writer->context().value());
+  ASSERT_TRUE(tx.begin(uint64_t{1} << key.shard, kLockBudgetNs).ok());
+  EXPECT_EQ(get(), Outcome::kReplied) << "nothing has changed yet";
+  ASSERT_NE(tx.create<std::byte>(100), nullptr);
+  EXPECT_EQ(get(), Outcome::kReplied) << "nobody sees a fresh block";
+  EXPECT_EQ(reader("GET a"), "x");
+  EXPECT_EQ(shard.sequence.load(), before);
+
+  const shm::Entry& entry = *keyspace::find(segment.segment(), key);
+  tx.edit(entry.version) = tx.version(key.shard);
+  EXPECT_EQ(shard.sequence.load(), before + 1);
+  EXPECT_EQ(get(), Outcome::kBusy) << "only the lock can tell now";
+  tx.rollback();
+  EXPECT_EQ(get(), Outcome::kReplied);
+  EXPECT_EQ(shard.sequence.load(), before + 2);
+
+  SingleEdit edit(segment.segment(), *writer->context().value(), {}, key.shard);
+  ASSERT_TRUE(edit.locked());
+  EXPECT_EQ(get(), Outcome::kReplied);
+  EXPECT_EQ(shard.sequence.load(), before + 2);
+}
+
 // Its version and place are as they were, but a copy that was begun before may hold bytes of the change.
 TEST(OptimisticReading, ALargeValueWhoseChangeDiedWithItsWriterIsAnotherPlace) {
   TestSegment segment;
