@@ -371,6 +371,11 @@ const std::vector<Case> kCases = {
     {"Keys expire", "@5 SET k# v PX 1; SET a 1; SET b ~9000 PX 1; RPUSH c 1 2 3; PEXPIRE c 1; !clock 5000", "!expire", kInParts},
     {"Nothing expires", "SET a 1 PX 100000; SET b 1", "!expire", kInParts | kNoTrace},
     {"What was removed is freed", "SET a ~700000; DEL a; @100 RPUSH b ~240; DEL b", "!free", kInParts | kNoTrace},
+    {"A queue without use expires", "!q declare q expires 1; !q bind x k q; !q push r 1; !clock 5000", "!q expire", kInParts},
+    {"A queue with tasks expires beside one in use",
+     "!q declare q expires 1; !q push q ~5000; !q push q 1 5; !q push q 2 0 90000; @20 !q push q #; "
+     "!q declare r expires 1; !q a add r; !q push r 1; !q a take; !clock 5000",
+     "!q expire", kInParts},
     {"The segment grows", "SET a 1", "!grow", kNoTrace},
 };
 

@@ -99,6 +99,65 @@ MUTANTS = [
         "ReadBlob.*",
         program="shoal_keyspace_test",
     ),
+    # ---- Task queues ----
+    Mutant(
+        "a task is linked behind the others without a record",
+        "lib/queues/queue_core.cc",
+        (("  tx.edit(list.last) = task;\n", "  const_cast<uint64_t&>(list.last) = task;\n"),),
+        done_or_not("A push behind others"),
+    ),
+    Mutant(
+        "a lease is counted without a record",
+        "lib/queues/lease.cc",
+        (("  tx.edit(queue.leased_count) += 1;\n", "  const_cast<uint64_t&>(queue.leased_count) += 1;\n"),),
+        done_or_not("A task is leased"),
+    ),
+    Mutant(
+        "an acknowledged task is not freed",
+        "lib/queues/lease.cc",
+        (("    core.free_task(task);\n    return;\n", "    return;\n"),),
+        done_or_not("A task is acknowledged"),
+    ),
+    Mutant(
+        "tasks of the dead come back and wake one sleeper together",
+        "lib/queues/lease.cc",
+        (("    core.give_back(queue, task);\n    core.wake_one(queue);\n", "    core.give_back(queue, task);\n"),),
+        "Lease.AsMany*",
+        program="shoal_queues_test",
+    ),
+    Mutant(
+        "a task that the dead one's child had finished runs again",
+        "lib/queues/lease.cc",
+        (("  if (record.finished != 0) return end(holder, task, static_cast<Outcome>(record.finished - 1), true);\n", ""),),
+        "Lease.*",
+        program="shoal_queues_test",
+    ),
+    Mutant(
+        "a task whose child lives runs again when its owner dies",
+        "lib/queues/lease.cc",
+        (("  if (second == nullptr || second == &holder) {\n", "  if (second != &holder || second == &holder) {\n"),),
+        "Lease.*",
+        program="shoal_queues_test",
+    ),
+    Mutant(
+        "a consumer that dies with its turn keeps it",
+        "lib/queues/lease.cc",
+        (("  core.pass_turn(queue);\n  return !tx.failed();", "  return !tx.failed();"),),
+        "Lease.ATurnOfTheDead*",
+        program="shoal_queues_test",
+    ),
+    Mutant(
+        "a queue expires by its name, used or not",
+        "lib/queues/task_queue.cc",
+        (
+            (
+                "budget_ns, [](const Queue& queue) { return expired(queue); });",
+                "budget_ns, [](const Queue&) { return true; });",
+            ),
+        ),
+        "QueueTest.AQueueThatIsUsed*",
+        program="shoal_queues_test",
+    ),
     # ---- Blocks of another shard ----
     Mutant(
         "a block of another shard goes home without its lock",

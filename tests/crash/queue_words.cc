@@ -102,6 +102,7 @@ void QueueWords::run(const std::string& line) {
   std::istringstream in(line);
   std::string verb, name, word;
   in >> verb >> name;
+  if (verb == "expire") return (void)queues::expire_queues(*process_);
   if (verb.size() == 1) return run_consumer(who(verb), name, in);
   queues::TaskQueues queues(*process_, 0);
   if (verb == "declare") {
@@ -110,6 +111,7 @@ void QueueWords::run(const std::string& line) {
       if (word == "max") in >> options.max_length;
       if (word == "refuse") options.drop_head = false;
       if (word == "mail") options.auto_delete = true;
+      if (word == "expires") in >> options.expires_ms;
     }
     (void)queues.declare(name, options);
   } else if (verb == "push" || verb == "route") {

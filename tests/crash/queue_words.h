@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // queue_words.h: operations on task queues as lines of a case, and what a newcomer sees of the queues.
 //
-//   !q declare Q [max N] [refuse] [mail]   !q push Q DATA [PRIORITY [MS_FROM_NOW]]
+//   !q declare Q [max N] [refuse] [mail] [expires MS]   !q expire   !q push Q DATA [PRIORITY [MS_FROM_NOW]]
 //   !q purge Q   !q remove Q   !q revive Q
 //   !q bind X K Q   !q unbind X K Q        !q route X DATA            to all that hear the exchange
 //   !q C add Q   !q C take   !q C get Q (without a lease)   !q C ack N   !q C requeue N   !q C drop N

@@ -9,14 +9,16 @@
 #include <cstdio>
 #include <cstdlib>
 #include <random>
+#include <string_view>
 
 #include "crash/how_many.h"
 
 namespace shoal::crash {
 namespace {
 
-constexpr uint64_t kPlainKills = 8;      // of each case, and of the recoverers behind a stop
-constexpr uint64_t kPlainRecovered = 1;  // stops behind which recoverers die, too
+constexpr uint64_t kPlainKills = 8;           // of each case, and of the recoverers behind a stop
+constexpr uint64_t kPlainRecovered = 1;       // stops behind which recoverers die, too
+constexpr uint64_t kReapersPerRecoverer = 4;  // a reaping goes through many shards: so many times as many stops
 
 uint64_t seed() {
   static const uint64_t drawn = [] {
@@ -41,8 +43,9 @@ class Total : public ::testing::Environment {
 class RealPassTest : public ::testing::TestWithParam<Case> {};
 
 TEST_P(RealPassTest, IsDoneOrNotWhereverItsProcessIsKilled) {
-  const RealPassResult result = real_pass(GetParam(), how_many("SHOAL_REAL_KILLS", kPlainKills),
-                                          how_many("SHOAL_RECOVERERS", kPlainRecovered), seed());
+  const bool reaps = GetParam().operation == std::string_view("!sweep");
+  const uint64_t recovered = how_many("SHOAL_RECOVERERS", kPlainRecovered) * (reaps ? kReapersPerRecoverer : 1);
+  const RealPassResult result = real_pass(GetParam(), how_many("SHOAL_REAL_KILLS", kPlainKills), recovered, seed());
   EXPECT_EQ(result.problems, "") << "SHOAL_SEED=" << seed();
   EXPECT_GT(result.stops, 0u);
   EXPECT_LE(result.missed * 10, result.kills);

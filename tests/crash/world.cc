@@ -141,7 +141,7 @@ std::string World::run(const std::string& line) {
   uint64_t number = 0;
   if (word[0] == '@') {
     std::string last;
-    for (const std::string& each : repeated(line)) last = run_command(each);
+    for (const std::string& each : repeated(line)) last = run(each);
     return last;
   }
   if (word == "!brink") {

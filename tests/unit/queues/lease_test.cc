@@ -305,6 +305,35 @@ TEST_F(Lease, ATurnThatIsNotTakenGoesToTheNextSleeper) {
   EXPECT_EQ(stats().waiting, 1u);
 }
 
+TEST_F(Lease, ATurnOfTheDeadGoesToTheNextSleeper) {
+  Worker dying(attach());
+  Consumer next(*queues_);
+  ASSERT_TRUE(dying.consumer->add("q", false).ok() && next.add("q", false).ok());
+  EXPECT_EQ(dying.consumer->listen().value(), 0);
+  EXPECT_EQ(next.listen().value(), 0);
+  push("job");
+  EXPECT_EQ(stats().waiting, 1u) << "it is the dying one's turn";
+  reap(*process_, *dying.process);
+  EXPECT_EQ(stats().waiting, 0u) << "the next was not woken";
+  EXPECT_EQ(take_data(next), "job");
+}
+
+TEST_F(Lease, AsManySleepersAreWokenAsTasksOfTheDeadComeBack) {
+  Worker dying(attach());
+  ASSERT_TRUE(dying.consumer->add("q", false).ok());
+  for (const char* data : {"1", "2"}) push(data);
+  for (int i = 0; i < 2; ++i) ASSERT_TRUE(take(*dying.consumer));
+  Consumer first(*queues_), second(*queues_), third(*queues_), fourth(*queues_);
+  for (Consumer* sleeper : {&first, &second, &third, &fourth}) {
+    ASSERT_TRUE(sleeper->add("q", false).ok());
+    EXPECT_EQ(sleeper->listen().value(), 0);
+  }
+  reap(*process_, *dying.process);
+  EXPECT_LE(stats().waiting, 2u);
+  EXPECT_EQ(take_data(first), "1");
+  EXPECT_EQ(take_data(second), "2");
+}
+
 TEST_F(Lease, WhoStopsListeningTellsTheNextWhatComesDue) {
   const auto due = static_cast<uint64_t>(wall_clock_ms()) + 1'800'000;
   const std::pair<const char*, std::function<bool(Consumer&)>> ways[] = {
