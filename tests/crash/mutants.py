@@ -128,7 +128,13 @@ MUTANTS = [
     Mutant(
         "a task that the dead one's child had finished runs again",
         "lib/queues/lease.cc",
-        (("  if (record.finished != 0) return end(holder, task, static_cast<Outcome>(record.finished - 1), true);\n", ""),),
+        (
+            (
+                "  if (record.finished != 0) return end(holder, task, static_cast<Outcome>(record.finished - 1), true);"
+                "\n  const Holder* second",
+                "  const Holder* second",
+            ),
+        ),
         "Lease.*",
         program="shoal_queues_test",
     ),

@@ -122,9 +122,7 @@ inline lock_note() {
 }
 
 inline publish_id() {
-#ifndef FAULT_ID_OF_A_FORMER_LIFE
   next_generation[c] = next_generation[c] + 1;
-#endif
   atomic { my_id = next_generation[c] * CONTEXTS + c + 1; id[c] = my_id }
 }
 
