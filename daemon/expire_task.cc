@@ -29,7 +29,12 @@ bool ExpireTask::transact(uint32_t shard, Body&& body) {
   auto context = process_.context();
   if (!context.ok()) return false;
   Transaction tx(process_, *context.value(), {Purpose::kExpire});
-  if (!tx.begin(uint64_t{1} << shard, kLoopLockBudgetNs).ok()) return false;
+  const Status status = tx.begin(uint64_t{1} << shard, kLoopLockBudgetNs);
+  const bool refused = status.code() == Code::kRedisError;
+  if (refused && !shards_[shard].refused)
+    log_warning("nothing expires in shard " + std::to_string(shard) + ": " + status.text());
+  shards_[shard].refused = refused;
+  if (!status.ok()) return false;
   body(tx);
   return tx.commit().ok();
 }

@@ -205,6 +205,7 @@ def run(quick: bool, minutes: float) -> int:
     """Minutes: of each part that runs for as long as one likes."""
     os.environ["SHOAL_CHAOS_SECONDS"] = str(minutes * 60)
     os.environ["SHOAL_LINEAR_HISTORIES"] = str(int(minutes * 60))
+    os.environ["SHOAL_FUZZ_SECONDS"] = str(int(minutes * 6))
     table = {row.name: run_row(row, quick) for row in rows(quick)}
     print(f"\n{'part':14}{'seconds':>8}{'violations':>12}  what")
     for name, (seconds, failed, facts) in table.items():

@@ -5,6 +5,7 @@ fails is kept in build/fuzz, and its name is printed."""
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -71,4 +72,4 @@ def fuzz(seconds: int, names: tuple = FUZZERS, arguments: list | None = None):
 
 
 def short():
-    return fuzz(15)
+    return fuzz(int(os.environ.get("SHOAL_FUZZ_SECONDS", "15")))

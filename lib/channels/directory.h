@@ -72,13 +72,12 @@ Status look_up(Process& process, shm::Context& self, const Name& name, int64_t b
 enum class WhenFull : uint8_t { kMakeRoom, kFail };
 
 // Runs body(tx) in a transaction over the shards; runs it again over more of them when it wanted more, and when there
-// was no memory in a larger segment, or with some of it freed. `name_hash`: of the channel that it is about, if it is
-// one.
+// was no memory in a larger segment, or with some of it freed.
 template <typename Body>
-Status transact(Process& process, shm::Context& self, uint64_t shards, uint64_t name_hash, int64_t budget_ns,
+Status transact(Process& process, shm::Context& self, const Purpose& purpose, uint64_t shards, int64_t budget_ns,
                 Body&& body, WhenFull when_full = WhenFull::kMakeRoom) noexcept {
   for (keyspace::MoreRoom more_room;;) {
-    Transaction tx(process, self, {Purpose::kSubscribe, false, name_hash});
+    Transaction tx(process, self, purpose);
     if (Status status = tx.begin(shards, budget_ns); !status.ok()) return status;
     body(tx);
     const uint64_t wanted = tx.bytes_wanted();
@@ -93,10 +92,6 @@ Status transact(Process& process, shm::Context& self, uint64_t shards, uint64_t 
                                           : more_room.find(process, shards, bytes, budget_ns);
     if (!status.ok()) return status;
   }
-}
-template <typename Body>
-Status transact(Process& process, shm::Context& self, uint64_t shards, int64_t budget_ns, Body&& body) noexcept {
-  return transact(process, self, shards, 0, budget_ns, std::forward<Body>(body));
 }
 
 // Walks every invariant of the channels of a shard, whose lock (and that of shard 0) the caller holds; nullptr = sound.

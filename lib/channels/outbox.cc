@@ -98,10 +98,11 @@ Status publish_to_all(Process& process, shm::Context& self, const Name& channel,
                       Bytes data, int64_t budget_ns, Published& result) noexcept {
   uint64_t shards = uint64_t{1} << channel.shard;
   for (const Name* pattern : patterns) shards |= uint64_t{1} << pattern->shard;
-  Status status = transact(process, self, shards, budget_ns, [&](Transaction& tx) {
-    result.receivers = post_to(tx, channel, {{}, data});
-    for (const Name* pattern : patterns) result.receivers += post_to(tx, *pattern, {channel.text, data});
-  });
+  Status status =
+      transact(process, self, {Purpose::kPublish, false, channel.hash}, shards, budget_ns, [&](Transaction& tx) {
+        result.receivers = post_to(tx, channel, {{}, data});
+        for (const Name* pattern : patterns) result.receivers += post_to(tx, *pattern, {channel.text, data});
+      });
   if (!status.ok()) return status;
   (void)flush(process, self, self, budget_ns, &result);  // it is published: what stays goes with a later flush
   return {};
@@ -145,7 +146,7 @@ Status first_of(Process& process, shm::Context& self, const shm::Context& owner,
 
 Status drop_first(Process& process, shm::Context& self, shm::Context& owner, uint64_t first,
                   int64_t budget_ns) noexcept {
-  return transact(process, self, uint64_t{1} << outbox_shard(process.segment(), owner), budget_ns,
+  return transact(process, self, {Purpose::kOutbox}, uint64_t{1} << outbox_shard(process.segment(), owner), budget_ns,
                   [&](Transaction& tx) {
                     if (owner.outbox != first) return;
                     const uint64_t next = tx.view<shm::Posting>(first).next;

@@ -55,7 +55,7 @@ Room room_for(const Segment& segment, const shm::Channel& channel, RingBytes byt
 Status grow_ring(Process& process, shm::Context& self, const Name& target, const Room& room,
                  int64_t budget_ns) noexcept {
   const Status status = transact(
-      process, self, uint64_t{1} << target.shard, target.hash, budget_ns,
+      process, self, {Purpose::kGrowRing, false, target.hash}, uint64_t{1} << target.shard, budget_ns,
       [&](Transaction& tx) {
         const shm::Channel* channel = find(tx.segment(), target);
         if (channel == nullptr || ring_bytes(tx.segment(), *channel).capacity() >= room.capacity) return;

@@ -90,7 +90,8 @@ Status Subscriber::subscribe(ChannelKind kind, Bytes name, const Start& start, i
 
 // The record and the cursor in one transaction: nothing falls between what is history and what is live.
 Status Subscriber::begin(shm::Context& self, Source& source, const Start& start, int64_t budget_ns) {
-  return transact(*process_, self, source.name.shards(), source.name.hash, budget_ns, [&](Transaction& tx) {
+  const Purpose purpose{Purpose::kSubscribe, false, source.name.hash};
+  return transact(*process_, self, purpose, source.name.shards(), budget_ns, [&](Transaction& tx) {
     source.lost = 0;
     source.lost_unknown = false;
     const shm::Channel* channel = channels::subscribe(tx, source.name, inbox_->context_id(), source.bit);
@@ -118,7 +119,8 @@ Status Subscriber::begin(shm::Context& self, Source& source, const Start& start,
 // Moves the subscription to the inbox's context; it goes on at its cursor, if the channel is still the same.
 Status Subscriber::enroll(shm::Context& self, Source& source, int64_t budget_ns) {
   const uint32_t leave = source.stray ? source.home : 0;
-  Status status = transact(*process_, self, source.name.shards(), source.name.hash, budget_ns, [&](Transaction& tx) {
+  const Purpose purpose{Purpose::kSubscribe, false, source.name.hash};
+  Status status = transact(*process_, self, purpose, source.name.shards(), budget_ns, [&](Transaction& tx) {
     const shm::Channel* channel = channels::subscribe(tx, source.name, inbox_->context_id(), source.bit);
     if (channel == nullptr) return;
     if (channel->incarnation.load() != source.incarnation) {
@@ -144,7 +146,8 @@ namespace {
 Status take_out(Process& process, const Name& name, uint64_t incarnation, uint32_t context_id, int64_t budget_ns) {
   auto context = process.context();
   if (!context.ok()) return context.status();
-  return transact(process, *context.value(), name.shards(), name.hash, budget_ns,
+  const Purpose purpose{Purpose::kUnsubscribe, false, name.hash};
+  return transact(process, *context.value(), purpose, name.shards(), budget_ns,
                   [&](Transaction& tx) { channels::unsubscribe(tx, name, incarnation, context_id); });
 }
 
@@ -449,7 +452,8 @@ Status configure(Process& process, Bytes text, const History& history, int64_t b
   LookUp found;
   if (Status status = look_up(process, *context.value(), name, budget_ns, found); !status.ok()) return status;
   if (found.channel == nullptr && history.keep == 0) return {};
-  return transact(process, *context.value(), name.shards(), name.hash, budget_ns, [&](Transaction& tx) {
+  const Purpose purpose{Purpose::kKeepHistory, false, name.hash};
+  return transact(process, *context.value(), purpose, name.shards(), budget_ns, [&](Transaction& tx) {
     const shm::Channel* channel = history.keep == 0 ? find(tx.segment(), name) : find_or_create(tx, name);
     if (channel == nullptr) return;
     configure(tx, *channel, history.keep, history.keep == 0 ? 0 : history.ttl_ms);

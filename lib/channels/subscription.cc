@@ -130,7 +130,8 @@ Status remove_stale(Process& process, shm::Context& self, uint32_t shard, int64_
                     uint64_t& removed) noexcept {
   for (bool more = true; more;) {
     uint64_t round_removed = 0;
-    Status status = transact(process, self, uint64_t{1} << shard | 1, budget_ns, [&](Transaction& tx) {
+    const Purpose purpose{Purpose::kReleaseSubscriptions};
+    Status status = transact(process, self, purpose, uint64_t{1} << shard | 1, budget_ns, [&](Transaction& tx) {
       round_removed = 0;
       const Round round = find_stale(tx.segment(), shard);
       more = round.count == kChannelsPerRound;

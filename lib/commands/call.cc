@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "channels/outbox.h"
+#include "commands/cmd_string.h"
 #include "commands/lower_case.h"
 #include "keyspace/keyspace.h"
 #include "keyspace/make_room.h"
@@ -31,7 +32,7 @@ void answer_unknown(std::span<const Bytes> arguments, Reply& reply) {
 
 Purpose purpose_of(const Command& command, uint64_t first_key) noexcept {
   const auto row = static_cast<uint32_t>(&command - command_table().data());
-  return {row + 1, (command.flags & kWrite) == 0, first_key};
+  return {command.handler == cmd_set ? Purpose::kSet : row + 1, (command.flags & kWrite) == 0, first_key};
 }
 
 uint64_t all_shards(const Segment& segment) noexcept { return ~uint64_t{0} >> (64 - segment.shard_count()); }
@@ -209,12 +210,13 @@ Outcome CallRunner::run_all(std::span<const std::vector<Bytes>> commands, int64_
   Reply& reply = session_.reply_;
   uint64_t shards = 0, first_key = 0;
   bool writes = false;
-  uint32_t database = session_.database();
+  uint32_t parts = 0, database = session_.database();
   std::vector<const Command*> rows;
   for (const auto& arguments : commands) {
     const Command* command = check_command(arguments, reply);
     SHOAL_ASSERT(command != nullptr);  // checked when it was queued
     rows.push_back(command);
+    parts = parts * 31 + purpose_of(*command, 0).kind;
     int64_t selected = 0;
     if (std::string_view(command->name) == "SELECT" && parse_integer(arguments[1], selected) && selected >= 0 &&
         selected < kDatabaseCount) {
@@ -235,7 +237,8 @@ Outcome CallRunner::run_all(std::span<const std::vector<Bytes>> commands, int64_
   const uint32_t first_database = session_.database();
   const size_t start = reply.used();
   session_.commands_of_exec_ = static_cast<int64_t>(commands.size());
-  const Purpose purpose{purpose_of(*find_command("EXEC"), 0).kind, !writes, first_key};
+  const uint32_t kind = Purpose::made_of(purpose_of(*find_command("EXEC"), 0).kind, parts);
+  const Purpose purpose{kind, !writes, first_key};
   const Outcome outcome = transact(purpose, shards == 0 ? 1 : shards, budget_ns, [&](Transaction& tx) {
     session_.select(first_database);
     const int64_t now_ms = wall_clock_ms();

@@ -122,33 +122,53 @@ void run_part(const Part& part, BlockCheck& blocks, uint32_t shard) {
 
 // ---- Operations that are refused ----
 
-std::string name_of_purpose(uint32_t kind) {
+std::string name_of_purpose(uint32_t operation) {
   const std::span<const Command> rows = command_table();
+  const uint32_t kind = operation & Purpose::kKindMask;
   if (kind > 0 && kind <= rows.size()) return rows[kind - 1].name;
-  switch (kind) {
-    case Purpose::kSetAtOnce:
-      return "SET";
-    case Purpose::kPublish:
-      return "PUBLISH";
-    case Purpose::kSubscribe:
-      return "a subscription";
-    case Purpose::kTasks:
-      return "a task queue's operation";
-    case Purpose::kExpire:
-      return "the daemon's removal of keys";
-    case Purpose::kWake:
-      return "the end of a wait";
-    default:  // none that is ever convicted
-      return "an operation without a name";
-  }
+  static constexpr std::pair<uint32_t, const char*> kNames[] = {
+      {Purpose::kSet, "SET"},
+      {Purpose::kPublish, "PUBLISH"},
+      {Purpose::kGrowRing, "the growth of a channel's ring"},
+      {Purpose::kOutbox, "the publishing of a transaction's messages"},
+      {Purpose::kSubscribe, "a subscription"},
+      {Purpose::kUnsubscribe, "the end of a subscription"},
+      {Purpose::kKeepHistory, "a channel's keep="},
+      {Purpose::kReleaseSubscriptions, "the end of the subscriptions of the dead"},
+      {Purpose::kDeclareQueue, "the declaration of a task queue"},
+      {Purpose::kLookAtQueues, "a look at task queues"},
+      {Purpose::kPushTask, "a push to a task queue"},
+      {Purpose::kRouteTask, "a push to an exchange"},
+      {Purpose::kJoinQueue, "the coming of a task queue's consumer"},
+      {Purpose::kLeaveQueue, "the going of a task queue's consumer"},
+      {Purpose::kListen, "the wait of a task queue's consumer"},
+      {Purpose::kUnlisten, "the end of a wait of a task queue's consumer"},
+      {Purpose::kTakeTask, "the taking of a task"},
+      {Purpose::kAnswerTask, "the acknowledgement or return of a task"},
+      {Purpose::kStartTask, "the start of a task"},
+      {Purpose::kFinishTask, "the end of a task in a child"},
+      {Purpose::kReleaseLeases, "the return of the tasks of the dead"},
+      {Purpose::kReviveTasks, "the revival of dead letters"},
+      {Purpose::kPurgeQueue, "the purge of a task queue"},
+      {Purpose::kRemoveQueue, "the removal of a task queue"},
+      {Purpose::kBindQueue, "the binding of a task queue"},
+      {Purpose::kUnbindQueue, "the end of a binding of a task queue"},
+      {Purpose::kExpire, "the removal of what has expired or was removed before"},
+      {Purpose::kWake, "the end of a wait"},
+  };
+  const auto* named =
+      std::find_if(std::begin(kNames), std::end(kNames), [kind](auto& each) { return each.first == kind; });
+  return named == std::end(kNames) ? "an operation without a name" : named->second;  // none that is ever convicted
 }
 
 void check_suspects(const Segment& segment, BlockCheck& blocks, CheckReport& report) {
   for (uint32_t index = 0; index < segment.shard_count(); ++index) {
-    const shm::Shard& shard = segment.shard(index);
-    if (!suspect::convicted(shard)) continue;
-    blocks.found("an operation is refused: it killed three processes", index, shard.suspect_operation);
-    report.convictions.push_back({index, suspect::read_only(shard), name_of_purpose(shard.suspect_operation), {}});
+    for (const shm::Suspect& suspect : segment.shard(index).suspects) {
+      if (!suspect::convicted(suspect)) continue;
+      blocks.found("an operation is refused: it killed three processes", index, suspect.operation);
+      report.convictions.push_back(
+          {index, suspect.key_hash != 0, name_of_purpose(suspect.operation), {}, suspect.key_hash});
+    }
   }
 }
 
@@ -223,9 +243,9 @@ class KeyspaceCheck {
     return key.hash;
   }
 
-  void name_suspect(uint32_t index, Bytes key) {
+  void name_suspect(uint32_t index, uint64_t hash, Bytes key) {
     for (Conviction& conviction : report_.convictions) {
-      if (conviction.shard == index) conviction.key = key;
+      if (conviction.shard == index && conviction.key_hash == hash) conviction.key = key;
     }
   }
 
@@ -235,7 +255,7 @@ class KeyspaceCheck {
     ++report_.keys;
     const auto& entry = *segment_.pointer<Entry>(offset);
     const shm::Shard& shard = segment_.shard(index);
-    if (hash == shard.suspect_key_hash) name_suspect(index, entry.key());
+    name_suspect(index, hash, entry.key());
     const uint8_t database = entry.info().database;
     const auto expires = static_cast<uint64_t>(entry.expires_ms());
     ++keys_[database];

@@ -29,6 +29,7 @@ struct Conviction {
   bool read_only = false;  // else nothing but the operation is refused
   std::string operation;   // a command, or what else takes locks
   std::string key;         // that it works on, any bytes; empty: there is none of its hash now, or it is no key
+  uint64_t key_hash = 0;
 };
 
 struct CheckReport {

@@ -8,7 +8,7 @@ namespace shoal {
 
 bool set_in_transaction(Session& session, shm::Context& self, SingleEdit::Held held, Bytes name, uint64_t hash,
                         Bytes value) {
-  Transaction tx(session.process(), self, {Purpose::kSetAtOnce, false, hash}, held);
+  Transaction tx(session.process(), self, {Purpose::kSet, false, hash}, held);
   if (name.size() > kNameBytesMax || value.size() > kValueBytesMax) return false;
   const Key key{name, hash, held.shard, static_cast<uint8_t>(session.database())};
   keyspace::set_string(tx, key, keyspace::find_for_write(tx, key, wall_clock_ms), value, 0);

@@ -27,7 +27,7 @@ namespace shoal {
   shm::Context* const self = process.known_context();
   if (self == nullptr || channels::has_outbox(*self) || session.in_multi() || session.blocked_call().registered)
     return false;
-  SingleEdit edit(segment, *self, {Purpose::kSetAtOnce, false, key.hash}, key.shard);
+  SingleEdit edit(segment, *self, {Purpose::kSet, false, key.hash}, key.shard);
   if (!edit.locked()) return false;
   if (__builtin_expect(!keyspace::has_lazy_frees(edit.shard(key.shard)) && keyspace::overwrite_plain(edit, key, value),
                        1)) {

@@ -57,7 +57,9 @@ bool expire_step(Transaction& tx, uint32_t index, int64_t now_ms, ExpiryPass& pa
   }
   for (uint32_t i = 0; i < found.count; ++i) {
     const auto& entry = tx.view<shm::Entry>(found.expired[i]);
-    remove(tx, make_key(tx.segment(), entry.info().database, entry.key()), entry);
+    const Key key = make_key(tx.segment(), entry.info().database, entry.key());
+    tx.context().key_hash = key.hash;  // what kills here is this key: it is the suspect
+    remove(tx, key, entry);
   }
   if (over) {
     pass.running = false;

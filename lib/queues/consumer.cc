@@ -57,9 +57,9 @@ Consumer::Source& Consumer::source(Bytes queue, bool no_ack) {
 // Runs `body(core, queue, leases, holder)` in a transaction, the holder made if there is none. Where there is no
 // queue and
 // none is to be made the body does not run.
-Status Consumer::with_holder(Source& source, bool make_queue, int64_t budget_ns, auto&& body) {
+Status Consumer::with_holder(Source& source, Purpose::Kind kind, bool make_queue, int64_t budget_ns, auto&& body) {
   const Name name(queues_.process().segment(), NamedKind::kQueue, queues_.database(), source.queue);
-  return run(queues_.process(), Locks::of(name, budget_ns), [&](Transaction& tx, Wakes& wakes) {
+  return run(queues_.process(), Locks::of(name, kind, budget_ns), [&](Transaction& tx, Wakes& wakes) {
     Core core{tx, wakes, name};
     const Queue* queue = make_queue ? core.ensure() : core.find();
     if (queue == nullptr) return Step::kAbandon;
@@ -77,10 +77,11 @@ Status Consumer::add(Bytes queue, bool no_ack, int64_t budget_ns) {
   Source& added = source(queue, no_ack);
   added.no_ack = no_ack;
   added.active = true;
-  return with_holder(added, true, budget_ns, [](Core& core, const Queue& record, Leases&, const Holder&) {
-    core.touch(record, now_ms());
-    return Step::kCommit;
-  });
+  return with_holder(added, Purpose::kJoinQueue, true, budget_ns,
+                     [](Core& core, const Queue& record, Leases&, const Holder&) {
+                       core.touch(record, now_ms());
+                       return Step::kCommit;
+                     });
 }
 
 Status Consumer::remove(Bytes queue, int64_t budget_ns) {
@@ -93,7 +94,7 @@ Status Consumer::remove(Bytes queue, int64_t budget_ns) {
   bool holds = true, done = false;
   while (!done) {
     done = true;
-    Status status = with_holder(*found, false, budget_ns,
+    Status status = with_holder(*found, Purpose::kLeaveQueue, false, budget_ns,
                                 [&](Core& core, const Queue& record, Leases& leases, const Holder& holder) {
                                   core.touch(record, now_ms());
                                   holds = holder.leases != 0;
@@ -157,40 +158,40 @@ Result<std::optional<Delivery>> Consumer::take_one(Source& from, int64_t budget_
   while (again) {
     delivery.data.resize(room);  // the bytes are copied under the lock into room that was made before it
     again = false;
-    Status status =
-        with_holder(from, false, budget_ns, [&](Core& core, const Queue& queue, Leases& leases, const Holder& holder) {
-          Transaction& tx = core.tx;
-          found = again = false;
-          core.promote(queue, now_ms());
-          core.touch(queue, now_ms());
-          const uint64_t offset = core.peek(queue);
-          if (offset == 0) return Step::kCommit;
-          const Task& task = core.task_at(offset);
-          if (task.bytes > delivery.data.size()) {
-            room = task.bytes;
-            again = true;
-            return Step::kAbandon;
-          }
-          copy_data(tx.segment(), task, delivery.data.data());
-          room = task.bytes;
-          delivery.redelivered = (task.flags & shm::kTaskRedelivered) != 0;
-          core.unlink_first(queue, offset);
-          if (tx.failed()) return Step::kAbandon;
-          if (from.no_ack) {
-            core.free_task(offset);
-          } else {
-            leases.lease(holder, offset, now_ms());
-            tag.incarnation = queue.incarnation;
-            tag.holder = holder.id;
-            tag.number = task.number;
-            tag.lease = task.lease;
-          }
-          core.stop_waiting(queue, holder);
-          // There is more than one of us can take, or comes due while we work, and we may be the only one who knows.
-          if (queue.ready_count > 0 || (from.listening && queue.delayed_count > 0)) core.wake_one(queue);
-          found = true;
-          return Step::kCommit;
-        });
+    const auto take = [&](Core& core, const Queue& queue, Leases& leases, const Holder& holder) {
+      Transaction& tx = core.tx;
+      found = again = false;
+      core.promote(queue, now_ms());
+      core.touch(queue, now_ms());
+      const uint64_t offset = core.peek(queue);
+      if (offset == 0) return Step::kCommit;
+      const Task& task = core.task_at(offset);
+      if (task.bytes > delivery.data.size()) {
+        room = task.bytes;
+        again = true;
+        return Step::kAbandon;
+      }
+      copy_data(tx.segment(), task, delivery.data.data());
+      room = task.bytes;
+      delivery.redelivered = (task.flags & shm::kTaskRedelivered) != 0;
+      core.unlink_first(queue, offset);
+      if (tx.failed()) return Step::kAbandon;
+      if (from.no_ack) {
+        core.free_task(offset);
+      } else {
+        leases.lease(holder, offset, now_ms());
+        tag.incarnation = queue.incarnation;
+        tag.holder = holder.id;
+        tag.number = task.number;
+        tag.lease = task.lease;
+      }
+      core.stop_waiting(queue, holder);
+      // There is more than one of us can take, or comes due while we work, and we may be the only one who knows.
+      if (queue.ready_count > 0 || (from.listening && queue.delayed_count > 0)) core.wake_one(queue);
+      found = true;
+      return Step::kCommit;
+    };
+    Status status = with_holder(from, Purpose::kTakeTask, false, budget_ns, take);
     if (!status.ok()) return status;
   }
   from.listening = from.listening && !found;
@@ -216,7 +217,8 @@ Result<bool> Consumer::answer(const LeaseTag& tag, Outcome outcome, int64_t budg
   if (!usable(me).ok()) return false;
   const Name name(queues_.process().segment(), NamedKind::kQueue, queues_.database(), tag.queue);
   bool ended = false;
-  Status status = run(queues_.process(), Locks::of(name, budget_ns), [&](Transaction& tx, Wakes& wakes) {
+  const Locks locks = Locks::of(name, Purpose::kAnswerTask, budget_ns);
+  Status status = run(queues_.process(), locks, [&](Transaction& tx, Wakes& wakes) {
     ended = false;
     Core core{tx, wakes, name};
     const Queue* queue = core.find();
@@ -262,7 +264,7 @@ Result<int64_t> Consumer::listen_one(Source& at, int64_t budget_ns) {
   if (!context.ok()) return context.status();
   const uint32_t me = context.value()->id.load(std::memory_order_relaxed);
   int64_t due = 0;
-  Status status = with_holder(at, true, budget_ns, [&](Core& core, const Queue& queue, Leases&, const Holder& holder) {
+  const auto listen = [&](Core& core, const Queue& queue, Leases&, const Holder& holder) {
     Transaction& tx = core.tx;
     core.promote(queue, now_ms());
     due = queue.ready_count > 0 ? kReady : static_cast<int64_t>(core.next_due(queue));
@@ -275,7 +277,8 @@ Result<int64_t> Consumer::listen_one(Source& at, int64_t budget_ns) {
     tx.edit(last != 0 ? tx.view<Holder>(last).next_waiting : queue.waiting_first) = offset;
     tx.edit(queue.waiting_last) = offset;
     return Step::kCommit;
-  });
+  };
+  Status status = with_holder(at, Purpose::kListen, true, budget_ns, listen);
   if (!status.ok()) return status;
   at.listening = true;
   return due;
@@ -294,10 +297,11 @@ Status Consumer::unlisten(int64_t budget_ns) {
 }
 
 Status Consumer::unlisten_one(Source& at, int64_t budget_ns) {
-  Status status = with_holder(at, false, budget_ns, [](Core& core, const Queue& queue, Leases&, const Holder& holder) {
+  const auto stop = [](Core& core, const Queue& queue, Leases&, const Holder& holder) {
     stop_listening(core, queue, holder);
     return Step::kCommit;
-  });
+  };
+  Status status = with_holder(at, Purpose::kUnlisten, false, budget_ns, stop);
   if (status.ok()) at.listening = false;
   return status;
 }
@@ -311,11 +315,11 @@ Status Consumer::close(int64_t budget_ns) {
   std::erase_if(sources_, [&](Source& each) {
     for (bool done = false; !done;) {
       done = true;
-      Status status =
-          with_holder(each, false, budget_ns, [&](Core&, const Queue&, Leases& leases, const Holder& holder) {
-            done = leases.release_some(holder, true);
-            return Step::kCommit;
-          });
+      const auto leave = [&](Core&, const Queue&, Leases& leases, const Holder& holder) {
+        done = leases.release_some(holder, true);
+        return Step::kCommit;
+      };
+      Status status = with_holder(each, Purpose::kLeaveQueue, false, budget_ns, leave);
       if (status.ok()) continue;
       if (result.ok()) result = status;
       return false;

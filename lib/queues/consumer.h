@@ -69,7 +69,7 @@ class Consumer {
   Source& source(Bytes queue, bool no_ack);
   Status ours(Owner& me) const;
   Status usable(Owner& me) const;
-  Status with_holder(Source& source, bool make_queue, int64_t budget_ns, auto&& body);
+  Status with_holder(Source& source, Purpose::Kind kind, bool make_queue, int64_t budget_ns, auto&& body);
   Result<std::optional<Delivery>> take_one(Source& source, int64_t budget_ns);
   Result<int64_t> listen_one(Source& source, int64_t budget_ns);
   Status unlisten_one(Source& source, int64_t budget_ns);

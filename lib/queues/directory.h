@@ -62,19 +62,19 @@ inline constexpr uint32_t kWakesMax = 16;  // of an operation on one queue
 
 enum class Step : uint8_t { kCommit, kAbandon };
 
-// What an operation locks, and how long it waits for that: on an event loop kLoopLockBudgetNs, then kBusy.
+// What an operation locks, what for, and how long it waits for that: on an event loop kLoopLockBudgetNs, then kBusy.
 struct Locks {
-  static Locks one(uint32_t shard, int64_t budget_ns = kLockBudgetNs) noexcept {
-    return {uint64_t{1} << shard, budget_ns};
+  // Whatever lies in the shard.
+  static Locks look_at(uint32_t shard, int64_t budget_ns = kLockBudgetNs) noexcept {
+    return {uint64_t{1} << shard, {Purpose::kLookAtQueues, true}, budget_ns};
   }
-  static Locks of(const Name& name, int64_t budget_ns = kLockBudgetNs) noexcept {
-    return {uint64_t{1} << name.shard, budget_ns, name.hash};
+  static Locks of(const Name& name, Purpose::Kind kind, int64_t budget_ns = kLockBudgetNs) noexcept {
+    return {uint64_t{1} << name.shard, {kind, kind == Purpose::kLookAtQueues, name.hash}, budget_ns};
   }
 
   uint64_t shards;
+  Purpose purpose;
   int64_t budget_ns;
-  uint64_t name_hash = 0;  // of what it is about, if that has one
-  bool reads = false;      // it changes nothing
 };
 
 // Runs `body(tx, wakes)` in one transaction; when the segment is full, grows it, or frees what keys wait to be freed,
@@ -85,7 +85,7 @@ Status run(Process& process, const Locks& locks, std::span<uint32_t> room, Body&
   for (keyspace::MoreRoom more_room;;) {
     Result<shm::Context*> context = process.context();
     if (!context.ok()) return context.status();
-    Transaction tx(process, *context.value(), {Purpose::kTasks, locks.reads, locks.name_hash});
+    Transaction tx(process, *context.value(), locks.purpose);
     if (Status status = tx.begin(locks.shards, locks.budget_ns); !status.ok()) return status;
     Wakes wakes{room};
     const Step step = body(tx, wakes);
@@ -114,11 +114,6 @@ template <typename Body>
 Status run(Process& process, const Locks& locks, Body&& body) {
   std::array<uint32_t, kWakesMax> room;
   return run(process, locks, room, std::forward<Body>(body));
-}
-
-template <typename Body>
-Status run(Process& process, uint32_t shard, Body&& body) {
-  return run(process, Locks::one(shard), std::forward<Body>(body));
 }
 
 }  // namespace shoal::queues

@@ -50,15 +50,16 @@ const Exchange* find(Transaction& tx, const Name& name) noexcept {
 Status TaskQueues::bind(Bytes exchange_text, Bytes key, Bytes pattern, Bytes queue_text, int64_t budget_ns) {
   const Name queue_name(process_.segment(), NamedKind::kQueue, database_, queue_text);
   uint64_t incarnation = 0;
-  Status status = run(process_, Locks::of(queue_name, budget_ns), [&](Transaction& tx, Wakes& wakes) {
-    const shm::Queue* queue = Core{tx, wakes, queue_name}.ensure();
-    if (queue == nullptr) return Step::kAbandon;
-    incarnation = queue->incarnation;
-    return Step::kCommit;
-  });
+  Status status =
+      run(process_, Locks::of(queue_name, Purpose::kDeclareQueue, budget_ns), [&](Transaction& tx, Wakes& wakes) {
+        const shm::Queue* queue = Core{tx, wakes, queue_name}.ensure();
+        if (queue == nullptr) return Step::kAbandon;
+        incarnation = queue->incarnation;
+        return Step::kCommit;
+      });
   if (!status.ok()) return status;
   const Name name(process_.segment(), NamedKind::kExchange, database_, exchange_text);
-  return run(process_, Locks::of(name, budget_ns), [&](Transaction& tx, Wakes&) {
+  return run(process_, Locks::of(name, Purpose::kBindQueue, budget_ns), [&](Transaction& tx, Wakes&) {
     const Exchange* exchange = find(tx, name);
     if (exchange == nullptr) exchange = reinterpret_cast<Exchange*>(create_named(tx, name, sizeof(Exchange)));
     if (exchange == nullptr) return Step::kAbandon;
@@ -89,7 +90,7 @@ Status TaskQueues::bind(Bytes exchange_text, Bytes key, Bytes pattern, Bytes que
 
 Status TaskQueues::unbind(Bytes exchange_text, Bytes key, Bytes pattern, Bytes queue_text, int64_t budget_ns) {
   const Name name(process_.segment(), NamedKind::kExchange, database_, exchange_text);
-  return run(process_, Locks::of(name, budget_ns), [&](Transaction& tx, Wakes&) {
+  return run(process_, Locks::of(name, Purpose::kUnbindQueue, budget_ns), [&](Transaction& tx, Wakes&) {
     if (const Exchange* exchange = find(tx, name)) {
       unlink(tx, name, *exchange, [&](const Binding& b) {
         return key_of(b) == key && pattern_of(b) == pattern && queue_of(b) == queue_text;
@@ -101,7 +102,7 @@ Status TaskQueues::unbind(Bytes exchange_text, Bytes key, Bytes pattern, Bytes q
 
 Status TaskQueues::forget_route(Bytes exchange_text, const Route& route, int64_t budget_ns) {
   const Name name(process_.segment(), NamedKind::kExchange, database_, exchange_text);
-  return run(process_, Locks::of(name, budget_ns), [&](Transaction& tx, Wakes&) {
+  return run(process_, Locks::of(name, Purpose::kUnbindQueue, budget_ns), [&](Transaction& tx, Wakes&) {
     if (const Exchange* exchange = find(tx, name)) {
       unlink(tx, name, *exchange,
              [&](const Binding& b) { return b.incarnation == route.incarnation && queue_of(b) == route.queue; });
@@ -117,7 +118,7 @@ Result<std::vector<Route>> TaskQueues::routes(Bytes exchange_text, int64_t budge
   uint64_t wanted = 0, count = 0;
   do {
     room.resize(wanted);
-    Status status = run(process_, Locks::of(name, budget_ns), [&](Transaction& tx, Wakes&) {
+    Status status = run(process_, Locks::of(name, Purpose::kLookAtQueues, budget_ns), [&](Transaction& tx, Wakes&) {
       wanted = count = 0;
       const Exchange* exchange = find(tx, name);
       for (uint64_t next = exchange != nullptr ? exchange->bindings : 0; next != 0;
@@ -154,7 +155,7 @@ Result<PushResult> TaskQueues::push_routes(Bytes exchange, std::span<const Route
                                            int64_t budget_ns) {
   if (routes.empty()) return PushResult::kGone;
   std::vector<Name> names;
-  Locks locks{0, budget_ns};
+  Locks locks{0, {Purpose::kRouteTask}, budget_ns};
   for (const Route& route : routes) {
     const Name& name = names.emplace_back(process_.segment(), NamedKind::kQueue, database_, route.queue);
     locks.shards |= uint64_t{1} << name.shard;

@@ -163,9 +163,9 @@ namespace {
 
 // Runs `body(core, leases)` on the queue that the tag names, if that is still there.
 template <typename Body>
-Status with_queue(TaskQueues& queues, const LeaseTag& tag, Body&& body) {
+Status with_queue(TaskQueues& queues, const LeaseTag& tag, Purpose::Kind kind, Body&& body) {
   const Name name(queues.process().segment(), NamedKind::kQueue, queues.database(), tag.queue);
-  return run(queues.process(), Locks::of(name), [&](Transaction& tx, Wakes& wakes) {
+  return run(queues.process(), Locks::of(name, kind), [&](Transaction& tx, Wakes& wakes) {
     Core core{tx, wakes, name};
     const Queue* queue = core.find();
     if (queue == nullptr || queue->incarnation != tag.incarnation) return Step::kAbandon;
@@ -180,7 +180,7 @@ Result<bool> start(TaskQueues& queues, const LeaseTag& tag) {
   if (!me.ok()) return me.status();
   bool started = false;
   const auto start_as = [&](bool owner) {
-    return with_queue(queues, tag, [&](Core& core, Leases leases) {
+    return with_queue(queues, tag, Purpose::kStartTask, [&](Core& core, Leases leases) {
       Transaction& tx = core.tx;
       started = false;
       const Holder* first = leases.find(tag.holder);
@@ -211,7 +211,7 @@ Result<bool> finish(TaskQueues& queues, const LeaseTag& tag, Outcome outcome) {
   const Result<Owner> me = Owner::of(queues.process());
   if (!me.ok()) return me.status();
   bool finished = false;
-  Status status = with_queue(queues, tag, [&](Core& core, Leases leases) {
+  Status status = with_queue(queues, tag, Purpose::kFinishTask, [&](Core& core, Leases leases) {
     Transaction& tx = core.tx;
     finished = false;
     const Holder* first = leases.find(tag.holder);
@@ -241,10 +241,10 @@ struct Held {
   bool found = false, fits = true;
 };
 
-// The name of a queue of this shard in which somebody dead holds something.
+// The name of a queue of this shard in which somebody dead holds something. Only a look: whoever holds nothing here
+// does not wait for a shard that takes no writes.
 template <typename Dead>
-Status find_held(Process& process, Locks shard, const Dead& dead, Held& held) {
-  shard.reads = true;  // who holds nothing here does not wait for a shard that takes no writes
+Status find_held(Process& process, const Locks& shard, const Dead& dead, Held& held) {
   return run(process, shard, [&](Transaction& tx, Wakes&) {
     held.found = false;
     Dict::for_each(tx.segment(), tx.shard(tx.home()).queues, [&](uint64_t item) {
@@ -265,7 +265,7 @@ Status find_held(Process& process, Locks shard, const Dead& dead, Held& held) {
 template <typename Dead>
 Status release_held(Process& process, const Locks& shard, const Held& held, const Dead& dead) {
   const Name name(process.segment(), NamedKind::kQueue, held.database, held.queue);
-  return run(process, shard, [&](Transaction& tx, Wakes& wakes) {
+  return run(process, Locks::of(name, Purpose::kReleaseLeases, shard.budget_ns), [&](Transaction& tx, Wakes& wakes) {
     Core core{tx, wakes, name};
     const Queue* queue = core.find();
     if (queue == nullptr) return Step::kAbandon;
@@ -296,7 +296,7 @@ Status release_all(Process& process, int64_t budget_ns, const Dead& dead) {
   Status result;
   for (uint32_t shard = 0; shard < process.segment().shard_count(); ++shard) {
     if (process.segment().shard(shard).queues.count.load() == 0) continue;
-    Status status = release_in(process, Locks::one(shard, budget_ns), dead, held);
+    Status status = release_in(process, Locks::look_at(shard, budget_ns), dead, held);
     if (!status.ok()) result = status;  // what lies behind the other locks comes back all the same
   }
   return result;

@@ -59,7 +59,7 @@ void fill_stats(const Segment& segment, const Queue& queue, QueueStats& stats) n
 Result<uint64_t> TaskQueues::declare(Bytes text, const QueueOptions& options, int64_t budget_ns) {
   const Name name(process_.segment(), NamedKind::kQueue, database_, text);
   uint64_t size = 0;
-  Status status = run(process_, Locks::of(name, budget_ns), [&](Transaction& tx, Wakes& wakes) {
+  Status status = run(process_, Locks::of(name, Purpose::kDeclareQueue, budget_ns), [&](Transaction& tx, Wakes& wakes) {
     Core core{tx, wakes, name};
     const Queue* queue = core.ensure(options);
     if (queue == nullptr) return Step::kAbandon;
@@ -74,7 +74,7 @@ Result<uint64_t> TaskQueues::declare(Bytes text, const QueueOptions& options, in
 Result<PushResult> TaskQueues::push(Bytes text, const NewTask& task, int64_t budget_ns) {
   const Name name(process_.segment(), NamedKind::kQueue, database_, text);
   PushResult result = PushResult::kRefused;
-  Status status = run(process_, Locks::of(name, budget_ns), [&](Transaction& tx, Wakes& wakes) {
+  Status status = run(process_, Locks::of(name, Purpose::kPushTask, budget_ns), [&](Transaction& tx, Wakes& wakes) {
     Core core{tx, wakes, name};
     const Queue* queue = core.ensure();
     const bool pushed = queue != nullptr && core.push(*queue, task, now_ms());
@@ -88,7 +88,7 @@ Result<PushResult> TaskQueues::push(Bytes text, const NewTask& task, int64_t bud
 Result<PushResult> TaskQueues::push_existing(Bytes text, const NewTask& task, int64_t budget_ns) {
   const Name name(process_.segment(), NamedKind::kQueue, database_, text);
   PushResult result = PushResult::kGone;
-  Status status = run(process_, Locks::of(name, budget_ns), [&](Transaction& tx, Wakes& wakes) {
+  Status status = run(process_, Locks::of(name, Purpose::kPushTask, budget_ns), [&](Transaction& tx, Wakes& wakes) {
     Core core{tx, wakes, name};
     const Queue* queue = core.find();
     const bool pushed = queue != nullptr && core.push(*queue, task, now_ms());
@@ -103,7 +103,7 @@ Result<std::optional<QueueStats>> TaskQueues::stats(Bytes text, int64_t budget_n
   const Name name(process_.segment(), NamedKind::kQueue, database_, text);
   QueueStats stats;
   bool found = false;
-  Status status = run(process_, Locks::of(name, budget_ns), [&](Transaction& tx, Wakes& wakes) {
+  Status status = run(process_, Locks::of(name, Purpose::kLookAtQueues, budget_ns), [&](Transaction& tx, Wakes& wakes) {
     const Queue* queue = Core{tx, wakes, name}.find();
     found = queue != nullptr;
     if (found) fill_stats(tx.segment(), *queue, stats);
@@ -120,7 +120,7 @@ Result<uint64_t> TaskQueues::purge(Bytes text, int64_t budget_ns) {
   uint64_t freed = 0;
   for (bool done = false; !done;) {
     const uint64_t before = freed;
-    Status status = run(process_, Locks::of(name, budget_ns), [&](Transaction& tx, Wakes& wakes) {
+    Status status = run(process_, Locks::of(name, Purpose::kPurgeQueue, budget_ns), [&](Transaction& tx, Wakes& wakes) {
       Core core{tx, wakes, name};
       const Queue* queue = core.find();
       freed = before;
@@ -141,14 +141,15 @@ Result<uint64_t> remove_while(Process& process, const Name& name, int64_t budget
   for (bool done = false; !done;) {
     const uint64_t before = freed;
     uint32_t wanted = 0;
-    Status status = run(process, Locks::of(name, budget_ns), room, [&](Transaction& tx, Wakes& wakes) {
-      Core core{tx, wakes, name};
-      const Queue* queue = core.find();
-      freed = before;
-      done = queue == nullptr || !may(*queue) || core.remove_some(*queue, freed);
-      wanted = wakes.wanted;
-      return Step::kCommit;
-    });
+    Status status =
+        run(process, Locks::of(name, Purpose::kRemoveQueue, budget_ns), room, [&](Transaction& tx, Wakes& wakes) {
+          Core core{tx, wakes, name};
+          const Queue* queue = core.find();
+          freed = before;
+          done = queue == nullptr || !may(*queue) || core.remove_some(*queue, freed);
+          wanted = wakes.wanted;
+          return Step::kCommit;
+        });
     if (!status.ok()) return status;
     if (wanted > room.size()) room.resize(2 * wanted);  // all who sleep for it are woken: by the commit that removes it
   }
@@ -177,7 +178,7 @@ Result<std::vector<std::string>> TaskQueues::dead_letters(Bytes text, uint64_t l
     for (bool again = true; again;) {
       letter.resize(wanted);
       again = false;
-      Status status = run(process_, Locks::of(name), [&](Transaction& tx, Wakes& wakes) {
+      Status status = run(process_, Locks::of(name, Purpose::kLookAtQueues), [&](Transaction& tx, Wakes& wakes) {
         const Queue* queue = Core{tx, wakes, name}.find();
         uint64_t task = queue == nullptr ? 0 : queue->dead.first;
         for (uint64_t i = 0; i < skip && task != 0; ++i) task = tx.view<Task>(task).right;
@@ -202,7 +203,7 @@ Result<uint64_t> TaskQueues::revive(Bytes text) {
   uint64_t revived = 0;
   for (bool done = false; !done;) {
     const uint64_t before = revived;
-    Status status = run(process_, Locks::of(name), [&](Transaction& tx, Wakes& wakes) {
+    Status status = run(process_, Locks::of(name, Purpose::kReviveTasks), [&](Transaction& tx, Wakes& wakes) {
       Core core{tx, wakes, name};
       const Queue* queue = core.find();
       revived = before;
@@ -275,7 +276,7 @@ Result<std::vector<QueueStats>> all_queues(Process& process) {
   std::vector<Listed> queues;
   for (uint32_t shard = 0; shard < process.segment().shard_count(); ++shard) {
     if (process.segment().shard(shard).queues.count.load() == 0) continue;
-    if (Status status = list_queues(process, Locks::one(shard), queues); !status.ok()) return status;
+    if (Status status = list_queues(process, Locks::look_at(shard), queues); !status.ok()) return status;
     for (Listed& listed : queues) {
       listed.stats.name = listed.name;
       all.push_back(std::move(listed.stats));
@@ -288,7 +289,7 @@ namespace {
 
 Status expire_in(Process& process, uint32_t shard, int64_t budget_ns, std::vector<Listed>& queues) {
   if (process.segment().shard(shard).queues.count.load() == 0) return {};
-  if (Status status = list_queues(process, Locks::one(shard, budget_ns), queues); !status.ok()) return status;
+  if (Status status = list_queues(process, Locks::look_at(shard, budget_ns), queues); !status.ok()) return status;
   for (const Listed& listed : queues) {
     if (!listed.expired) continue;
     // Used since then, or in the midst of a long removal: what is left of it stays.

@@ -175,16 +175,26 @@ SHOAL_SHM_RECORD(DictRoot, 24);
 inline constexpr uint32_t kClassCount = 48;  // room; transaction/size_class.h says how many are in use
 inline constexpr uint32_t kCreatedCount = 256;
 
+// An operation in which a holder of the shard's lock died (transaction/suspect.h).
+struct Suspect {
+  uint64_t key_hash;      // of the key, channel or queue that it named; 0 = none
+  int64_t last_death_ms;  // when it was noticed, by the monotonic clock
+  uint32_t operation;     // of the last who died
+  uint32_t deaths;        // 0 = the place is free
+};
+SHOAL_SHM_RECORD(Suspect, 24);
+inline constexpr uint32_t kSuspectCount = 3;
+
 struct alignas(64) Shard {
   // What a reader touches, in one cache line.
   Atomic<uint32_t> owner;       // waiters:1 | context id:31; CAS (transaction/owner_lock.h)
-  Atomic<uint32_t> deaths;      // of the suspect, one after the other; 3 = read-only (transaction/suspect.h)
+  Atomic<uint32_t> deaths;      // the most that one of the suspects has; 3 = it is refused (transaction/suspect.h)
   Atomic<uint64_t> sequence;    // odd while a reader could see a half-done change; never goes back
   DictRoot keys;                // all databases of this shard; the database is part of an entry's key
   Cell<uint64_t> reader_epoch;  // raised before a channel or a ring is freed and before an undo; never goes back
-  uint64_t suspect_key_hash;    // these three by whoever recovers a dead holder of the lock
-  uint32_t suspect_operation;
-  uint32_t last_dead;  // its context's id
+  uint64_t reserved1;
+  uint32_t reserved2;
+  uint32_t last_dead;  // context id of the last holder whose death was noted; by whoever recovers him
 
   // Under the lock, through the journal.
   uint32_t class_pages[kClassCount];   // per size class: first span with room
@@ -199,8 +209,7 @@ struct alignas(64) Shard {
   uint64_t next_expiry_ms;                    // no key of this shard expires before: a lower bound, 0 = unknown
   uint64_t log_head, log_tail;                // the place of the persistence log's chunks
   uint64_t queue_numbers;                     // last number given to a task, lease, holder or incarnation of a queue
-  int64_t last_death_ms;                      // when the suspect's was noticed, by the monotonic clock
-  uint64_t reserved2[8];
+  Suspect suspects[kSuspectCount];            // by whoever holds the lock; not journalled
   Cell<uint64_t> created[kCreatedCount];  // version of an absent key: that of the last key of its hash to come to be
 };
 SHOAL_SHM_RECORD(Shard, 3136);

@@ -56,9 +56,17 @@ Status lock_slow(Process& process, shm::Atomic<uint32_t>& word, uint32_t self, i
     }
     if (holder == self) return {Code::kSystem, "a lock was taken twice by one thread"};
     // A recoverer who is stopped in his work is waited for like any holder.
-    if (dead(process.segment(), holder) && recover(process, self, holder)) continue;
+    bool nobody = shm::context_index(holder) >= process.segment().context_count();  // a word that no locker wrote
+    if (!nobody && dead(process.segment(), holder) && recover(process, self, holder)) {
+      nobody = word.load(std::memory_order_acquire) == value;
+      if (!nobody) continue;
+    }
     const int64_t left_ns = deadline - monotonic_ns();
     if (left_ns <= 0) {
+      if (nobody) {
+        return {Code::kCorrupt,
+                "the segment is damaged: a lock's holder does not exist; stop its users and run `shoal rm`"};
+      }
       const uint32_t pid = holder_pid(process.segment(), holder);
       if (budget_ns < kLockBudgetNs) return {Code::kBusy, "BUSY a shard is locked; its holder's pid is", pid};
       return {Code::kHolderStopped, "a shard stays locked; its holder is stopped or starved", pid};

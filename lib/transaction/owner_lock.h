@@ -21,7 +21,8 @@ inline bool try_lock(shm::Atomic<uint32_t>& word, uint32_t self) noexcept {
   return word.compare_exchange_strong(expected, self, std::memory_order_acquire);
 }
 
-// kBusy (budget below the full one), kHolderStopped (number = pid), kSystem for a lock that this context already holds.
+// kBusy (budget below the full one), kHolderStopped (number = pid), kCorrupt for a word that names nobody, kSystem for
+// a lock that this context already holds.
 Status lock_slow(Process& process, shm::Atomic<uint32_t>& word, uint32_t self, int64_t budget_ns) noexcept;
 
 void wake_waiters(shm::Atomic<uint32_t>& word, int count) noexcept;

@@ -1,55 +1,90 @@
 // SPDX-License-Identifier: MIT
 #include "transaction/suspect.h"
 
+#include <algorithm>
 #include <atomic>
 
 namespace shoal::suspect {
 
 namespace {
 
-bool is_suspect(const shm::Shard& shard, const shm::Context& context) noexcept {
-  return shard.suspect_operation == context.operation && shard.suspect_key_hash == context.key_hash;
+using shm::Suspect;
+
+// Whether it is the same suspect that this context dies in.
+bool names(const Suspect& suspect, const shm::Context& context) noexcept {
+  return suspect.key_hash == context.key_hash && (suspect.key_hash != 0 || suspect.operation == context.operation);
 }
 
-bool is_long_ago(const shm::Shard& shard, int64_t now_ms) noexcept {
-  return now_ms - shard.last_death_ms > kForgottenMs;
+bool is_long_ago(const Suspect& suspect, int64_t now_ms) noexcept {
+  return !convicted(suspect) && now_ms - suspect.last_death_ms > kForgottenMs;
+}
+
+void sum_up(shm::Shard& shard) noexcept {
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  uint32_t most = 0;
+  for (const Suspect& suspect : shard.suspects) most = std::max(most, suspect.deaths);
+  shard.deaths.store(most, std::memory_order_relaxed);
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+}
+
+// The suspect that this context has died in, or its place, which is free then; nullptr: all are convicted.
+Suspect* place_of(shm::Shard& shard, const shm::Context& dead) noexcept {
+  Suspect* place = nullptr;
+  for (Suspect& each : shard.suspects) {
+    if (each.deaths != 0 && names(each, dead)) return &each;
+    if (convicted(each)) continue;
+    const auto worth = [](const Suspect& suspect) { return suspect.deaths == 0 ? INT64_MIN : suspect.last_death_ms; };
+    if (place == nullptr || worth(each) < worth(*place)) place = &each;
+  }
+  if (place != nullptr) place->deaths = 0;
+  return place;
 }
 
 }  // namespace
 
+bool read_only(const shm::Shard& shard) noexcept {
+  return convicted(shard) && std::any_of(std::begin(shard.suspects), std::end(shard.suspects),
+                                         [](const Suspect& each) { return convicted(each) && each.key_hash != 0; });
+}
+
 Status admit(shm::Shard& shard, const shm::Context& self, bool reads, int64_t now_ms) noexcept {
-  if (!convicted(shard)) {
-    if (is_long_ago(shard, now_ms)) forget(shard);
-    return {};
+  bool refused = false;
+  for (Suspect& each : shard.suspects) {
+    if (is_long_ago(each, now_ms)) each.deaths = 0;
+    refused |= convicted(each) && (names(each, self) || (each.key_hash != 0 && !reads));
   }
-  if (!is_suspect(shard, self) && (reads || !read_only(shard))) return {};
-  return {
-      Code::kRedisError,
-      "READONLY one operation killed three processes and is refused, and so is all that writes to the same part of the "
-      "keys; `shoal check` says which, `shoal repair` helps"};
+  sum_up(shard);
+  if (!refused) return {};
+  return {Code::kRedisError,
+          "READONLY one operation killed three processes: it is refused, and so is all that works on its key or writes "
+          "to the same part of the keys; `shoal check` says which, `shoal repair` helps"};
 }
 
 void survived(shm::Shard& shard, const shm::Context& self) noexcept {
-  if (!convicted(shard) && is_suspect(shard, self)) forget(shard);
+  for (Suspect& each : shard.suspects) {
+    if (!convicted(each) && each.operation == self.operation && each.key_hash == self.key_hash) each.deaths = 0;
+  }
+  sum_up(shard);
 }
 
 void note_death(shm::Shard& shard, const shm::Context& dead, uint32_t dead_id, int64_t now_ms) noexcept {
-  if (shard.last_dead == dead_id || convicted(shard)) return;
+  if (shard.last_dead == dead_id) return sum_up(shard);  // whoever noted it may have died before
   if (dead.operation == Purpose::kUnknown || dead.operation == Purpose::kCheck) return;
-  if (!is_suspect(shard, dead) || is_long_ago(shard, now_ms)) {
-    forget(shard);
-    shard.suspect_operation = dead.operation;
-    shard.suspect_key_hash = dead.key_hash;
-  }
-  shard.last_death_ms = now_ms;
+  Suspect* suspect = place_of(shard, dead);
+  if (suspect == nullptr || convicted(*suspect)) return;
+  if (is_long_ago(*suspect, now_ms)) suspect->deaths = 0;
+  suspect->key_hash = dead.key_hash;
+  suspect->operation = dead.operation;
+  suspect->last_death_ms = now_ms;
   shard.last_dead = dead_id;
   std::atomic_signal_fence(std::memory_order_seq_cst);
-  shard.deaths.store(deaths(shard) + 1, std::memory_order_relaxed);
+  ++suspect->deaths;
+  sum_up(shard);
 }
 
 void forget(shm::Shard& shard) noexcept {
-  shard.deaths.store(0, std::memory_order_relaxed);
-  std::atomic_signal_fence(std::memory_order_seq_cst);
+  for (Suspect& each : shard.suspects) each.deaths = 0;
+  sum_up(shard);
 }
 
 }  // namespace shoal::suspect

@@ -2,10 +2,11 @@
 // suspect.h: an operation that kills whoever tries it is stopped.
 //
 // Whoever takes a shard's lock says first what for (Context::operation, key_hash). If it dies with the lock, recovery
-// notes that in the shard: the shard's suspect. The same suspect again, and nobody has come to its end in between: one
-// death more. Another one: it is the suspect now. With the third death it is convicted: it is refused, and so is
-// whatever would change something in the shard, until `shoal repair`; reading goes on. Deaths more than kForgottenMs
-// apart have nothing to do with each other: who is killed by chance is not convicted in the long run.
+// counts that in the shard. A suspect is a key, with whatever was done to it; or an operation that names no key (KEYS,
+// FLUSHALL, the freeing of what was removed). It is a suspect no longer when somebody comes to the end of what the last
+// one died in. With the third death it is convicted: everything on that key is refused, and whatever would change
+// something in the shard; without a key nothing but that operation. Until `shoal repair`; reading goes on. Deaths more
+// than kForgottenMs apart have nothing to do with each other: who is killed by chance is not convicted in the long run.
 //
 //   dies                              afterwards
 //   the suspect's recoverer, while    it is counted once or not at all: the dead one's id is noted before the count,
@@ -13,9 +14,9 @@
 //   who came to the suspect's end,    the count stands or is gone; both are true
 //   while it clears the count
 //
-// What works on all keys at once (KEYS, FLUSHALL) names none: then nothing but that operation is refused. A check that
-// is killed three times is impatience, and a lock without a purpose says nothing: neither is counted. Nor is a death
-// without a lock: it left nothing that kills the next one.
+// There is room for kSuspectCount; one more takes the place of the one whose last death is the longest ago, unless all
+// are convicted. A check that is killed three times is impatience, and a lock without a purpose says nothing: neither
+// is counted. Nor is a death without a lock: it left nothing that kills the next one.
 #pragma once
 
 #include <cstdint>
@@ -25,22 +26,48 @@
 
 namespace shoal {
 
-// What a lock is taken for. Commands are numbered by their row, from 1.
+// What a lock is taken for. Whoever survives one kind clears that one only, so what may kill alone is a kind of its
+// own. commands/check.cc has their names.
 struct Purpose {
   enum Kind : uint32_t {
-    kUnknown = 0,
-    kSetAtOnce = 0x10000,
+    kUnknown = 0,   // commands follow: their row, from 1
+    kSet = 0x8000,  // as a command, or at once
     kPublish,
+    kGrowRing,
+    kOutbox,
     kSubscribe,
-    kTasks,
+    kUnsubscribe,
+    kKeepHistory,
+    kReleaseSubscriptions,
+    kDeclareQueue,
+    kLookAtQueues,
+    kPushTask,
+    kRouteTask,
+    kJoinQueue,
+    kLeaveQueue,
+    kListen,
+    kUnlisten,
+    kTakeTask,
+    kAnswerTask,
+    kStartTask,
+    kFinishTask,
+    kReleaseLeases,
+    kReviveTasks,
+    kPurgeQueue,
+    kRemoveQueue,
+    kBindQueue,
+    kUnbindQueue,
     kExpire,
     kWake,
     kCheck,
   };
+  static constexpr uint32_t kKindMask = 0xffff;
+  // What is made of others (EXEC) is another one for others.
+  static constexpr uint32_t made_of(uint32_t kind, uint32_t parts) noexcept { return kind | parts << 16; }
 
-  uint32_t kind = kUnknown;
-  bool reads = false;     // it changes nothing
-  uint64_t key_hash = 0;  // of its first key, its channel or queue; 0 = none
+  uint32_t kind = kUnknown;  // a Kind, or made_of() one
+  bool reads = false;        // it changes nothing
+  uint64_t key_hash = 0;     // of its first key, its channel or queue; 0 = none
 
   // Before the lock. The context is the caller's own.
   void announce(shm::Context& self) const noexcept {
@@ -56,17 +83,19 @@ inline constexpr int64_t kForgottenMs = 60'000;
 
 inline uint32_t deaths(const shm::Shard& shard) noexcept { return shard.deaths.load(std::memory_order_relaxed); }
 inline bool convicted(const shm::Shard& shard) noexcept { return deaths(shard) >= kDeathsMax; }
-inline bool read_only(const shm::Shard& shard) noexcept { return convicted(shard) && shard.suspect_key_hash != 0; }
+inline bool convicted(const shm::Suspect& suspect) noexcept { return suspect.deaths >= kDeathsMax; }
+// No write to the shard is admitted.
+bool read_only(const shm::Shard& shard) noexcept;
 
 // The rest under the shard's lock.
 
-// Whether the operation that `self` has announced may go on. Forgets a suspect whose last death is long ago.
+// Whether the operation that `self` has announced may go on. Forgets suspects whose last death is long ago.
 Status admit(shm::Shard& shard, const shm::Context& self, bool reads, int64_t now_ms) noexcept;
 // `self` has come to the end of what it announced.
 void survived(shm::Shard& shard, const shm::Context& self) noexcept;
 // For who recovers `dead`, which held the lock.
 void note_death(shm::Shard& shard, const shm::Context& dead, uint32_t dead_id, int64_t now_ms) noexcept;
-// The shard takes writes again.
+// All of them: the shard takes writes again.
 void forget(shm::Shard& shard) noexcept;
 
 }  // namespace suspect

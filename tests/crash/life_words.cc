@@ -116,9 +116,8 @@ void LifeWords::free() {
 
 void LifeWords::suspect(const std::string& key, bool is) {
   shm::Shard& shard = process_->segment().control_shard(keyspace::make_key(process_->segment(), 0, key).shard);
-  shard.deaths = is ? 1 : 0;
-  shard.suspect_operation = is ? Purpose::kCheck : Purpose::kUnknown;
-  shard.last_death_ms = is ? monotonic_ns() / 1'000'000 : 0;
+  shard.suspects[0] = {0, is ? monotonic_ns() / 1'000'000 : 0, Purpose::kCheck, is ? 1u : 0u};
+  shard.deaths = shard.suspects[0].deaths;
 }
 
 void LifeWords::die_in_a_child(const std::string& lines) {

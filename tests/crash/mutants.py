@@ -196,22 +196,50 @@ MUTANTS = [
     Mutant(
         "who survives the suspect clears nothing",
         "lib/transaction/suspect.cc",
-        (("  if (!convicted(shard) && is_suspect(shard, self)) forget(shard);\n", "  (void)shard, (void)self;\n"),),
+        (("each.key_hash == self.key_hash) each.deaths = 0;", "each.key_hash == self.key_hash) continue;"),),
         "Poison.DeathsInBetween*",
         program=POISON,
     ),
     Mutant(
         "whoever comes to any end clears the suspect",
         "lib/transaction/suspect.cc",
-        (("  if (!convicted(shard) && is_suspect(shard, self)) forget(shard);\n", "  forget(shard), (void)self;\n"),),
+        (("!convicted(each) && each.operation == self.op", "!convicted(each) || each.operation == self.op"),),
         "Poison.OthersWhoSucceed*",
         program=POISON,
     ),
     Mutant(
         "a second recoverer counts a death again",
         "lib/transaction/suspect.cc",
-        (("shard.last_dead == dead_id || ", ""),),
+        (("  if (shard.last_dead == dead_id) return sum_up(shard);", "  if (dead_id == 0) return sum_up(shard);"),),
         "Suspect.ADeathIsCountedOnce*",
+        program=POISON,
+    ),
+    Mutant(
+        "a suspect is an operation and not a key",
+        "lib/transaction/suspect.cc",
+        (("(suspect.key_hash != 0 || suspect.op", "(suspect.key_hash == 1 || suspect.op"),),
+        "Poison.IsOneHowever*",
+        program=POISON,
+    ),
+    Mutant(
+        "a suspect more takes the place of the newest",
+        "lib/transaction/suspect.cc",
+        (("worth(each) < worth(*place)", "worth(each) > worth(*place)"),),
+        "Suspect.AreSeveral*",
+        program=POISON,
+    ),
+    Mutant(
+        "the sum of the suspects is not made up for",
+        "lib/transaction/suspect.cc",
+        (("  if (shard.last_dead == dead_id) return sum_up(shard);", "  if (shard.last_dead == dead_id) return;"),),
+        "Suspect.AConviction*",
+        program=POISON,
+    ),
+    Mutant(
+        "whoever joins a queue clears those who take from it",
+        "lib/queues/consumer.cc",
+        (("Locks::of(name, kind, budget_ns)", "Locks::of(name, Purpose::kJoinQueue, budget_ns)"),),
+        "PoisonedQueue.*",
         program=POISON,
     ),
     # ---- The journal: a store to reachable memory is preceded by its record, which is complete before it counts ----
@@ -568,8 +596,8 @@ MUTANTS = [
         "lib/transaction/owner_lock.cc",
         (
             (
-                "    if (dead(process.segment(), holder) && recover(process, self, holder)) continue;\n",
-                "    if (dead(process.segment(), holder)) {\n      word.store(self);\n      return {};\n    }\n",
+                "    if (!nobody && dead(process.segment(), holder) && recover(process, self, holder)) {\n",
+                "    if (!nobody && dead(process.segment(), holder)) {\n      word.store(self);\n      return {};\n",
             ),
         ),
         done_or_not("SET in place"),
@@ -945,10 +973,10 @@ MUTANTS = [
         "lib/transaction/owner_lock.cc",
         (
             (
-                "    if (dead(process.segment(), holder) && recover(process, self, holder)) continue;\n",
+                "    if (!nobody && dead(process.segment(), holder) && recover(process, self, holder)) {\n",
                 "    const bool mine = holder_pid(process.segment(), holder) == static_cast<uint32_t>(::getpid());\n"
                 "    const bool gone = mine || dead(process.segment(), holder);\n"
-                "    if (gone && recover(process, self, holder, mine)) continue;\n",
+                "    if (gone && recover(process, self, holder, mine)) {\n",
             ),
         ),
         "EqualThreadIds.AWaiter*",

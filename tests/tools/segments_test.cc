@@ -176,9 +176,10 @@ TEST_F(ToolTest, ChannelsShowWhatWasPublishedAndWhoListens) {
   shm::Context& self = *process->context().value();
   const channels::Name name = channels::name_of(process->segment(), shm::ChannelKind::kChannel, "room");
   uint32_t bit = 0;
-  ASSERT_TRUE(channels::transact(*process, self, name.shards(), kLockBudgetNs, [&](Transaction& tx) {
-                channels::subscribe(tx, name, self.id.load(), bit);
-              }).ok());
+  ASSERT_TRUE(
+      channels::transact(*process, self, {Purpose::kSubscribe}, name.shards(), kLockBudgetNs, [&](Transaction& tx) {
+        channels::subscribe(tx, name, self.id.load(), bit);
+      }).ok());
   const Json rows = channels_view(view());
   ASSERT_EQ(rows.size(), 1u);
   EXPECT_EQ(rows[0]["name"], "room");
@@ -283,7 +284,7 @@ TEST_F(ToolTest, RepairReopensAShardThatCheckNames) {
   auto process = attach();
   shm::Shard& shard = process->segment().control_shard(3);
   shm::Context push{};
-  Purpose{Purpose::kTasks, false, 99}.announce(push);
+  Purpose{Purpose::kPushTask, false, 99}.announce(push);
   for (uint32_t dead = 1; dead <= suspect::kDeathsMax; ++dead) suspect::note_death(shard, push, dead, 0);
   EXPECT_EQ(shards_view(view())[3]["deaths"], 3);
   const Json report = check_segment(name_, false).value();
@@ -300,7 +301,7 @@ TEST_F(ToolTest, RepairOfADamagedSegmentWantsForce) {
   auto process = attach();
   shm::Shard& shard = process->segment().control_shard(3);
   shm::Context push{};
-  Purpose{Purpose::kTasks, false, 99}.announce(push);
+  Purpose{Purpose::kPushTask, false, 99}.announce(push);
   for (uint32_t dead = 1; dead <= suspect::kDeathsMax; ++dead) suspect::note_death(shard, push, dead, 0);
   shard.database_keys[0] = 5;
   const Json refused = repair_segment(name_, false).value();
@@ -340,9 +341,10 @@ TEST_F(ToolTest, DamagedChannelsAndQueuesAreShownAndNotFollowed) {
   shm::Context& self = *process->context().value();
   const channels::Name room = channels::name_of(segment, shm::ChannelKind::kChannel, "room");
   uint32_t bit = 0;
-  ASSERT_TRUE(channels::transact(*process, self, room.shards(), kLockBudgetNs, [&](Transaction& tx) {
-                channels::subscribe(tx, room, self.id.load(), bit);
-              }).ok());
+  ASSERT_TRUE(
+      channels::transact(*process, self, {Purpose::kSubscribe}, room.shards(), kLockBudgetNs, [&](Transaction& tx) {
+        channels::subscribe(tx, room, self.id.load(), bit);
+      }).ok());
   queues::TaskQueues queues(*process, 0);
   ASSERT_TRUE(queues.push("jobs", {"data"}).ok());
   queues::Consumer consumer(queues);

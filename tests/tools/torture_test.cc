@@ -81,7 +81,7 @@ TEST_F(TortureTest, EachPhaseSaysHowLongOperationsAndWaitsForALockTook) {
 TEST_F(TortureTest, AConvictionIsLiftedAndCounted) {
   options_.meddle = [](Process& process) {
     shm::Context push{};
-    Purpose{Purpose::kTasks, false, 99}.announce(push);
+    Purpose{Purpose::kPushTask, false, 99}.announce(push);
     for (uint32_t dead = 1; dead <= suspect::kDeathsMax; ++dead)
       suspect::note_death(process.segment().control_shard(0), push, dead, 0);
   };
@@ -97,7 +97,7 @@ TEST(TortureTalk, LiftsWhatItIsRefusedForAndRepeatsWhatHasNoWatch) {
   Talk talk(segment.process(), lifted);
   const auto convict = [&] {
     shm::Context push{};
-    Purpose{Purpose::kTasks, false, 99}.announce(push);
+    Purpose{Purpose::kPushTask, false, 99}.announce(push);
     for (uint32_t dead = 1; dead <= suspect::kDeathsMax; ++dead) {
       for (uint32_t i = 0; i < segment.segment().shard_count(); ++i)
         suspect::note_death(segment.segment().control_shard(i), push, dead, 0);

@@ -206,7 +206,7 @@ TEST_F(ChannelOutbox, APatternThatCameAfterTheLocksWereChosenGetsTheMessage) {
   for (int i = 0; i < 8; ++i) reader.psubscribe("r*" + std::string(static_cast<size_t>(i), '*'));  // of several shards
   uint64_t receivers = 0;
   int runs = 0;
-  const Status status = transact(*process_, self(), chosen, kLockBudgetNs, [&](Transaction& tx) {
+  const Status status = transact(*process_, self(), {Purpose::kOutbox}, chosen, kLockBudgetNs, [&](Transaction& tx) {
     ++runs;
     receivers = 0;
     ASSERT_TRUE(post(tx, "room", "x", receivers).ok());
@@ -222,9 +222,9 @@ TEST_F(ChannelOutbox, APublishGoesAfterWhatATransactionOfItsThreadLeft) {
   Reader reader(process_);
   reader.subscribe("room");
   uint64_t receivers = 0;
-  ASSERT_TRUE(transact(*process_, self(), outbox_shards(segment(), "room"), kLockBudgetNs, [&](Transaction& tx) {
-                ASSERT_TRUE(post(tx, "room", "a", receivers).ok());
-              }).ok());
+  ASSERT_TRUE(transact(*process_, self(), {Purpose::kOutbox}, outbox_shards(segment(), "room"), kLockBudgetNs,
+                       [&](Transaction& tx) { ASSERT_TRUE(post(tx, "room", "a", receivers).ok()); })
+                  .ok());
   publish("room", "b");
   EXPECT_EQ(reader.read(), (Texts{"room:a", "room:b"}));
 }
@@ -244,26 +244,29 @@ class FullSegment : public ChannelOutbox {
   }
   bool take(uint32_t shard, uint64_t bytes) {
     uint64_t block = 0;
-    const Status status = transact(*process_, self(), uint64_t{1} << shard, kLockBudgetNs, [&](Transaction& tx) {
-      if (const auto* fresh = tx.create<uint64_t>(bytes)) block = tx.offset_of(fresh);
-    });
+    const Status status =
+        transact(*process_, self(), {Purpose::kOutbox}, uint64_t{1} << shard, kLockBudgetNs, [&](Transaction& tx) {
+          if (const auto* fresh = tx.create<uint64_t>(bytes)) block = tx.offset_of(fresh);
+        });
     if (status.ok()) taken_.emplace_back(shard, block);
     return status.ok();
   }
   void TearDown() override {
     for (const auto& [shard, block] : taken_) {
       const uint64_t offset = block;
-      EXPECT_TRUE(transact(*process_, self(), uint64_t{1} << shard, kLockBudgetNs, [&](Transaction& tx) {
-                    tx.free(offset);
-                  }).ok());
+      EXPECT_TRUE(
+          transact(*process_, self(), {Purpose::kOutbox}, uint64_t{1} << shard, kLockBudgetNs, [&](Transaction& tx) {
+            tx.free(offset);
+          }).ok());
     }
     ChannelOutbox::TearDown();
   }
   Status commit_post(const std::string& name, const std::string& text) {
-    return transact(*process_, self(), outbox_shards(segment(), name), kLockBudgetNs, [&](Transaction& tx) {
-      uint64_t receivers = 0;
-      ASSERT_TRUE(post(tx, name, text, receivers).ok());
-    });
+    return transact(*process_, self(), {Purpose::kOutbox}, outbox_shards(segment(), name), kLockBudgetNs,
+                    [&](Transaction& tx) {
+                      uint64_t receivers = 0;
+                      ASSERT_TRUE(post(tx, name, text, receivers).ok());
+                    });
   }
 
   std::vector<std::pair<uint32_t, uint64_t>> taken_;

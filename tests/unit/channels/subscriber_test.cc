@@ -468,7 +468,7 @@ TEST_F(ChannelSubscriber, ASubscriptionThatWasReapedByMistakeIsMadeAnewAndTheHol
   EXPECT_EQ(reader.read(), Texts{"room:a"});
   const Name name = name_of(segment(), ChannelKind::kChannel, "room");
   const uint64_t incarnation = channel("room")->incarnation;
-  ASSERT_TRUE(transact(*process_, self(), name.shards(), kLockBudgetNs, [&](Transaction& tx) {
+  ASSERT_TRUE(transact(*process_, self(), {Purpose::kUnsubscribe}, name.shards(), kLockBudgetNs, [&](Transaction& tx) {
                 unsubscribe(tx, name, incarnation, self().id);
               }).ok());
   EXPECT_EQ(channel_count(), 0u);

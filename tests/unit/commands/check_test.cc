@@ -158,9 +158,9 @@ class DirectoryCheckTest : public CheckTest {
     shm::Context& self = *segment.process()->context().value();
     const channels::Name name = channels::name_of(segment.segment(), kind, text);
     uint32_t bit = 0;
-    EXPECT_TRUE(channels::transact(*segment.process(), self, name.shards(), kLockBudgetNs, [&](Transaction& tx) {
-                  channels::subscribe(tx, name, self.id.load(), bit);
-                }).ok());
+    EXPECT_TRUE(channels::transact(*segment.process(), self, {Purpose::kSubscribe}, name.shards(), kLockBudgetNs,
+                                   [&](Transaction& tx) { channels::subscribe(tx, name, self.id.load(), bit); })
+                    .ok());
   }
   // What check finds while `word` is `value`.
   template <typename T>
@@ -173,6 +173,19 @@ class DirectoryCheckTest : public CheckTest {
     return found;
   }
 };
+
+TEST_F(CheckTest, ALockWhoseHolderDoesNotExistIsSaidAndNotWaitedForEver) {
+  const uint32_t own = shm::context_index(segment.process()->context().value()->id.load());
+  shm::Shard& shard = segment.segment().control_shard(0);
+  for (const uint32_t nobody : {shm::context_id(77, own), shm::context_id(1, segment.segment().context_count()),
+                                shm::context_id(1, 0xffff) | shm::kWaitersBit}) {
+    shard.owner = nobody;
+    const auto report = check_locked(*segment.process(), kLoopLockBudgetNs);
+    shard.owner = 0;
+    EXPECT_EQ(report.status().code(), Code::kCorrupt) << nobody << ": " << describe(report.status());
+  }
+  EXPECT_EQ(check_all(), "");
+}
 
 TEST_F(DirectoryCheckTest, ChainOfBucketsThatIsARingIsFound) {
   for (uint32_t i = 0; i < segment.segment().shard_count(); ++i) {

@@ -66,16 +66,15 @@ TEST(Reap, ASlotWithoutAWaiterIsNotKeptByAShardThatTakesNoWrites) {
   TestSession waits(segment);
   EXPECT_EQ(waits("BLPOP jobs 0"), "(pending)");
   shm::Shard& shard = segment.segment().control_shard(keyspace::make_key(segment.segment(), 0, "jobs").shard);
+  shard.suspects[0] = {1, 0, Purpose::kTakeTask, suspect::kDeathsMax};
   shard.deaths = suspect::kDeathsMax;
-  shard.suspect_key_hash = 1;
   Child child([&] {
     TestSession session(segment);
     return session("DBSIZE") == "0" ? ::raise(SIGKILL) : 1;  // which takes locks, so it has a slot
   });
   EXPECT_EQ(child.wait(), 128 + SIGKILL);
   EXPECT_EQ(sweep(*segment.process()), 1u);
-  shard.deaths = 0;
-  shard.suspect_key_hash = 0;
+  suspect::forget(shard);
 }
 
 TEST(Reap, AWaiterBehindALockedShardKeepsNoneOfTheOthers) {
