@@ -25,15 +25,15 @@ uint64_t keys_in(const shm::Shard& shard) {
 
 // One transaction on the shard; false: it did not happen.
 template <typename Body>
-bool ExpireTask::transact(uint32_t shard, Body&& body) {
+bool ExpireTask::transact(uint32_t shard, Purpose::Kind kind, Body&& body) {
   auto context = process_.context();
   if (!context.ok()) return false;
-  Transaction tx(process_, *context.value(), {Purpose::kExpire});
+  Transaction tx(process_, *context.value(), {kind});
   const Status status = tx.begin(uint64_t{1} << shard, kLoopLockBudgetNs);
   const bool refused = status.code() == Code::kRedisError;
   if (refused && !shards_[shard].refused)
     log_warning("nothing expires in shard " + std::to_string(shard) + ": " + status.text());
-  shards_[shard].refused = refused;
+  if (status.ok() || refused) shards_[shard].refused = refused;
   if (!status.ok()) return false;
   body(tx);
   return tx.commit().ok();
@@ -47,7 +47,7 @@ ExpireTask::Left ExpireTask::expire(uint32_t shard) {
   keyspace::ExpiryPass pass = state.pass;
   bool over = false;
   uint64_t gone = 0;
-  const bool done = transact(shard, [&](Transaction& tx) {
+  const bool done = transact(shard, Purpose::kExpire, [&](Transaction& tx) {
     const uint64_t before = keys_in(tx.shard(shard));
     over = keyspace::expire_step(tx, shard, now, pass);
     gone = before - keys_in(tx.shard(shard));
@@ -62,7 +62,8 @@ ExpireTask::Left ExpireTask::expire(uint32_t shard) {
 ExpireTask::Left ExpireTask::free(uint32_t shard) {
   if (process_.segment().shard(shard).lazy_free == 0) return Left::kNothing;
   bool more = false;
-  const bool done = transact(shard, [&](Transaction& tx) { more = keyspace::free_lazily(tx, shard, kFreeBudget); });
+  const bool done = transact(shard, Purpose::kFreeLazily,
+                             [&](Transaction& tx) { more = keyspace::free_lazily(tx, shard, kFreeBudget); });
   return done && more ? Left::kSome : Left::kNothing;
 }
 

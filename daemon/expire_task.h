@@ -28,7 +28,7 @@ class ExpireTask : public Task {
   Left expire(uint32_t shard);
   Left free(uint32_t shard);
   template <typename Body>
-  bool transact(uint32_t shard, Body&& body);
+  bool transact(uint32_t shard, Purpose::Kind kind, Body&& body);
 
   Process& process_;
   std::vector<ShardState> shards_;

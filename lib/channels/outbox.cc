@@ -99,7 +99,7 @@ Status publish_to_all(Process& process, shm::Context& self, const Name& channel,
   uint64_t shards = uint64_t{1} << channel.shard;
   for (const Name* pattern : patterns) shards |= uint64_t{1} << pattern->shard;
   Status status =
-      transact(process, self, {Purpose::kPublish, false, channel.hash}, shards, budget_ns, [&](Transaction& tx) {
+      transact(process, self, {Purpose::kPostMessages, false, channel.hash}, shards, budget_ns, [&](Transaction& tx) {
         result.receivers = post_to(tx, channel, {{}, data});
         for (const Name* pattern : patterns) result.receivers += post_to(tx, *pattern, {channel.text, data});
       });

@@ -37,6 +37,37 @@ Purpose purpose_of(const Command& command, uint64_t first_key) noexcept {
 
 uint64_t all_shards(const Segment& segment) noexcept { return ~uint64_t{0} >> (64 - segment.shard_count()); }
 
+// Calls visit(argument) for each of the command's keys.
+template <typename Visit>
+void for_each_key(const Command& command, std::span<const Bytes> arguments, Visit&& visit) noexcept {
+  if (command.keys.first == 0) return;
+  const auto argc = static_cast<int64_t>(arguments.size());
+  const auto key = [&](int64_t index) {
+    if (index < argc) visit(arguments[static_cast<size_t>(index)]);
+  };
+  if ((command.flags & kNumKeys) != 0) {
+    int64_t count = 0;
+    if (command.keys.last > 0) key(command.keys.last);
+    if (command.keys.first < argc && parse_integer(arguments[static_cast<size_t>(command.keys.first)], count)) {
+      for (int64_t i = 1; i <= count && command.keys.first + i < argc; ++i) key(command.keys.first + i);
+    }
+  } else {
+    const int64_t last = command.keys.last < 0 ? argc + command.keys.last : command.keys.last;
+    for (int64_t i = command.keys.first; i <= last; i += command.keys.step) key(i);
+  }
+}
+
+// Whether one of its keys is convicted, be it not the first: that one begin() has looked at.
+bool refuses(const Transaction& tx, const Command& command, std::span<const Bytes> arguments,
+             uint32_t database) noexcept {
+  bool refused = false;
+  if (!tx.suspected()) return refused;
+  for_each_key(command, arguments, [&](Bytes name) {
+    refused = refused || tx.refuses(purpose_of(command, 0).kind, keyspace::make_key(tx.segment(), database, name).hash);
+  });
+  return refused;
+}
+
 }  // namespace
 
 const Command* check_command(std::span<const Bytes> arguments, Reply& reply) {
@@ -70,28 +101,14 @@ uint64_t shards_of(const Segment& segment, const Command& command, std::span<con
                    uint64_t& first_key) noexcept {
   if ((command.flags & kAllShards) != 0) return all_shards(segment);
   if (command.shards != nullptr) return command.shards(segment, arguments, database);
-  if (command.keys.first == 0) return 1;
   uint64_t mask = 0;
   bool too_long = false;
-  auto add = [&](size_t index) {
-    if (index >= arguments.size()) return;
-    too_long |= arguments[index].size() > kNameBytesMax;
-    const Key key = keyspace::make_key(segment, database, arguments[index]);
+  for_each_key(command, arguments, [&](Bytes name) {
+    too_long |= name.size() > kNameBytesMax;
+    const Key key = keyspace::make_key(segment, database, name);
     if (mask == 0) first_key = key.hash;
     mask |= uint64_t{1} << key.shard;
-  };
-  const auto argc = static_cast<int64_t>(arguments.size());
-  if ((command.flags & kNumKeys) != 0) {
-    int64_t count = 0;
-    if (command.keys.last > 0) add(static_cast<size_t>(command.keys.last));
-    if (command.keys.first < argc && parse_integer(arguments[static_cast<size_t>(command.keys.first)], count)) {
-      for (int64_t i = 1; i <= count && command.keys.first + i < argc; ++i)
-        add(static_cast<size_t>(command.keys.first + i));
-    }
-  } else {
-    const int64_t last = command.keys.last < 0 ? argc + command.keys.last : command.keys.last;
-    for (int64_t i = command.keys.first; i <= last; i += command.keys.step) add(static_cast<size_t>(i));
-  }
+  });
   if (too_long) return 0;
   return mask == 0 ? 1 : mask;  // malformed: any shard; the handler will say what is wrong
 }
@@ -195,10 +212,16 @@ Outcome CallRunner::run(const Command& command, std::span<const Bytes> arguments
   const bool blocks = (command.flags & kBlocking) != 0;
   if (blocks) blocking::before(session_, arguments);
   const Outcome result = transact(purpose_of(command, first_key), shards, budget_ns, [&](Transaction& tx) {
+    if (refuses(tx, command, arguments, session_.database())) {
+      tx.proves_nothing();
+      reply.error(suspect::kRefused);
+      return Outcome::kReplied;
+    }
     Call call(session_, command, arguments, &tx, reply);
     command.handler(call);
     if (call.failed() && !reply.overflow()) tx.rollback_to({0, 0});
     if ((command.flags & kWrite) != 0) keyspace::free_a_little(tx);
+    if (call.failed()) tx.proves_nothing();
     return call.blocked() ? Outcome::kPending : Outcome::kReplied;
   });
   if (blocks) blocking::after(session_, result, arguments);
@@ -208,23 +231,27 @@ Outcome CallRunner::run(const Command& command, std::span<const Bytes> arguments
 Outcome CallRunner::run_all(std::span<const std::vector<Bytes>> commands, int64_t budget_ns) {
   Segment& segment = session_.process().segment();
   Reply& reply = session_.reply_;
-  uint64_t shards = 0, first_key = 0;
+  struct Part {
+    const Command* command;
+    uint32_t database;
+    uint64_t first_key;
+  };
+  std::vector<Part> parts;
+  uint64_t shards = 0;
   bool writes = false;
-  uint32_t parts = 0, database = session_.database();
-  std::vector<const Command*> rows;
+  uint32_t database = session_.database();
   for (const auto& arguments : commands) {
     const Command* command = check_command(arguments, reply);
     SHOAL_ASSERT(command != nullptr);  // checked when it was queued
-    rows.push_back(command);
-    parts = parts * 31 + purpose_of(*command, 0).kind;
     int64_t selected = 0;
     if (std::string_view(command->name) == "SELECT" && parse_integer(arguments[1], selected) && selected >= 0 &&
         selected < kDatabaseCount) {
       database = static_cast<uint32_t>(selected);
     }
+    Part& part = parts.emplace_back(Part{command, database, 0});
     if ((command->flags & kSession) != 0 && command->shards == nullptr) continue;
     writes |= (command->flags & kReadOnly) == 0;
-    const uint64_t own = shards_of(segment, *command, arguments, database, first_key);
+    const uint64_t own = shards_of(segment, *command, arguments, database, part.first_key);
     if (own == 0) {
       reply.error(kKeyTooLong);
       return Outcome::kReplied;
@@ -237,23 +264,32 @@ Outcome CallRunner::run_all(std::span<const std::vector<Bytes>> commands, int64_
   const uint32_t first_database = session_.database();
   const size_t start = reply.used();
   session_.commands_of_exec_ = static_cast<int64_t>(commands.size());
-  const uint32_t kind = Purpose::made_of(purpose_of(*find_command("EXEC"), 0).kind, parts);
-  const Purpose purpose{kind, !writes, first_key};
+  const Purpose purpose{purpose_of(*find_command("EXEC"), 0).kind, !writes};  // then each command's own
   const Outcome outcome = transact(purpose, shards == 0 ? 1 : shards, budget_ns, [&](Transaction& tx) {
     session_.select(first_database);
     const int64_t now_ms = wall_clock_ms();
     for (const auto& watch : session_.watches_) {
       const Key key = keyspace::make_key(segment, watch.database, watch.key);
       if (keyspace::version(segment, key, now_ms) != watch.version) {
+        tx.proves_nothing();
         reply.null_array();
         return Outcome::kReplied;
       }
     }
+    for (size_t i = 0; i < commands.size(); ++i) {
+      if (!refuses(tx, *parts[i].command, commands[i], parts[i].database)) continue;
+      tx.proves_nothing();
+      reply.error(suspect::kRefused);
+      return Outcome::kReplied;
+    }
     reply.array(static_cast<uint32_t>(commands.size()));
     for (size_t i = 0; i < commands.size() && !tx.failed(); ++i) {
       const Transaction::Savepoint before = tx.savepoint();
-      Call call(session_, *rows[i], commands[i], &tx, reply);
-      rows[i]->handler(call);
+      const Command& command = *parts[i].command;
+      tx.name(purpose_of(command, 0).kind, parts[i].first_key);
+      Call call(session_, command, commands[i], &tx, reply);
+      command.handler(call);
+      if (call.failed()) tx.proves_nothing();
       if (call.failed() && !tx.failed() && !reply.overflow()) tx.rollback_to(before);
     }
     return Outcome::kReplied;

@@ -58,9 +58,11 @@ bool expire_step(Transaction& tx, uint32_t index, int64_t now_ms, ExpiryPass& pa
   for (uint32_t i = 0; i < found.count; ++i) {
     const auto& entry = tx.view<shm::Entry>(found.expired[i]);
     const Key key = make_key(tx.segment(), entry.info().database, entry.key());
-    tx.context().key_hash = key.hash;  // what kills here is this key: it is the suspect
+    tx.name(Purpose::kExpire, key.hash);
     remove(tx, key, entry);
   }
+  tx.name(Purpose::kExpire, 0);
+  if (!over) tx.proves_nothing();  // what is damaged may lie in the rest
   if (over) {
     pass.running = false;
     if (pass.earliest < shard.next_expiry_ms) tx.edit(shard.next_expiry_ms) = pass.earliest;

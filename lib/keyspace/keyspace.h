@@ -99,10 +99,10 @@ inline constexpr auto kDictGrave = static_cast<Type>(15);
 // Frees a few blocks of what was removed lazily in this shard. True if there is more.
 bool free_lazily(Transaction& tx, uint32_t shard, uint32_t budget) noexcept;
 inline bool has_lazy_frees(const shm::Shard& shard) noexcept { return shard.lazy_free != 0; }
+void free_a_little_under_its_name(Transaction& tx) noexcept;
 // Each writer frees a little of what was removed lazily where it is at home.
 inline void free_a_little(Transaction& tx) noexcept {
-  constexpr uint32_t kBlocks = 2;
-  if (__builtin_expect(has_lazy_frees(tx.shard(tx.home())), 0)) free_lazily(tx, tx.home(), kBlocks);
+  if (__builtin_expect(has_lazy_frees(tx.shard(tx.home())), 0)) free_a_little_under_its_name(tx);
 }
 
 // Hash of an entry that lies in the segment, for the dict.

@@ -30,7 +30,7 @@ bool bring_blocks_home(Process& process, int64_t budget_ns) noexcept {
     if (owner == shard) continue;
     auto context = process.context();
     if (!context.ok()) return false;
-    Transaction tx(process, *context.value(), {Purpose::kExpire});
+    Transaction tx(process, *context.value(), {Purpose::kBringBlocksHome});
     if (!tx.begin(uint64_t{1} << shard | uint64_t{1} << owner, budget_ns).ok()) continue;
     const uint32_t brought = tx.bring_foreign_home(shard, kBlocks);
     if (tx.commit().ok() && brought > 0) return true;
@@ -50,7 +50,7 @@ bool make_room(Process& process, uint64_t shards, int64_t budget_ns) noexcept {
     for (uint32_t step = 0; step < kSteps && has_lazy_frees(segment.shard(shard)); ++step) {
       auto context = process.context();
       if (!context.ok()) return false;
-      Transaction tx(process, *context.value(), {Purpose::kExpire});
+      Transaction tx(process, *context.value(), {Purpose::kFreeLazily});
       if (!tx.begin(uint64_t{1} << shard, budget_ns).ok()) break;
       free_lazily(tx, shard, kBlocks);
       if (!tx.commit().ok()) break;

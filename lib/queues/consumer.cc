@@ -99,6 +99,7 @@ Status Consumer::remove(Bytes queue, int64_t budget_ns) {
                                   core.touch(record, now_ms());
                                   holds = holder.leases != 0;
                                   if (!holds) {
+                                    core.tx.name(Purpose::kReleaseConsumer, core.name.hash);
                                     done = leases.release_some(holder, true);
                                     return Step::kCommit;
                                   }
@@ -319,7 +320,7 @@ Status Consumer::close(int64_t budget_ns) {
         done = leases.release_some(holder, true);
         return Step::kCommit;
       };
-      Status status = with_holder(each, Purpose::kLeaveQueue, false, budget_ns, leave);
+      Status status = with_holder(each, Purpose::kReleaseConsumer, false, budget_ns, leave);
       if (status.ok()) continue;
       if (result.ok()) result = status;
       return false;

@@ -65,8 +65,8 @@ enum class Step : uint8_t { kCommit, kAbandon };
 // What an operation locks, what for, and how long it waits for that: on an event loop kLoopLockBudgetNs, then kBusy.
 struct Locks {
   // Whatever lies in the shard.
-  static Locks look_at(uint32_t shard, int64_t budget_ns = kLockBudgetNs) noexcept {
-    return {uint64_t{1} << shard, {Purpose::kLookAtQueues, true}, budget_ns};
+  static Locks look_at(uint32_t shard, Purpose::Kind kind, int64_t budget_ns = kLockBudgetNs) noexcept {
+    return {uint64_t{1} << shard, {kind, true}, budget_ns};
   }
   static Locks of(const Name& name, Purpose::Kind kind, int64_t budget_ns = kLockBudgetNs) noexcept {
     return {uint64_t{1} << name.shard, {kind, kind == Purpose::kLookAtQueues, name.hash}, budget_ns};

@@ -173,6 +173,7 @@ Result<PushResult> TaskQueues::push_routes(Bytes exchange, std::span<const Route
       gone[i] = queue == nullptr || queue->incarnation != routes[i].incarnation;
       if (gone[i]) continue;
       tx.set_home(names[i].shard);
+      tx.name(Purpose::kRouteTask, names[i].hash);
       if (!core.push(*queue, task, static_cast<uint64_t>(wall_clock_ms()))) {
         refused = true;  // or the segment is full: then this runs again
         return Step::kAbandon;

@@ -272,6 +272,7 @@ Status release_held(Process& process, const Locks& shard, const Held& held, cons
     const Holder* holder = find_in(tx, queue->consumers, dead);
     if (holder == nullptr) holder = find_in(tx, queue->helpers, dead);
     if (holder == nullptr) return Step::kAbandon;
+    tx.name(Purpose::one_of(Purpose::kReleaseLeases, holder->slot + 1), name.hash);  // another's says nothing of his
     Leases{core, *queue}.release_some(*holder, false);
     return Step::kCommit;
   });
@@ -296,7 +297,7 @@ Status release_all(Process& process, int64_t budget_ns, const Dead& dead) {
   Status result;
   for (uint32_t shard = 0; shard < process.segment().shard_count(); ++shard) {
     if (process.segment().shard(shard).queues.count.load() == 0) continue;
-    Status status = release_in(process, Locks::look_at(shard, budget_ns), dead, held);
+    Status status = release_in(process, Locks::look_at(shard, Purpose::kFindLeases, budget_ns), dead, held);
     if (!status.ok()) result = status;  // what lies behind the other locks comes back all the same
   }
   return result;

@@ -276,7 +276,8 @@ Result<std::vector<QueueStats>> all_queues(Process& process) {
   std::vector<Listed> queues;
   for (uint32_t shard = 0; shard < process.segment().shard_count(); ++shard) {
     if (process.segment().shard(shard).queues.count.load() == 0) continue;
-    if (Status status = list_queues(process, Locks::look_at(shard), queues); !status.ok()) return status;
+    if (Status status = list_queues(process, Locks::look_at(shard, Purpose::kLookAtQueues), queues); !status.ok())
+      return status;
     for (Listed& listed : queues) {
       listed.stats.name = listed.name;
       all.push_back(std::move(listed.stats));
@@ -289,7 +290,8 @@ namespace {
 
 Status expire_in(Process& process, uint32_t shard, int64_t budget_ns, std::vector<Listed>& queues) {
   if (process.segment().shard(shard).queues.count.load() == 0) return {};
-  if (Status status = list_queues(process, Locks::look_at(shard, budget_ns), queues); !status.ok()) return status;
+  const Locks locks = Locks::look_at(shard, Purpose::kLookAtQueues, budget_ns);
+  if (Status status = list_queues(process, locks, queues); !status.ok()) return status;
   for (const Listed& listed : queues) {
     if (!listed.expired) continue;
     // Used since then, or in the midst of a long removal: what is left of it stays.

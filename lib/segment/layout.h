@@ -209,7 +209,7 @@ struct alignas(64) Shard {
   uint64_t next_expiry_ms;                    // no key of this shard expires before: a lower bound, 0 = unknown
   uint64_t log_head, log_tail;                // the place of the persistence log's chunks
   uint64_t queue_numbers;                     // last number given to a task, lease, holder or incarnation of a queue
-  Suspect suspects[kSuspectCount];            // by whoever holds the lock; not journalled
+  Suspect suspects[kSuspectCount];            // by whoever holds the lock or recovers its holder; not journalled
   Cell<uint64_t> created[kCreatedCount];  // version of an absent key: that of the last key of its hash to come to be
 };
 SHOAL_SHM_RECORD(Shard, 3136);

@@ -47,6 +47,7 @@ class ShardLock {
       : word_(process.segment().control_shard(shard).owner) {
     purpose.announce(self);
     status_ = owner_lock::lock(process, word_, self.id.load(std::memory_order_relaxed), budget_ns);
+    purpose.announce(self);  // whoever waits may recover somebody, and do his work under its name
   }
   ~ShardLock() { unlock(); }
   ShardLock(const ShardLock&) = delete;

@@ -10,9 +10,8 @@ namespace {
 
 using shm::Suspect;
 
-// Whether it is the same suspect that this context dies in.
-bool names(const Suspect& suspect, const shm::Context& context) noexcept {
-  return suspect.key_hash == context.key_hash && (suspect.key_hash != 0 || suspect.operation == context.operation);
+bool is(const Suspect& suspect, uint32_t operation, uint64_t key_hash) noexcept {
+  return suspect.key_hash == key_hash && (key_hash != 0 || suspect.operation == operation);
 }
 
 bool is_long_ago(const Suspect& suspect, int64_t now_ms) noexcept {
@@ -31,12 +30,13 @@ void sum_up(shm::Shard& shard) noexcept {
 Suspect* place_of(shm::Shard& shard, const shm::Context& dead) noexcept {
   Suspect* place = nullptr;
   for (Suspect& each : shard.suspects) {
-    if (each.deaths != 0 && names(each, dead)) return &each;
+    if (each.deaths != 0 && is(each, dead.operation, dead.key_hash)) return &each;
     if (convicted(each)) continue;
     const auto worth = [](const Suspect& suspect) { return suspect.deaths == 0 ? INT64_MIN : suspect.last_death_ms; };
     if (place == nullptr || worth(each) < worth(*place)) place = &each;
   }
   if (place != nullptr) place->deaths = 0;
+  std::atomic_signal_fence(std::memory_order_seq_cst);  // before it is somebody else's
   return place;
 }
 
@@ -47,22 +47,24 @@ bool read_only(const shm::Shard& shard) noexcept {
                                          [](const Suspect& each) { return convicted(each) && each.key_hash != 0; });
 }
 
+bool refuses(const shm::Shard& shard, uint32_t operation, uint64_t key_hash) noexcept {
+  return std::any_of(std::begin(shard.suspects), std::end(shard.suspects),
+                     [=](const Suspect& each) { return convicted(each) && is(each, operation, key_hash); });
+}
+
 Status admit(shm::Shard& shard, const shm::Context& self, bool reads, int64_t now_ms) noexcept {
   bool refused = false;
   for (Suspect& each : shard.suspects) {
     if (is_long_ago(each, now_ms)) each.deaths = 0;
-    refused |= convicted(each) && (names(each, self) || (each.key_hash != 0 && !reads));
+    refused |= convicted(each) && (is(each, self.operation, self.key_hash) || (each.key_hash != 0 && !reads));
   }
   sum_up(shard);
-  if (!refused) return {};
-  return {Code::kRedisError,
-          "READONLY one operation killed three processes: it is refused, and so is all that works on its key or writes "
-          "to the same part of the keys; `shoal check` says which, `shoal repair` helps"};
+  return refused ? Status{Code::kRedisError, kRefused} : Status{};
 }
 
-void survived(shm::Shard& shard, const shm::Context& self) noexcept {
+void survived(shm::Shard& shard, uint32_t operation, uint64_t key_hash) noexcept {
   for (Suspect& each : shard.suspects) {
-    if (!convicted(each) && each.operation == self.operation && each.key_hash == self.key_hash) each.deaths = 0;
+    if (!convicted(each) && each.operation == operation && each.key_hash == key_hash) each.deaths = 0;
   }
   sum_up(shard);
 }

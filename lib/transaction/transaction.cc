@@ -29,6 +29,8 @@ Status Transaction::lock_shards(uint64_t shards, int64_t budget_ns) noexcept {
     Status status = owner_lock::lock(process_, shard.owner, id_, budget_ns);
     if (status.ok()) {
       locked_ |= uint64_t{1} << index;
+      self_.operation = operation;
+      self_.key_hash = key_hash;
       if (suspect::deaths(shard) != 0) {
         state_ |= kSuspect;
         status = suspect::admit(shard, self_, reads_, monotonic_ns() / 1'000'000);
@@ -38,16 +40,32 @@ Status Transaction::lock_shards(uint64_t shards, int64_t budget_ns) noexcept {
       release_all_locks();
       return status;
     }
-    self_.operation = operation;
-    self_.key_hash = key_hash;
   }
+  named_ = 0;
+  if (suspected()) remember_name();
   journal_.rewind();
   return {};
 }
 
 void Transaction::survive() noexcept {
-  if ((state_ & kSuspect) == 0) return;
-  for_each_shard(locked_, [this](uint32_t index) { suspect::survived(segment_.control_shard(index), self_); });
+  if (!suspected()) return;
+  for (uint32_t i = 0; i < named_; ++i) {
+    for_each_shard(locked_, [this, i](uint32_t index) {
+      suspect::survived(segment_.control_shard(index), names_[i].operation, names_[i].key_hash);
+    });
+  }
+}
+
+void Transaction::remember_name() noexcept {
+  if (named_ < std::size(names_)) names_[named_++] = {self_.operation, self_.key_hash};
+}
+
+bool Transaction::refuses(uint32_t operation, uint64_t key_hash) const noexcept {
+  bool refused = false;
+  for_each_shard(locked_, [&](uint32_t index) {
+    refused = refused || suspect::refuses(segment_.shard(index), operation, key_hash);
+  });
+  return refused;
 }
 
 void Transaction::make_all_odd() noexcept {
@@ -75,7 +93,6 @@ void Transaction::rollback() noexcept {
   rollback_to({0, 0});
   if (journal_.took_too_much()) journal_.give_back();
   if ((state_ & kClaimed) != 0) release_claims(segment_, self_, id_, shm::PageKind::kClaimed);
-  survive();
   if ((state_ & kOwesWakes) != 0) self_.wake_debt.store(0, std::memory_order_relaxed);
   state_ &= kVisible;
   release_locks();

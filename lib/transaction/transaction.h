@@ -92,6 +92,22 @@ class Transaction {
     return {};
   }
   void rollback() noexcept;
+
+  // ---- What a death is laid at (transaction/suspect.h) ----
+
+  // From here on it is this, and no longer what was announced; what was named before is still survived by the commit.
+  void name(uint32_t operation, uint64_t key_hash) noexcept {
+    self_.operation = operation;
+    self_.key_hash = key_hash;
+    if (__builtin_expect(suspected(), 0)) remember_name();
+  }
+  // Somebody died with one of the locks.
+  bool suspected() const noexcept { return (state_ & kSuspect) != 0; }
+  // Whether one of the shards refuses this. Only where suspected().
+  bool refuses(uint32_t operation, uint64_t key_hash) const noexcept;
+  // That this one is committed says nothing of what it named.
+  void proves_nothing() noexcept { named_ = 0; }
+
   bool open() const noexcept { return locked_ != 0; }
   bool holds(uint32_t shard) const noexcept { return locked_ >> shard & 1; }
   uint64_t locked() const noexcept { return locked_; }
@@ -114,6 +130,7 @@ class Transaction {
   uint32_t home() const noexcept { return home_; }
 
   Segment& segment() noexcept { return segment_; }
+  const Segment& segment() const noexcept { return segment_; }
   Process& process() noexcept { return process_; }
   shm::Context& context() noexcept { return self_; }
   const shm::Shard& shard(uint32_t index) const noexcept { return segment_.shard(index); }
@@ -252,6 +269,7 @@ class Transaction {
     state_ &= ~(kVisible | kSuspect | kOwesWakes);
   }
   void survive() noexcept;
+  void remember_name() noexcept;
   void release_all_locks() noexcept;
 
   // allocator.cc
@@ -281,6 +299,12 @@ class Transaction {
   uint32_t given_up_ = 0;  // of kGivenUp: the first of the spans, linked by Page::next
   uint32_t state_ = 0;     // of State
   bool reads_;             // Purpose::reads
+  struct Name {
+    uint32_t operation;
+    uint64_t key_hash;
+  };
+  uint32_t named_ = 0;  // how many of names_ there are; where suspected() only
+  Name names_[16];      // one more is not survived: its suspect is forgotten by and by
 };
 
 }  // namespace shoal

@@ -196,14 +196,14 @@ MUTANTS = [
     Mutant(
         "who survives the suspect clears nothing",
         "lib/transaction/suspect.cc",
-        (("each.key_hash == self.key_hash) each.deaths = 0;", "each.key_hash == self.key_hash) continue;"),),
+        (("each.key_hash == key_hash) each.deaths = 0;", "each.key_hash == key_hash) continue;"),),
         "Poison.DeathsInBetween*",
         program=POISON,
     ),
     Mutant(
         "whoever comes to any end clears the suspect",
         "lib/transaction/suspect.cc",
-        (("!convicted(each) && each.operation == self.op", "!convicted(each) || each.operation == self.op"),),
+        (("each.operation == operation && each.key_hash == key_hash)", "(operation | key_hash) != 1)"),),
         "Poison.OthersWhoSucceed*",
         program=POISON,
     ),
@@ -217,7 +217,7 @@ MUTANTS = [
     Mutant(
         "a suspect is an operation and not a key",
         "lib/transaction/suspect.cc",
-        (("(suspect.key_hash != 0 || suspect.op", "(suspect.key_hash == 1 || suspect.op"),),
+        (("(key_hash != 0 || suspect.op", "(key_hash == 1 || suspect.op"),),
         "Poison.IsOneHowever*",
         program=POISON,
     ),
@@ -233,6 +233,34 @@ MUTANTS = [
         "lib/transaction/suspect.cc",
         (("  if (shard.last_dead == dead_id) return sum_up(shard);", "  if (shard.last_dead == dead_id) return;"),),
         "Suspect.AConviction*",
+        program=POISON,
+    ),
+    Mutant(
+        "what is undone clears its suspect",
+        "lib/transaction/transaction.cc",
+        (("  rollback_to({0, 0});\n  if (journal_", "  rollback_to({0, 0});\n  survive();\n  if (journal_"),),
+        "PoisonedQueue.OfWhich*",
+        program=POISON,
+    ),
+    Mutant(
+        "who dies of a grave dies of his own key",
+        "lib/keyspace/keyspace.cc",
+        (("  tx.name(Purpose::kFreeLazily, 0);\n", ""),),
+        "Poison.OfWhatIsFreed*",
+        program=POISON,
+    ),
+    Mutant(
+        "the commands of an EXEC have no names of their own",
+        "lib/commands/call.cc",
+        (("      tx.name(purpose_of(command, 0).kind, parts[i].first_key);\n", ""),),
+        "Poison.IsStoppedInATransaction*",
+        program=POISON,
+    ),
+    Mutant(
+        "only the first key of a command is looked at",
+        "lib/commands/call.cc",
+        (("  if (!tx.suspected()) return refused;\n", "  if (!tx.suspected() || tx.suspected()) return refused;\n"),),
+        "Poison.IsStoppedInATransaction*",
         program=POISON,
     ),
     Mutant(
@@ -411,8 +439,8 @@ MUTANTS = [
         (
             (
                 "  if ((state_ & kClaimed) != 0) release_claims(segment_, self_, id_, shm::PageKind::kClaimed);\n"
-                "  survive();\n  if ((state_ & kOwes",
-                "  survive();\n  if ((state_ & kOwes",
+                "  if ((state_ & kOwes",
+                "  if ((state_ & kOwes",
             ),
         ),
         in_a_full_segment("MSET of blobs in several shards"),

@@ -58,8 +58,7 @@ TEST_F(PoisonedExpiry, IsStoppedAfterThreeDaemonsAndTheNextServesTheOtherShards)
   ASSERT_TRUE(report.ok());
   ASSERT_EQ(report.value().convictions.size(), 1u);
   EXPECT_EQ(describe(report.value().convictions[0]),
-            "the removal of what has expired or was removed before on the key \"bad\" killed three processes and is "
-            "refused in shard " +
+            "the removal of expired keys on the key \"bad\" killed three processes and is refused in shard " +
                 std::to_string(bad().shard) + ", which takes no writes");
 
   bad_root().head = sound_head_;

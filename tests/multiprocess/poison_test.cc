@@ -198,27 +198,61 @@ TEST_F(Poison, SomebodyWhoSurvivesAnotherOperationOnTheKeyDoesNotHideIt) {
   EXPECT_EQ(r("LPUSH bad x"), kReadOnly);
 }
 
-TEST_F(Poison, TransactionsOfOtherCommandsDoNotHideIt) {
-  const auto exec = [&](const std::string& command) {
+TEST_F(Poison, OneOfItsCommandsThatIsRefusedForWhatItSaysDoesNotHideIt) {
+  for (int deaths = 0; deaths < 3; ++deaths) {
+    EXPECT_EQ(try_it("LPOP bad"), 128 + SIGSEGV);
+    EXPECT_EQ(r("LPOP bad x").substr(0, 7), "(error)");
+  }
+  EXPECT_EQ(try_it("LPOP bad"), 0);
+}
+
+TEST_F(Poison, IsStoppedInATransactionWhateverElseThatDoes) {
+  const auto exec = [&](const std::vector<std::string>& commands) {
     return try_to([&] {
       TestSession mine(segment.attach());
       mine("MULTI");
-      mine(command);
+      for (const std::string& command : commands) mine(command);
       mine("EXEC");
     });
   };
   for (int deaths = 0; deaths < 3; ++deaths) {
-    EXPECT_EQ(exec("LPUSH bad x"), 128 + SIGSEGV);
-    EXPECT_EQ(exec("EXPIRE bad 100"), 0);
+    EXPECT_EQ(exec({"LPUSH bad x", "SET request" + std::to_string(deaths) + " 1"}), 128 + SIGSEGV);
+    EXPECT_EQ(exec({"EXPIRE bad 100", "LLEN bad"}), 0);
   }
-  EXPECT_EQ(exec("LPUSH bad x"), 0);
+  EXPECT_EQ(exec({"LPUSH bad x", "SET request 1"}), 0);
+  EXPECT_EQ(exec({"GET request", "LRANGE bad 0 -1"}), 0) << "this one only reads";
+  EXPECT_EQ(r("EXISTS " + elsewhere_ + " bad"), kReadOnly) << "it is not the first key";
+}
+
+// Every writer frees a little of what was removed before, whatever it writes itself.
+TEST_F(Poison, OfWhatIsFreedLaterStopsTheFreeingAndNotTheWriters) {
+  bad_root().head = sound_head_;
+  for (int i = 0; i < 100; ++i) r("RPUSH bad " + std::string(240, 'x'));
+  EXPECT_EQ(r("DEL bad"), "1");
+  const shm::Shard& shard = segment.segment().shard(bad_shard());
+  ASSERT_NE(shard.lazy_free, 0u);
+  const auto& grave = *segment.segment().pointer<shm::Entry>(shard.lazy_free);
+  const_cast<shm::ListRoot&>(grave.root<shm::ListRoot>()).head = kNowhere;
+  const auto key = [&](int number) {
+    std::string name;
+    for (int i = 0, found = 0; found <= number; ++i) {
+      name = "key" + std::to_string(i);
+      found += keyspace::make_key(segment.segment(), 0, name).shard == bad_shard();
+    }
+    return name;
+  };
+  for (int deaths = 0; deaths < 3; ++deaths) EXPECT_EQ(try_it("APPEND " + key(deaths + 5) + " v"), 128 + SIGSEGV);
+  EXPECT_EQ(r("SET " + key(9) + " v"), "OK");
+  EXPECT_EQ(r("SET " + key(5) + " v"), "OK");
+  EXPECT_TRUE(suspect::convicted(shard));
+  EXPECT_FALSE(suspect::read_only(shard));
 }
 
 class PoisonedQueue : public Poison {
  protected:
   PoisonedQueue() {
     bad_root().head = sound_head_;
-    EXPECT_TRUE(queues_.push("jobs", {"task"}).ok());
+    EXPECT_TRUE(queues_.push("jobs", {task_}).ok());
     sound_task_ = ready().first;
   }
 
@@ -241,6 +275,7 @@ class PoisonedQueue : public Poison {
   }
 
   queues::TaskQueues queues_{*segment.process(), 0};
+  const std::string task_ = std::string(2000, 't');  // whoever takes it looks for its length first
   uint64_t sound_task_ = 0;
 };
 
@@ -264,8 +299,18 @@ TEST_F(PoisonedQueue, IsStoppedAfterThreeDeathsOfItsConsumersUntilItIsRepaired) 
   EXPECT_EQ(describe(report.value().convictions[0]),
             "the taking of a task killed three processes and is refused in shard " + std::to_string(name().shard) +
                 ", which takes no writes");
-  EXPECT_EQ(take(*segment.process()), "task");
+  EXPECT_EQ(take(*segment.process()), task_);
   EXPECT_TRUE(check_locked(*segment.process(), kLockBudgetNs).value().clean());
+}
+
+// Who takes a task looks how much room its data wants, and takes it in a transaction of its own.
+TEST_F(PoisonedQueue, OfWhichEverybodySurvivesTheFirstLookIsStoppedToo) {
+  auto& task = const_cast<shm::Task&>(*segment.segment().pointer<shm::Task>(ready().first));
+  task.more = kNowhere;
+  for (int deaths = 0; deaths < 3; ++deaths) EXPECT_EQ(try_to_take(), 128 + SIGSEGV);
+  EXPECT_EQ(try_to_take(), 0);
+  EXPECT_EQ(take(*segment.process()), kRefused);
+  task.more = 0;
 }
 
 // A typed client's SET is tried at once and, where that may not be, run as the command.

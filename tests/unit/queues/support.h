@@ -69,7 +69,7 @@ class QueueTest : public ::testing::Test {
   // Every invariant holds, and the shard has handed out exactly the blocks that the queues reach.
   void expect_whole() {
     for (uint32_t shard = 0; shard < segment_->shard_count(); ++shard) {
-      ASSERT_TRUE(run(*process_, Locks::look_at(shard), [&](Transaction& tx, Wakes&) {
+      ASSERT_TRUE(run(*process_, Locks::look_at(shard, Purpose::kCheck), [&](Transaction& tx, Wakes&) {
                     CheckReport report;
                     check(*segment_, shard, report);
                     for (const std::string& problem : report.problems)
