@@ -2,6 +2,7 @@
 #include "daemon/expire_task.h"
 
 #include <numeric>
+#include <utility>
 
 #include "base/clock.h"
 #include "daemon/log.h"
@@ -30,10 +31,8 @@ bool ExpireTask::transact(uint32_t shard, Purpose::Kind kind, Body&& body) {
   if (!context.ok()) return false;
   Transaction tx(process_, *context.value(), {kind});
   const Status status = tx.begin(uint64_t{1} << shard, kLoopLockBudgetNs);
-  const bool refused = status.code() == Code::kRedisError;
-  if (refused && !shards_[shard].refused)
-    log_warning("nothing expires in shard " + std::to_string(shard) + ": " + status.text());
-  if (status.ok() || refused) shards_[shard].refused = refused;
+  if (status.code() == Code::kRedisError && !std::exchange(shards_[shard].refused, true))
+    log_warning("shard " + std::to_string(shard) + ": nothing expires, or is freed: " + status.text());
   if (!status.ok()) return false;
   body(tx);
   return tx.commit().ok();

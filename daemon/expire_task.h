@@ -21,7 +21,7 @@ class ExpireTask : public Task {
   struct ShardState {
     keyspace::ExpiryPass pass;
     bool bound_trusted = false;  // ours: what a predecessor left may be too high
-    bool refused = false;        // it takes no writes, and that was said
+    bool refused = false;        // once, and that was said
   };
   enum class Left { kNothing, kSome };
 

@@ -146,7 +146,7 @@ Status publish_to(Process& process, shm::Context& self, const Name& target, cons
         if (Status s = suspect::admit(shard, self, false, now_ms); !s.ok()) return s;
       }
       done = publish_locked(process, self, target, message, hook, sleepers, result, room);
-      if (__builtin_expect(suspected, 0)) suspect::survived(shard, self.operation, self.key_hash);
+      if (__builtin_expect(suspected && done, 0)) suspect::survived(shard, self.operation, self.key_hash);
     }
     if (done) {
       const bool woken = sleepers.wake(process);

@@ -57,11 +57,11 @@ void for_each_key(const Command& command, std::span<const Bytes> arguments, Visi
   }
 }
 
-// Whether one of its keys is convicted, be it not the first: that one begin() has looked at.
+// Whether it is convicted, or one of its keys: begin() has looked at what was announced, which is EXEC or one key.
 bool refuses(const Transaction& tx, const Command& command, std::span<const Bytes> arguments,
              uint32_t database) noexcept {
-  bool refused = false;
-  if (!tx.suspected()) return refused;
+  if (!tx.suspected()) return false;
+  bool refused = tx.refuses(purpose_of(command, 0).kind, 0);
   for_each_key(command, arguments, [&](Bytes name) {
     refused = refused || tx.refuses(purpose_of(command, 0).kind, keyspace::make_key(tx.segment(), database, name).hash);
   });
@@ -99,8 +99,6 @@ const Command* check_command(std::span<const Bytes> arguments, Reply& reply) {
 
 uint64_t shards_of(const Segment& segment, const Command& command, std::span<const Bytes> arguments, uint32_t database,
                    uint64_t& first_key) noexcept {
-  if ((command.flags & kAllShards) != 0) return all_shards(segment);
-  if (command.shards != nullptr) return command.shards(segment, arguments, database);
   uint64_t mask = 0;
   bool too_long = false;
   for_each_key(command, arguments, [&](Bytes name) {
@@ -110,6 +108,8 @@ uint64_t shards_of(const Segment& segment, const Command& command, std::span<con
     mask |= uint64_t{1} << key.shard;
   });
   if (too_long) return 0;
+  if ((command.flags & kAllShards) != 0) return all_shards(segment);
+  if (command.shards != nullptr) return command.shards(segment, arguments, database);
   return mask == 0 ? 1 : mask;  // malformed: any shard; the handler will say what is wrong
 }
 
@@ -286,10 +286,11 @@ Outcome CallRunner::run_all(std::span<const std::vector<Bytes>> commands, int64_
     for (size_t i = 0; i < commands.size() && !tx.failed(); ++i) {
       const Transaction::Savepoint before = tx.savepoint();
       const Command& command = *parts[i].command;
+      const uint32_t names = tx.names();
       tx.name(purpose_of(command, 0).kind, parts[i].first_key);
       Call call(session_, command, commands[i], &tx, reply);
       command.handler(call);
-      if (call.failed()) tx.proves_nothing();
+      if (call.failed()) tx.forget_names(names);
       if (call.failed() && !tx.failed() && !reply.overflow()) tx.rollback_to(before);
     }
     return Outcome::kReplied;

@@ -62,7 +62,7 @@ bool expire_step(Transaction& tx, uint32_t index, int64_t now_ms, ExpiryPass& pa
     remove(tx, key, entry);
   }
   tx.name(Purpose::kExpire, 0);
-  if (!over) tx.proves_nothing();  // what is damaged may lie in the rest
+  if (!over) tx.disown(Purpose::kExpire, 0);  // what kills may lie in the rest
   if (over) {
     pass.running = false;
     if (pass.earliest < shard.next_expiry_ms) tx.edit(shard.next_expiry_ms) = pass.earliest;

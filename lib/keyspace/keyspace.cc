@@ -347,6 +347,7 @@ bool free_lazily(Transaction& tx, uint32_t index, uint32_t budget) noexcept {
     tx.edit(shard.lazy_free) = grave.version.load();
     tx.free(offset);
   }
+  if (shard.lazy_free != 0) tx.disown(Purpose::kFreeLazily, 0);  // what kills may lie in the rest
   return shard.lazy_free != 0;
 }
 

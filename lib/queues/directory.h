@@ -60,6 +60,8 @@ struct Wakes {
 };
 inline constexpr uint32_t kWakesMax = 16;  // of an operation on one queue
 
+// kAbandon: it was in vain, or is to be done again with more room. A look that is complete commits, too: whoever did
+// not die of it has come to its end (transaction/suspect.h).
 enum class Step : uint8_t { kCommit, kAbandon };
 
 // What an operation locks, what for, and how long it waits for that: on an event loop kLoopLockBudgetNs, then kBusy.

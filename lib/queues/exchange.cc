@@ -132,7 +132,7 @@ Result<std::vector<Route>> TaskQueues::routes(Bytes exchange_text, int64_t budge
         }
         wanted += bytes;
       }
-      return Step::kAbandon;
+      return wanted > room.size() ? Step::kAbandon : Step::kCommit;
     });
     if (!status.ok()) return status;
   } while (wanted > room.size());

@@ -258,7 +258,7 @@ Status find_held(Process& process, const Locks& shard, const Dead& dead, Held& h
       held.fits = name.size() <= held.queue.capacity();
       if (held.fits) held.queue.assign(name);
     });
-    return Step::kAbandon;
+    return Step::kCommit;
   });
 }
 

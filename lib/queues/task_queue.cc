@@ -107,7 +107,7 @@ Result<std::optional<QueueStats>> TaskQueues::stats(Bytes text, int64_t budget_n
     const Queue* queue = Core{tx, wakes, name}.find();
     found = queue != nullptr;
     if (found) fill_stats(tx.segment(), *queue, stats);
-    return Step::kAbandon;
+    return Step::kCommit;
   });
   if (!status.ok()) return status;
   if (!found) return std::optional<QueueStats>();
@@ -183,12 +183,12 @@ Result<std::vector<std::string>> TaskQueues::dead_letters(Bytes text, uint64_t l
         uint64_t task = queue == nullptr ? 0 : queue->dead.first;
         for (uint64_t i = 0; i < skip && task != 0; ++i) task = tx.view<Task>(task).right;
         found = task != 0;
-        if (!found) return Step::kAbandon;
+        if (!found) return Step::kCommit;
         const Task& record = tx.view<Task>(task);
         wanted = record.bytes;
         if ((again = letter.size() != wanted)) return Step::kAbandon;
         copy_data(tx.segment(), record, letter.data());
-        return Step::kAbandon;
+        return Step::kCommit;
       });
       if (!status.ok()) return status;
     }
@@ -258,7 +258,7 @@ Status list_queues(Process& process, const Locks& shard, std::vector<Listed>& qu
         }
         ++count;
       });
-      return Step::kAbandon;
+      return fits ? Step::kCommit : Step::kAbandon;
     });
     if (!status.ok()) return status;
     if (fits || room > count + 16) {  // the second: a name that is longer than anybody's room is left out

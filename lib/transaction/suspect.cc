@@ -47,6 +47,12 @@ bool read_only(const shm::Shard& shard) noexcept {
                                          [](const Suspect& each) { return convicted(each) && each.key_hash != 0; });
 }
 
+bool remembers(const shm::Shard& shard, uint32_t operation, uint64_t key_hash) noexcept {
+  return std::any_of(std::begin(shard.suspects), std::end(shard.suspects), [=](const Suspect& each) {
+    return each.deaths != 0 && !convicted(each) && each.operation == operation && each.key_hash == key_hash;
+  });
+}
+
 bool refuses(const shm::Shard& shard, uint32_t operation, uint64_t key_hash) noexcept {
   return std::any_of(std::begin(shard.suspects), std::end(shard.suspects),
                      [=](const Suspect& each) { return convicted(each) && is(each, operation, key_hash); });

@@ -101,6 +101,8 @@ inline constexpr const char* kRefused =
 
 // The rest under the shard's lock.
 
+// Whether somebody died in this of late, and nobody has come to its end since.
+bool remembers(const shm::Shard& shard, uint32_t operation, uint64_t key_hash) noexcept;
 // Whether this is convicted.
 bool refuses(const shm::Shard& shard, uint32_t operation, uint64_t key_hash) noexcept;
 // Whether the operation that `self` has announced may go on. Forgets suspects whose last death is long ago.

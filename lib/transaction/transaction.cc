@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "transaction/transaction.h"
 
+#include <algorithm>
 #include <bit>
 #include <vector>
 
@@ -57,7 +58,18 @@ void Transaction::survive() noexcept {
 }
 
 void Transaction::remember_name() noexcept {
+  bool remembered = false;
+  for_each_shard(locked_, [&](uint32_t index) {
+    remembered = remembered || suspect::remembers(segment_.shard(index), self_.operation, self_.key_hash);
+  });
+  if (!remembered) return;
+  disown(self_.operation, self_.key_hash);
   if (named_ < std::size(names_)) names_[named_++] = {self_.operation, self_.key_hash};
+}
+
+void Transaction::disown(uint32_t operation, uint64_t key_hash) noexcept {
+  const auto same = [=](const Name& name) { return name.operation == operation && name.key_hash == key_hash; };
+  named_ = static_cast<uint32_t>(std::remove_if(names_, names_ + named_, same) - names_);
 }
 
 bool Transaction::refuses(uint32_t operation, uint64_t key_hash) const noexcept {

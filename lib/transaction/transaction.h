@@ -23,6 +23,7 @@
 // Dies at any line: see recovery.h. One thread; not reentrant.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <bit>
 #include <cstdint>
@@ -105,8 +106,11 @@ class Transaction {
   bool suspected() const noexcept { return (state_ & kSuspect) != 0; }
   // Whether one of the shards refuses this. Only where suspected().
   bool refuses(uint32_t operation, uint64_t key_hash) const noexcept;
-  // That this one is committed says nothing of what it named.
-  void proves_nothing() noexcept { named_ = 0; }
+  // Its commit says nothing of what it named, of what it named behind the first so many, or of this.
+  void proves_nothing() noexcept { forget_names(0); }
+  uint32_t names() const noexcept { return named_; }
+  void forget_names(uint32_t but) noexcept { named_ = std::min(named_, but); }
+  void disown(uint32_t operation, uint64_t key_hash) noexcept;
 
   bool open() const noexcept { return locked_ != 0; }
   bool holds(uint32_t shard) const noexcept { return locked_ >> shard & 1; }
@@ -304,7 +308,7 @@ class Transaction {
     uint64_t key_hash;
   };
   uint32_t named_ = 0;  // how many of names_ there are; where suspected() only
-  Name names_[16];      // one more is not survived: its suspect is forgotten by and by
+  Name names_[16];      // those that are suspects; one more is not survived, and forgotten by and by
 };
 
 }  // namespace shoal

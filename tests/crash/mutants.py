@@ -259,7 +259,7 @@ MUTANTS = [
     Mutant(
         "only the first key of a command is looked at",
         "lib/commands/call.cc",
-        (("  if (!tx.suspected()) return refused;\n", "  if (!tx.suspected() || tx.suspected()) return refused;\n"),),
+        (("  if (!tx.suspected()) return false;\n", "  if (!tx.suspected() || tx.suspected()) return false;\n"),),
         "Poison.IsStoppedInATransaction*",
         program=POISON,
     ),

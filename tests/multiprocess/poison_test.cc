@@ -224,6 +224,34 @@ TEST_F(Poison, IsStoppedInATransactionWhateverElseThatDoes) {
   EXPECT_EQ(r("EXISTS " + elsewhere_ + " bad"), kReadOnly) << "it is not the first key";
 }
 
+TEST_F(Poison, IsStoppedInATransactionAlsoWhereItNamesNoKey) {
+  const Key key = keyspace::make_key(segment.segment(), 0, "bad");
+  const uint64_t entry = segment.segment().offset_of(keyspace::find(segment.segment(), key));
+  auto& slot = const_cast<Dict::Slot&>(*Dict::find(segment.segment(), segment.segment().shard(key.shard).keys, key.hash,
+                                                   [entry](uint64_t item) { return item == entry; }));
+  slot = Dict::make_slot(key.hash, kNowhere);
+  const auto exec = [&](const std::string& command) {
+    return try_to([&] {
+      TestSession mine(segment.attach());
+      mine("MULTI");
+      mine(command);
+      mine("EXEC");
+    });
+  };
+  for (int deaths = 0; deaths < 3; ++deaths) EXPECT_EQ(try_it("KEYS *"), 128 + SIGSEGV);
+  EXPECT_EQ(exec("KEYS *"), 0);
+  EXPECT_EQ(exec("DBSIZE"), 0);
+  slot = Dict::make_slot(key.hash, entry);
+}
+
+TEST_F(Poison, ASortIsLaidAtItsKey) {
+  for (int deaths = 0; deaths < 3; ++deaths) {
+    EXPECT_EQ(try_it("SORT bad ALPHA"), 128 + SIGSEGV);
+    EXPECT_EQ(r("SORT " + neighbour_ + " ALPHA"), deaths < 2 ? "[x]" : kReadOnly) << "which may store";
+  }
+  EXPECT_EQ(r("LPUSH bad x"), kReadOnly);
+}
+
 // Every writer frees a little of what was removed before, whatever it writes itself.
 TEST_F(Poison, OfWhatIsFreedLaterStopsTheFreeingAndNotTheWriters) {
   bad_root().head = sound_head_;
