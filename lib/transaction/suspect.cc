@@ -14,6 +14,12 @@ bool is(const Suspect& suspect, uint32_t operation, uint64_t key_hash) noexcept 
   return suspect.key_hash == key_hash && (key_hash != 0 || suspect.operation == operation);
 }
 
+// Who survives this clears the suspect.
+bool died_last_in(const Suspect& suspect, uint32_t operation, uint64_t key_hash) noexcept {
+  const bool counts = suspect.deaths != 0 && !convicted(suspect);
+  return counts && suspect.operation == operation && suspect.key_hash == key_hash;
+}
+
 bool is_long_ago(const Suspect& suspect, int64_t now_ms) noexcept {
   return !convicted(suspect) && now_ms - suspect.last_death_ms > kForgottenMs;
 }
@@ -48,9 +54,8 @@ bool read_only(const shm::Shard& shard) noexcept {
 }
 
 bool remembers(const shm::Shard& shard, uint32_t operation, uint64_t key_hash) noexcept {
-  return std::any_of(std::begin(shard.suspects), std::end(shard.suspects), [=](const Suspect& each) {
-    return each.deaths != 0 && !convicted(each) && each.operation == operation && each.key_hash == key_hash;
-  });
+  return std::any_of(std::begin(shard.suspects), std::end(shard.suspects),
+                     [=](const Suspect& each) { return died_last_in(each, operation, key_hash); });
 }
 
 bool refuses(const shm::Shard& shard, uint32_t operation, uint64_t key_hash) noexcept {
@@ -70,7 +75,7 @@ Status admit(shm::Shard& shard, const shm::Context& self, bool reads, int64_t no
 
 void survived(shm::Shard& shard, uint32_t operation, uint64_t key_hash) noexcept {
   for (Suspect& each : shard.suspects) {
-    if (!convicted(each) && each.operation == operation && each.key_hash == key_hash) each.deaths = 0;
+    if (died_last_in(each, operation, key_hash)) each.deaths = 0;
   }
   sum_up(shard);
 }

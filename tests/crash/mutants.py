@@ -196,14 +196,14 @@ MUTANTS = [
     Mutant(
         "who survives the suspect clears nothing",
         "lib/transaction/suspect.cc",
-        (("each.key_hash == key_hash) each.deaths = 0;", "each.key_hash == key_hash) continue;"),),
+        (("    if (died_last_in(each, operation, key_hash)) each.deaths = 0;\n", "    (void)each, (void)operation, (void)key_hash;\n"),),
         "Poison.DeathsInBetween*",
         program=POISON,
     ),
     Mutant(
         "whoever comes to any end clears the suspect",
         "lib/transaction/suspect.cc",
-        (("each.operation == operation && each.key_hash == key_hash)", "(operation | key_hash) != 1)"),),
+        (("counts && suspect.operation == operation && suspect.key_hash == key_hash", "counts && (operation | key_hash) != 1"),),
         "Poison.OthersWhoSucceed*",
         program=POISON,
     ),
