@@ -168,19 +168,19 @@ Result<PushResult> TaskQueues::push_routes(Bytes exchange, std::span<const Route
     pushed = 0;
     refused = false;
     for (size_t i = 0; i < names.size(); ++i) {
+      tx.name(Purpose::kRouteTask, names[i].hash);
       Core core{tx, wakes, names[i]};
       const shm::Queue* queue = core.find();
       gone[i] = queue == nullptr || queue->incarnation != routes[i].incarnation;
       if (gone[i]) continue;
       tx.set_home(names[i].shard);
-      tx.name(Purpose::kRouteTask, names[i].hash);
       if (!core.push(*queue, task, static_cast<uint64_t>(wall_clock_ms()))) {
         refused = true;  // or the segment is full: then this runs again
         return Step::kAbandon;
       }
       ++pushed;
     }
-    return pushed > 0 ? Step::kCommit : Step::kAbandon;
+    return Step::kCommit;
   });
   if (!status.ok()) return status;
   if (refused) return PushResult::kRefused;
