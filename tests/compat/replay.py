@@ -59,8 +59,17 @@ def sorted_at_will(words: Words, reply: list) -> Any:
     return len(reply) if b"LIMIT" in options else sorted(reply, key=repr)
 
 
+def without_minus_zero(reply: Any) -> Any:
+    """A score of minus zero is 0 in a small sorted set of Redis, -0 in a large one, and 0 here (docs/COMMANDS.md)."""
+    if isinstance(reply, list):
+        return [without_minus_zero(item) for item in reply]
+    return b"0" if reply == b"-0" else reply
+
+
 def comparable(words: Words, reply: Any) -> Any:
     name = words[0].upper()
+    if name.startswith((b"Z", b"BZ")):
+        reply = without_minus_zero(reply)
     if isinstance(reply, Kind) and reply[0] == "map":
         return Kind(("map", sorted(reply[1], key=repr)))
     if isinstance(reply, Kind) and reply[0] == "set":

@@ -57,6 +57,11 @@ TEST_F(Differences, OnlySoManyKeysCanBeCombined) {
   EXPECT_EQ(r_("EXISTS s z to l"), "3");
 }
 
+TEST_F(Differences, AScoreOfMinusZeroIsZero) {
+  r_.run({"ZADD", "z", "-0", std::string(100, 'm')});
+  EXPECT_EQ(r_.run({"ZSCORE", "z", std::string(100, 'm')}), "0");
+}
+
 TEST_F(Differences, UnlinkAndFlushWithAnyWordDoTheSame) {
   for (const char* line : {"DEL a", "UNLINK a", "FLUSHDB SYNC", "FLUSHDB ASYNC", "FLUSHALL SYNC", "FLUSHALL ASYNC"}) {
     r_.run({"SET", "a", std::string(1'000'000, 'v')});
