@@ -15,7 +15,6 @@ namespace {
 
 using shm::Entry;
 
-constexpr const char* kDatabaseOutOfRange = "ERR DB index is out of range";
 constexpr const char* kSameObject = "ERR source and destination objects are the same";
 
 struct ExpireFlags {
@@ -188,19 +187,18 @@ void cmd_renamenx(Call& call) { rename(call, true); }
 
 uint64_t move_shards(const Segment& segment, std::span<const Bytes> arguments, uint32_t database) noexcept {
   uint64_t mask = uint64_t{1} << keyspace::make_key(segment, database, arguments[1]).shard;
-  int64_t target;
-  if (parse_integer(arguments[2], target) && target >= 0 && target < kDatabaseCount) {
-    mask |= uint64_t{1} << keyspace::make_key(segment, static_cast<uint32_t>(target), arguments[1]).shard;
+  uint32_t target;
+  if (parse_database(arguments[2], target) == nullptr) {
+    mask |= uint64_t{1} << keyspace::make_key(segment, target, arguments[1]).shard;
   }
   return mask;
 }
 
 void cmd_move(Call& call) {
-  int64_t database;
-  if (!call.integer_arg(2, database)) return;
-  if (database < 0 || database >= kDatabaseCount) return call.error(kDatabaseOutOfRange);
+  uint32_t database;
+  if (const char* error = parse_database(call.arg(2), database); error != nullptr) return call.error(error);
   if (database == call.database()) return call.error(kSameObject);
-  const Key from = call.key(1), to = keyspace::make_key(call.segment(), static_cast<uint32_t>(database), call.arg(1));
+  const Key from = call.key(1), to = keyspace::make_key(call.segment(), database, call.arg(1));
   const Entry* entry = call.write(from);
   if (entry == nullptr || call.write(to) != nullptr) return call.reply().integer(0);
   keyspace::rename(call.tx(), from, *entry, to);
@@ -211,7 +209,7 @@ void cmd_move(Call& call) {
 namespace {
 
 struct CopyOptions {
-  int64_t database;
+  uint32_t database;
   bool replace = false;
 };
 
@@ -221,10 +219,7 @@ const char* parse_copy_options(std::span<const Bytes> arguments, CopyOptions& op
     if (is_word(arguments[i], "REPLACE")) {
       options.replace = true;
     } else if (is_word(arguments[i], "DB") && i + 1 < arguments.size()) {
-      if (!parse_integer(arguments[++i], options.database) || options.database < INT32_MIN ||
-          options.database > INT32_MAX)
-        return kNotAnInteger;
-      if (options.database < 0 || options.database >= kDatabaseCount) return kDatabaseOutOfRange;
+      if (const char* error = parse_database(arguments[++i], options.database); error != nullptr) return error;
     } else {
       return kSyntaxError;
     }
@@ -238,16 +233,15 @@ uint64_t copy_shards(const Segment& segment, std::span<const Bytes> arguments, u
   if (arguments[1].size() > kNameBytesMax || arguments[2].size() > kNameBytesMax) return 0;
   CopyOptions options{database};
   if (parse_copy_options(arguments, options) != nullptr) return 1;  // any shard: the handler will say what is wrong
-  const auto target = static_cast<uint32_t>(options.database);
   return uint64_t{1} << keyspace::make_key(segment, database, arguments[1]).shard |
-         uint64_t{1} << keyspace::make_key(segment, target, arguments[2]).shard;
+         uint64_t{1} << keyspace::make_key(segment, options.database, arguments[2]).shard;
 }
 
 void cmd_copy(Call& call) {
   CopyOptions options{call.database()};
   if (const char* error = parse_copy_options(call.arguments(), options); error != nullptr) return call.error(error);
   const Key from = call.key(1);
-  const Key to = keyspace::make_key(call.segment(), static_cast<uint32_t>(options.database), call.arg(2));
+  const Key to = keyspace::make_key(call.segment(), options.database, call.arg(2));
   if (from.database == to.database && from.name == to.name) return call.error(kSameObject);
   const Entry* entry = call.read(from);
   if (entry == nullptr) return call.reply().integer(0);

@@ -35,10 +35,9 @@ void cmd_ping(Call& call) {
 void cmd_echo(Call& call) { call.reply().bulk(call.arg(1)); }
 
 void cmd_select(Call& call) {
-  int64_t index;
-  if (!call.integer_arg(1, index)) return;
-  if (index < 0 || index >= kDatabaseCount) return call.error("ERR DB index is out of range");
-  call.session().select(static_cast<uint32_t>(index));
+  uint32_t database;
+  if (const char* error = parse_database(call.arg(1), database); error != nullptr) return call.error(error);
+  call.session().select(database);
   call.reply().ok();
 }
 

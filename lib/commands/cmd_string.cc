@@ -19,8 +19,6 @@ namespace {
 using keyspace::kKeepExpiry;
 using shm::Entry;
 
-constexpr const char* kTooLong = "ERR string exceeds maximum allowed size (512MB)";
-
 void reply_range(Call& call, const Entry& entry, uint64_t from, uint64_t bytes) noexcept {
   call.reply().begin_bulk(bytes);
   string::for_each_piece(call.segment(), entry, from, bytes, [&](Bytes piece) { call.reply().append(piece); });
@@ -215,7 +213,7 @@ void cmd_append(Call& call) {
   const Entry* entry = as_string(call, call.write(key), wrong);
   if (wrong) return;
   const uint64_t length = entry == nullptr ? 0 : string::length(*entry);
-  if (length + call.arg(2).size() > kValueBytesMax) return call.error(kTooLong);
+  if (length + call.arg(2).size() > kValueBytesMax) return call.error(kStringTooLong);
   if (entry == nullptr) {
     store_string(call, key, nullptr, call.arg(2), 0);
   } else if (call.arg(2).empty()) {
@@ -258,7 +256,7 @@ void cmd_setrange(Call& call) {
   if (wrong) return;
   const uint64_t length = entry == nullptr ? 0 : string::length(*entry);
   if (value.empty()) return call.reply().integer(static_cast<int64_t>(length));
-  if (static_cast<uint64_t>(offset) + value.size() > kValueBytesMax) return call.error(kTooLong);
+  if (static_cast<uint64_t>(offset) + value.size() > kValueBytesMax) return call.error(kStringTooLong);
   if (entry == nullptr) entry = store_string(call, key, nullptr, {}, 0);
   if (entry == nullptr) return;
   keyspace::write_range(call.tx(), key, *entry, static_cast<uint64_t>(offset), value);

@@ -80,6 +80,17 @@ bool is_word(Bytes text, const char* word) noexcept {
   return *word == '\0';
 }
 
+const char* parse_database(Bytes text, uint32_t& database) noexcept {
+  int64_t number;
+  if (!parse_integer(text, number)) return kNotAnInteger;
+  if (number < INT32_MIN || number > INT32_MAX) {
+    return "ERR value is out of range, value must between -2147483648 and 2147483647";
+  }
+  if (number < 0 || number >= kDatabaseCount) return "ERR DB index is out of range";
+  database = static_cast<uint32_t>(number);
+  return nullptr;
+}
+
 bool Call::arg_is(size_t index, const char* word) const noexcept { return is_word(arguments_[index], word); }
 
 bool Call::integer_arg(size_t index, int64_t& value, const char* error_text) noexcept {

@@ -93,9 +93,13 @@ inline constexpr const char* kNotAnInteger = "ERR value is not an integer or out
 inline constexpr const char* kNotAFloat = "ERR value is not a valid float";
 inline constexpr const char* kNoSuchKey = "ERR no such key";
 inline constexpr const char* kOutOfRange = "ERR index out of range";
+inline constexpr const char* kStringTooLong = "ERR string exceeds maximum allowed size (proto-max-bulk-len)";
 // What takes time with the square of its keys, with all their shards locked, refuses more.
 inline constexpr size_t kCombinedKeysMax = 32'000;
 inline constexpr const char* kTooManyKeys = "ERR too many keys in one command: it takes at most 32000";
+
+// The number of a database. nullptr, or the error.
+const char* parse_database(Bytes text, uint32_t& database) noexcept;
 
 // What a look-up by type gives: the root, or nothing, or a wrong type that has already been answered.
 template <typename Root>

@@ -41,7 +41,7 @@ Outcome Session::execute(std::span<const Bytes> arguments, int64_t budget_ns) {
   }
   for (size_t i = 1; i < arguments.size(); ++i) {
     if (arguments[i].size() > kValueBytesMax) {
-      reply_.error("ERR string exceeds maximum allowed size (512MB)");
+      reply_.error(kStringTooLong);
       return Outcome::kReplied;
     }
   }
