@@ -136,6 +136,9 @@ def tried(program: Path, tests: str) -> tuple[int | None, str]:
     except subprocess.TimeoutExpired:
         end_group(process)
         return None, process.communicate()[0]
+    finally:
+        for left in Path("/dev/shm").glob(f"shoal.*-{process.pid}-*"):  # by a test that died of its fault
+            left.unlink(missing_ok=True)
 
 
 def try_without_fault(program: str, tests: str) -> str:

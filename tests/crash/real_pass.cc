@@ -21,6 +21,7 @@
 #include "crash/segment_file.h"
 #include "crash/store_trap.h"
 #include "crash/world.h"
+#include "support/fresh_name.h"
 #include "support/slots.h"
 
 namespace shoal::crash {
@@ -184,9 +185,7 @@ class RealPass {
 
   // What another process finds when one was killed there, in a fresh segment.
   std::string killed(const Stop& stop, bool recoverers_too = false) {
-    static uint64_t next = 0;
-    const std::string text = "test-real-" + std::to_string(::getpid()) + "-" + std::to_string(next++);
-    const SegmentName name = SegmentName::parse(text).value();
+    const SegmentName name = fresh_name("test-real");
     ++result_.kills;
     std::string found;
     if (dies(stop, [&] { live(name, stop); })) {

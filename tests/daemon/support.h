@@ -19,6 +19,7 @@
 
 #include "process/daemon_link.h"
 #include "process/process.h"
+#include "support/fresh_name.h"
 
 namespace shoal {
 
@@ -80,7 +81,7 @@ class Running {
 
 class DaemonTest : public ::testing::Test {
  protected:
-  DaemonTest() : name_(SegmentName::parse("daemon_test-" + std::to_string(::getpid())).value()) {}
+  DaemonTest() : name_(fresh_name("daemon_test")) {}
   void TearDown() override {
     if (::access(name_.shm_path().c_str(), F_OK) == 0) (void)Segment::remove(name_);
     EXPECT_TRUE(eventually([&] { return !serves(); })) << "a daemon outlives its segment";

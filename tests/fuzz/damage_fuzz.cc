@@ -23,6 +23,7 @@
 #include "keyspace/read_blob.h"
 #include "keyspace/read_string.h"
 #include "queues/consumer.h"
+#include "support/fresh_name.h"
 #include "tools/views.h"
 
 namespace shoal::fuzz {
@@ -37,8 +38,7 @@ void must(bool good, const char* what) {
 class Target {
  public:
   Target() {
-    const std::string label = "fuzz-" + std::to_string(::getpid());
-    const SegmentName name = SegmentName::parse(label).value();
+    const SegmentName name = fresh_name("fuzz");
     auto opened = Segment::open(name, OpenMode::kAttachOrCreate, tiny_options());
     if (!opened.ok()) fail(describe(opened.status()));
     segment_ = std::move(opened).value();

@@ -12,6 +12,7 @@
 #include "channels/outbox.h"
 #include "channels/publish.h"
 #include "channels/subscriber.h"
+#include "support/fresh_name.h"
 #include "support/process_fixture.h"
 #include "transaction/recovery.h"
 #include "transaction/size_class.h"
@@ -73,9 +74,7 @@ class Reader {
 class ChannelTest : public ::testing::Test {
  protected:
   using Texts = std::vector<std::string>;
-  static inline int counter = 0;
-  SegmentName name_ =
-      SegmentName::parse("channel_test-" + std::to_string(::getpid()) + "-" + std::to_string(counter++)).value();
+  SegmentName name_ = fresh_name("channel_test");
   SegmentOptions options_ = [] {
     SegmentOptions options;
     options.max_size = 32 * kMiB;

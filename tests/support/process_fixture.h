@@ -18,6 +18,7 @@
 
 #include "process/process.h"
 #include "segment/segment.h"
+#include "support/fresh_name.h"
 
 namespace shoal {
 
@@ -29,9 +30,7 @@ inline void retire_only(Process& process, uint32_t, uint32_t dead_id, bool slot_
 
 class ProcessTest : public ::testing::Test {
  protected:
-  static inline int counter = 0;
-  SegmentName name_ =
-      SegmentName::parse("process_test-" + std::to_string(::getpid()) + "-" + std::to_string(counter++)).value();
+  SegmentName name_ = fresh_name("process_test");
   SegmentOptions tiny_ = [] {
     SegmentOptions options;
     options.max_size = 8 * kMiB;

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "commands/session.h"
+#include "support/fresh_name.h"
 
 namespace shoal {
 
@@ -30,9 +31,7 @@ inline SegmentOptions tiny_segment_options() {
 class TestSegment {
  public:
   explicit TestSegment(const SegmentOptions& options = tiny_segment_options()) {
-    static std::atomic<int> next{0};
-    name_ = std::make_unique<SegmentName>(
-        SegmentName::parse("test-" + std::to_string(::getpid()) + "-" + std::to_string(next++)).value());
+    name_ = std::make_unique<SegmentName>(fresh_name("test"));
     auto opened = Segment::open(*name_, OpenMode::kAttachOrCreate, options);
     if (!opened.ok()) throw std::runtime_error(describe(opened.status()));
     segment_ = std::move(opened).value();

@@ -30,7 +30,7 @@ namespace {
 
 class ToolTest : public ::testing::Test {
  protected:
-  ToolTest() : name_(SegmentName::parse("tool_test-" + std::to_string(::getpid())).value()) {}
+  ToolTest() : name_(fresh_name("tool_test")) {}
   ~ToolTest() override {
     ::unlink(name_.shm_path().c_str());
     std::filesystem::remove_all(name_.runtime_dir());

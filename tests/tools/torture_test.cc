@@ -9,6 +9,7 @@
 #include <atomic>
 
 #include "queues/consumer.h"
+#include "support/fresh_name.h"
 #include "support/redis_session.h"
 #include "tools/torture/registers.h"
 #include "transaction/suspect.h"
@@ -24,7 +25,7 @@ class TortureTest : public ::testing::Test {
   TortureTest() {
     options_.seconds = 1;
     options_.workers = 3;
-    options_.name = "torture_test-" + std::to_string(::getpid());
+    options_.name = fresh_name("torture_test").name();
   }
   // After a run in which `meddle` had a hand before the last look: the whole document, as text.
   std::string violations_after(std::function<void(Process&)> meddle) {

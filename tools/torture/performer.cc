@@ -294,17 +294,20 @@ void Performer::lock_a_shard() {
   if (!lock.ok()) unexpected("lock", lock.status());
 }
 
-// Large values until nothing goes in any more, for as long as the controller wants it so.
+// Large values until none goes in any more, then ever smaller ones, for as long as the controller wants it so.
 void Performer::fill() {
   const bool wanted = record_.fill.load() != 0;
   if (!wanted && actor_.filled.load() == 0) return;
   const Timed timed(*this, Op::kFill, true);
   actor_.filled.store(1);
   if (wanted) {
-    for (uint32_t i = 0; i < kFillKeys; ++i) {
-      const Answer answer = talk_({"SET", key("torture:fill", number_, i), std::string(kFillBytes, 'f')});
-      if (answer.failed()) unexpected("fill", answer.text);
-      if (answer.refused()) return;
+    uint32_t bytes = kFillBytes;
+    for (uint32_t i = 0; i < kFillKeys && bytes >= kLeastFillBytes; ++i) {
+      const Answer answer = talk_({"SET", key("torture:fill", number_, i), std::string(bytes, 'f')});
+      if (answer.failed()) return unexpected("fill", answer.text);
+      if (!answer.refused()) continue;
+      actor_.refused.fetch_add(1);
+      bytes /= 2;
     }
     return;
   }

@@ -72,7 +72,7 @@ constexpr Kind kind_of(uint32_t reg) noexcept { return static_cast<Kind>(reg / k
 
 inline constexpr uint32_t kCounters = 6, kAccounts = 6, kTokens = 24, kTokenLists = 4, kExpiring = 4, kChannels = 4;
 inline constexpr uint32_t kTasks = 256;  // of one actor, at work or waiting
-inline constexpr uint32_t kFillKeys = 64, kFillBytes = 200'000;
+inline constexpr uint32_t kFillKeys = 128, kFillBytes = 200'000, kLeastFillBytes = 64;
 
 enum class TaskState : uint32_t { kVoid, kPushing, kPushed, kAcking, kDone };
 struct Task {

@@ -73,6 +73,15 @@ def stop_holder(site):
     process.wait()
 
 
+def done(call):
+    """Whether it was not refused because a lock is held."""
+    try:
+        call()
+    except HubBusy:
+        return False
+    return True
+
+
 @pytest.fixture
 def channel(site):
     """A channel whose thread, this one, is that of a worker's event loop, which has begun to turn."""
@@ -174,13 +183,6 @@ def test_the_hub_s_thread_is_told_at_once_what_could_not_be_done(site, channel, 
     channel.exchange_declare("topics", "topic")
     message = channel.prepare_message("kept", properties={"delivery_mode": 2, "delivery_info": {}})
 
-    def done(call):
-        try:
-            call()
-        except HubBusy:
-            return False
-        return True
-
     for call in (
         lambda: channel.queue_declare("celery", arguments={"x-max-length": 7}),
         lambda: channel.queue_bind("celery", "topics", "key.*"),
@@ -208,7 +210,7 @@ def test_a_channel_listens_while_another_one_cannot_give_its_turn_away(site, cha
     heard = []
     channel.basic_qos(0, 1, False)
     for queue in ("celery", near):
-        channel.queue_declare(queue)
+        wait_until(lambda queue=queue: done(lambda: channel.queue_declare(queue)), "a queue to be declared")
         channel.basic_consume(queue, False, heard.append, f"of {queue}")
     later.queue_declare(far)
     transport._hub.settle()

@@ -5,13 +5,14 @@
 
 #include "client/url.h"
 #include "segment/segment.h"
+#include "support/fresh_name.h"
 
 namespace shoal {
 namespace {
 
 class ClientTest : public ::testing::Test {
  protected:
-  std::string name_ = "client_test-" + std::to_string(::getpid());
+  std::string name_ = fresh_name("client_test").name();
   std::string url_ = "shoal://" + name_ + "/2?max_size=16MiB&shards=4&contexts=64&slots=8&daemon=no";
   ~ClientTest() override { (void)Segment::remove(SegmentName::parse(name_).value()); }
 };

@@ -19,15 +19,14 @@
 #include "queues/consumer.h"
 #include "queues/lease.h"
 #include "queues/task_queue.h"
+#include "support/fresh_name.h"
 #include "support/single_step.h"
 
 namespace shoal::queues {
 
 class QueueTest : public ::testing::Test {
  protected:
-  static inline int counter = 0;
-  SegmentName name_ =
-      SegmentName::parse("queues_test-" + std::to_string(::getpid()) + "-" + std::to_string(counter++)).value();
+  SegmentName name_ = fresh_name("queues_test");
   SegmentOptions options_ = [] {
     SegmentOptions options;
     options.max_size = 64 * kMiB;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "segment/segment.h"
+#include "support/fresh_name.h"
 
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -20,7 +21,7 @@ namespace {
 
 class SegmentTest : public ::testing::Test {
  protected:
-  SegmentName name_ = SegmentName::parse("segment_test-" + std::to_string(::getpid())).value();
+  SegmentName name_ = fresh_name("segment_test");
   SegmentOptions tiny_ = [] {
     SegmentOptions options;
     options.max_size = 8 * kMiB;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Recovery where the sweep cannot look: several recoverers at once, ids of former lives, the journal's bounds.
 #include "transaction/recovery.h"
+#include "support/fresh_name.h"
 
 #include <sys/resource.h>
 
@@ -19,9 +20,7 @@ constexpr uint64_t kAll = 0xf;
 
 class Recovery : public ::testing::Test {
  protected:
-  static inline int counter = 0;
-  const SegmentName name_ =
-      SegmentName::parse("recovery_test-" + std::to_string(::getpid()) + "-" + std::to_string(counter++)).value();
+  const SegmentName name_ = fresh_name("recovery_test");
   std::shared_ptr<Segment> segment_ = [this] {
     SegmentOptions options;
     options.max_size = 16 * kMiB;

@@ -14,6 +14,7 @@
 
 #include "process/process.h"
 #include "segment/segment.h"
+#include "support/fresh_name.h"
 #include "transaction/transaction.h"
 #include "types/type_table.h"
 
@@ -106,9 +107,7 @@ class TypeTest : public ::testing::Test {
   std::shared_ptr<Segment> segment_;
   std::unique_ptr<Process> process_;
   uint64_t entry_ = 0, empty_bytes_ = 0;
-  static inline int counter_ = 0;
-  SegmentName name_ =
-      SegmentName::parse("types_test-" + std::to_string(::getpid()) + "-" + std::to_string(counter_++)).value();
+  SegmentName name_ = fresh_name("types_test");
 };
 
 }  // namespace shoal
