@@ -132,10 +132,12 @@ TEST_F(ChannelSubscriber, APublishersOrderHoldsForAReaderBesideIt) {
                       .ok());
     }
   });
-  int last = -1, seen = 0, lost = 0;
+  int last = -1, seen = 0, lost = 0, idle = 0;
   while (seen + lost < kMessages) {
     bool something = false;
     ASSERT_TRUE(reader->wait(1'000'000'000, something).ok());
+    idle = something ? 0 : idle + 1;
+    ASSERT_LT(idle, 60) << seen << " read and " << lost << " told as lost; nothing more comes";
     for (const std::string& text : reader.read(64)) {
       if (text.find('!') != std::string::npos) {
         lost += std::stoi(text.substr(text.find('!') + 1));
