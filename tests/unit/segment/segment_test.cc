@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 #include "segment/segment.h"
-#include "support/fresh_name.h"
 
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -15,6 +14,8 @@
 #include <filesystem>
 #include <fstream>
 #include <thread>
+
+#include "support/fresh_name.h"
 
 namespace shoal {
 namespace {

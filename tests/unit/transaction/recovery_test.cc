@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Recovery where the sweep cannot look: several recoverers at once, ids of former lives, the journal's bounds.
 #include "transaction/recovery.h"
-#include "support/fresh_name.h"
 
 #include <sys/resource.h>
 
@@ -9,6 +8,7 @@
 
 #include "process/relay.h"
 #include "process/wake.h"
+#include "support/fresh_name.h"
 #include "support/process_fixture.h"
 #include "support/single_step.h"
 #include "transaction/transaction.h"
