@@ -135,9 +135,9 @@ def test_a_result_that_a_worker_s_parent_stores_waits_for_its_lock_and_the_hub_d
     task_id = of_the_locked_shard(lambda name: key_locked(site, f"celery-task-meta-{name}"), "id{}")
     go_on()
     worker = site.worker("-Q", f"celery,{other}")
+    site.send("record", "first", queue=other).get(timeout=50)  # declares this thread's reply queue, in any shard
+    stop()  # before it is sent: how long this takes must not race with its time limit
     hung = site.send("hold", "hung", site.gate(), queue=other, task_id=task_id, time_limit=1)
-    site.wait_for_line("begin", "hung")
-    stop()
     wait_until(lambda: "Hard time limit" in site.worker_log(worker), "the parent to end it")
     for i in range(5):
         site.send("record", f"r{i}", queue=other, ignore_result=True)
