@@ -112,6 +112,7 @@ class Run {
       phase(Phase::kCalm, round_ns / 5);
       phase(Phase::kKills, round_ns * 2 / 5);
       storm_fills_ = round % 3 == 0;
+      if (storm_fills_) turn_filling();
       phase(Phase::kStorm, round_ns * 2 / 5);
       if (going() && quiet()) model_.check();
       unpark();
@@ -150,14 +151,17 @@ class Run {
         if (random_() % 16 == 0) crew_.kill_daemon();
         return;
       case 4:
-        if (storm_fills_ && random_() % 8 == 0) {
-          fills_ += record_.fill.load() == 0 ? 1 : 0;
-          record_.fill.store(record_.fill.load() == 0 ? 1 : 0);
-        }
+        if (storm_fills_ && random_() % 8 == 0) turn_filling();
         return;
       default:
         return crew_.kill_one(random_);
     }
+  }
+
+  void turn_filling() {
+    const bool wanted = record_.fill.load() == 0;
+    fills_ += wanted ? 1 : 0;
+    record_.fill.store(wanted ? 1 : 0);
   }
 
   // What goes on in every phase.
