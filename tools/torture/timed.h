@@ -39,7 +39,7 @@ class Performer::Timed {
     if (!slow && actor_.operations.load(std::memory_order_relaxed) % kEvery != 0) return;
     if (!performer_.run_delay_) performer_.run_delay_.emplace();
     const uint64_t queued = performer_.run_delay_->since_last_ns();
-    if (waits_ || taken <= slowest.ns.load()) return;
+    if (waits_ || op_ == Op::kLock || taken <= slowest.ns.load()) return;
     slowest.ns.store(taken);
     slowest.op.store(op_);
     slowest.off_cpu_ns.store(taken - std::min(taken, static_cast<uint64_t>(cpu_ns() - begun_cpu_ns_)));
