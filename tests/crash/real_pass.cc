@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <filesystem>
 #include <numeric>
 #include <optional>
 #include <random>
@@ -194,8 +193,7 @@ class RealPass {
       found = look_at(name, stop);
       if (recoverers_too) kill_recoverers(name, *file, stop, found);
     }
-    (void)Segment::remove(name);
-    std::filesystem::remove_all(name.runtime_dir());
+    leave_nothing_of(name);
     return found;
   }
 

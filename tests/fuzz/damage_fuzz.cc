@@ -46,8 +46,7 @@ class Target {
     other_ = attach(segment_);
     queues_ = std::make_unique<queues::TaskQueues>(*process_, 0);
     view_ = std::make_unique<tool::SegmentView>(tool::SegmentView::open(name).value());
-    (void)Segment::remove(name);  // the maps stay; nothing is left behind, however this ends
-    (void)!::system(("rm -rf '" + name.runtime_dir() + "'").c_str());
+    leave_nothing_of(name);  // the maps stay; nothing is left behind, however this ends
     fill();
     const CheckReport report = check(*segment_);
     if (view_->problem() || !report.clean()) fail("the segment is not sound to begin with");

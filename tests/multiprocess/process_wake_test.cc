@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include <array>
+#include <filesystem>
 #include <fstream>
 #include <random>
 #include <thread>

@@ -26,11 +26,7 @@ class WholeLife : public ProcessTest {
  protected:
   // Recovery, release and reaping are the real ones, and stay.
   void SetUp() override {}
-  void TearDown() override { remove(); }
-  void remove() {
-    (void)Segment::remove(name_);
-    std::filesystem::remove_all(name_.runtime_dir());
-  }
+  void TearDown() override { leave_nothing_of(name_); }
 
   void live() {
     const std::shared_ptr<Segment> segment = open_segment();
@@ -121,7 +117,7 @@ TEST_F(WholeLife, IsEndedAnywhereAndTheNextOneComes) {
       SCOPED_TRACE(draw == 1 ? "then a second life, to its stop " + std::to_string(second_stop) : "no second life");
       second_deaths += draw == 1 && killed_at(second_stop, 0);
       next_one_lives();
-      remove();
+      leave_nothing_of(name_);
     }
   }
   std::printf("%lu kills, %lu of them behind the creation, and %lu kills of second lives, seed %lu\n", deaths, found,

@@ -90,8 +90,7 @@ class ChannelTest : public ::testing::Test {
   void TearDown() override {
     if (process_ != nullptr) expect_sound();
     process_.reset();
-    (void)Segment::remove(name_);
-    std::filesystem::remove_all(name_.runtime_dir());
+    leave_nothing_of(name_);
   }
   std::shared_ptr<Process> attach() {
     auto opened = Segment::open(name_, OpenMode::kAttachOrCreate, options_);

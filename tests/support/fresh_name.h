@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The name of a segment that nobody uses. A test that was killed (a mutant's, a debugger's) leaves its segment behind,
-// and a later process with the same pid would go on in it.
+// fresh_name.h: the name of a segment that nobody uses, and its end. A test that was killed (a mutant's, a debugger's)
+// leaves its segment behind, and a later process with the same pid would go on in it.
 #pragma once
 
 #include <unistd.h>
@@ -10,15 +10,20 @@
 #include <string>
 
 #include "segment/name.h"
+#include "segment/segment.h"
 
 namespace shoal {
+
+inline void leave_nothing_of(const SegmentName& name) {
+  (void)Segment::remove(name);
+  std::filesystem::remove_all(name.runtime_dir());
+}
 
 inline SegmentName fresh_name(const std::string& prefix) {
   static std::atomic<int> next{0};
   SegmentName name =
       SegmentName::parse(prefix + "-" + std::to_string(::getpid()) + "-" + std::to_string(next++)).value();
-  std::filesystem::remove(name.shm_path());
-  std::filesystem::remove_all(name.runtime_dir());
+  leave_nothing_of(name);
   return name;
 }
 

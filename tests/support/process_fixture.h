@@ -10,7 +10,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <filesystem>
 #include <functional>
 #include <memory>
 #include <new>
@@ -46,8 +45,7 @@ class ProcessTest : public ::testing::Test {
     Process::set_recover(nullptr);
     Process::set_release(nullptr);
     Process::set_reap(nullptr);
-    (void)Segment::remove(name_);
-    std::filesystem::remove_all(name_.runtime_dir());
+    leave_nothing_of(name_);
   }
 
   std::shared_ptr<Segment> open_segment() {

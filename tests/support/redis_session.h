@@ -8,7 +8,6 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -39,8 +38,7 @@ class TestSegment {
   }
   ~TestSegment() {
     process_.reset();
-    (void)Segment::remove(*name_);
-    (void)!::system(("rm -rf '" + name_->runtime_dir() + "'").c_str());
+    leave_nothing_of(*name_);
   }
   std::shared_ptr<Process> attach() {
     auto attached = Process::attach(segment_, shm::SlotRole::kClient);

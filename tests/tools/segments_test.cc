@@ -31,10 +31,7 @@ namespace {
 class ToolTest : public ::testing::Test {
  protected:
   ToolTest() : name_(fresh_name("tool_test")) {}
-  ~ToolTest() override {
-    ::unlink(name_.shm_path().c_str());
-    std::filesystem::remove_all(name_.runtime_dir());
-  }
+  ~ToolTest() override { leave_nothing_of(name_); }
   std::shared_ptr<Segment> make() const {
     SegmentOptions shape;
     shape.max_size = 8 * kMiB;

@@ -35,7 +35,7 @@ TEST_F(ChannelSubscriber, ARingOfRecordsKeepsNobodyInTheSegment) {
   damaged.next = 0;
 }
 
-#if !defined(SHOAL_LOCKED_READS)
+#if !defined(SHOAL_LOCKED_READS)  // where a reader takes the lock, this publisher waits for the holder
 TEST_F(ChannelSubscriber, APublishThatNobodyHearsTakesNoLock) {
   publish("nobody", "this thread has copied the patterns");
   Signal locked, done;

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sched.h>
 
+#include <filesystem>
 #include <thread>
 
 #include "base/clock.h"

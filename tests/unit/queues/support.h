@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -55,8 +54,7 @@ class QueueTest : public ::testing::Test {
     queues_.reset();
     process_.reset();
     Process::set_reap(nullptr);
-    (void)Segment::remove(name_);
-    std::filesystem::remove_all(name_.runtime_dir());
+    leave_nothing_of(name_);
   }
 
   std::unique_ptr<Process> attach() {

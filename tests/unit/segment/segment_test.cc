@@ -33,7 +33,7 @@ class SegmentTest : public ::testing::Test {
     return options;
   }();
 
-  void TearDown() override { (void)Segment::remove(name_); }
+  void TearDown() override { leave_nothing_of(name_); }
   Code code_of_open(OpenMode mode = OpenMode::kAttach) { return Segment::open(name_, mode, tiny_).status().code(); }
   void overwrite(off_t offset, const char* bytes, size_t count) {
     std::FILE* file = std::fopen(name_.shm_path().c_str(), "r+b");

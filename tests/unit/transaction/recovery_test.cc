@@ -33,8 +33,7 @@ class Recovery : public ::testing::Test {
 
   ~Recovery() override {
     process_.reset();
-    (void)Segment::remove(name_);
-    std::filesystem::remove_all(name_.runtime_dir());
+    leave_nothing_of(name_);
   }
   std::unique_ptr<Process> attach() { return std::move(Process::attach(segment_, shm::SlotRole::kClient)).value(); }
   shm::Context& context_of(Process& process) { return *process.context().value(); }

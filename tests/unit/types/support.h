@@ -6,7 +6,6 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <filesystem>
 #include <memory>
 #include <random>
 #include <set>
@@ -51,8 +50,7 @@ class TypeTest : public ::testing::Test {
   }
   void TearDown() override {
     process_.reset();
-    (void)Segment::remove(name_);
-    std::filesystem::remove_all(name_.runtime_dir());
+    leave_nothing_of(name_);
   }
 
   const shm::Entry& entry() const { return *segment_->pointer<shm::Entry>(entry_); }
