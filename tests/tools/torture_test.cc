@@ -120,7 +120,7 @@ TEST_F(TortureTest, ASegmentThatExistsIsRefusedAndStaysAsItIs) {
   ASSERT_FALSE(result.ok());
   EXPECT_EQ(result.status().code(), Code::kInvalidArgument);
   EXPECT_TRUE(segment_is_there());
-  (void)Segment::remove(SegmentName::parse(options_.name).value());
+  leave_nothing_of(SegmentName::parse(options_.name).value());
 }
 
 TEST_F(TortureTest, AnAcknowledgedWriteThatIsGoneIsNoticed) {

@@ -14,7 +14,7 @@ class ClientTest : public ::testing::Test {
  protected:
   std::string name_ = fresh_name("client_test").name();
   std::string url_ = "shoal://" + name_ + "/2?max_size=16MiB&shards=4&contexts=64&slots=8&daemon=no";
-  ~ClientTest() override { (void)Segment::remove(SegmentName::parse(name_).value()); }
+  ~ClientTest() override { leave_nothing_of(SegmentName::parse(name_).value()); }
 };
 
 TEST_F(ClientTest, TypedCallsAndCommandsSeeTheSameKeys) {
