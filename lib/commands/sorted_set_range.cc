@@ -5,10 +5,10 @@ namespace shoal {
 
 namespace {
 
-bool parse_score_limit(Bytes text, ScoreLimit& limit) noexcept {
+bool parse_limit(Bytes text, ScoreLimit& limit) noexcept {
   limit.exclusive = !text.empty() && text[0] == '(';
   if (limit.exclusive) text.remove_prefix(1);
-  return text.empty() || parse_float(text, limit.value);  // nothing is 0, as strtod has it
+  return parse_score_limit(text, limit.value);
 }
 
 bool parse_lex_limit(Bytes text, LexLimit& limit) noexcept {
@@ -51,8 +51,7 @@ bool range_limits(Call& call, SortedSetRange& range, size_t min_at, size_t max_a
     case RangeBy::kRank:
       return call.integer_arg(min_at, range.first) && call.integer_arg(max_at, range.last);
     case RangeBy::kScore:
-      if (parse_score_limit(call.arg(min_at), range.min_score) &&
-          parse_score_limit(call.arg(max_at), range.max_score)) {
+      if (parse_limit(call.arg(min_at), range.min_score) && parse_limit(call.arg(max_at), range.max_score)) {
         return true;
       }
       return call.error(kNotARange), false;

@@ -37,14 +37,18 @@ double read_double(const char* text, char*& end) noexcept {
   return std::strtod(text, &end);
 }
 
-bool parse_float(Bytes text, double& value) noexcept {
-  if (text.empty() || text.size() > 255 || std::isspace(static_cast<unsigned char>(text[0]))) return false;
+bool parse_score_limit(Bytes text, double& value) noexcept {
   char copy[256];
-  std::copy(text.begin(), text.end(), copy);
-  copy[text.size()] = '\0';
+  if (text.size() >= sizeof copy) return false;
+  *std::copy(text.begin(), text.end(), copy) = '\0';
   char* end = nullptr;
   value = read_double(copy, end);
-  if (end != copy + text.size() || std::isnan(value)) return false;
+  return *end == '\0' && !std::isnan(value);
+}
+
+bool parse_float(Bytes text, double& value) noexcept {
+  if (text.empty() || std::isspace(static_cast<unsigned char>(text[0])) || text.find('\0') != Bytes::npos) return false;
+  if (!parse_score_limit(text, value)) return false;
   const bool says_infinity = text.find_first_of("iI") != Bytes::npos;
   return !std::isinf(value) || says_infinity;
 }

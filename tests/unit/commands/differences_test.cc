@@ -62,6 +62,12 @@ TEST_F(Differences, AScoreOfMinusZeroIsZero) {
   EXPECT_EQ(r_.run({"ZSCORE", "z", std::string(100, 'm')}), "0");
 }
 
+TEST_F(Differences, TheLowestRankIsAnError) {
+  r_("RPUSH l a b a");
+  EXPECT_EQ(r_("LPOS l a RANK -9223372036854775807"), "(nil)");
+  EXPECT_EQ(r_("LPOS l a RANK -9223372036854775808").substr(0, 11), "(error) ERR");
+}
+
 TEST_F(Differences, UnlinkAndFlushWithAnyWordDoTheSame) {
   for (const char* line : {"DEL a", "UNLINK a", "FLUSHDB SYNC", "FLUSHDB ASYNC", "FLUSHALL SYNC", "FLUSHALL ASYNC"}) {
     r_.run({"SET", "a", std::string(1'000'000, 'v')});
