@@ -68,6 +68,44 @@ bool refuses(const Transaction& tx, const Command& command, std::span<const Byte
   return refused;
 }
 
+Outcome refuse(Transaction& tx, Reply& reply) {
+  tx.proves_nothing();
+  reply.error(suspect::kRefused);
+  return Outcome::kReplied;
+}
+
+// What EXEC will run: each command, and the database that it will find selected.
+struct Plan {
+  struct Part {
+    const Command* command;
+    uint32_t database;
+    uint64_t first_key;
+  };
+  std::vector<Part> parts;
+  uint64_t shards = 0;
+  bool writes = false, key_too_long = false;
+};
+
+Plan plan_of(const Segment& segment, std::span<const std::vector<Bytes>> commands, uint32_t database, Reply& reply) {
+  Plan plan;
+  for (const auto& arguments : commands) {
+    const Command* command = check_command(arguments, reply);
+    SHOAL_ASSERT(command != nullptr);  // checked when it was queued
+    int64_t selected = 0;
+    if (std::string_view(command->name) == "SELECT" && parse_integer(arguments[1], selected) && selected >= 0 &&
+        selected < kDatabaseCount) {
+      database = static_cast<uint32_t>(selected);
+    }
+    Plan::Part& part = plan.parts.emplace_back(Plan::Part{command, database, 0});
+    if ((command->flags & kSession) != 0 && command->shards == nullptr) continue;
+    plan.writes |= (command->flags & kReadOnly) == 0;
+    const uint64_t own = shards_of(segment, *command, arguments, database, part.first_key);
+    plan.key_too_long |= own == 0;
+    plan.shards |= own;
+  }
+  return plan;
+}
+
 }  // namespace
 
 const Command* check_command(std::span<const Bytes> arguments, Reply& reply) {
@@ -212,11 +250,7 @@ Outcome CallRunner::run(const Command& command, std::span<const Bytes> arguments
   const bool blocks = (command.flags & kBlocking) != 0;
   if (blocks) blocking::before(session_, arguments);
   const Outcome result = transact(purpose_of(command, first_key), shards, budget_ns, [&](Transaction& tx) {
-    if (refuses(tx, command, arguments, session_.database())) {
-      tx.proves_nothing();
-      reply.error(suspect::kRefused);
-      return Outcome::kReplied;
-    }
+    if (refuses(tx, command, arguments, session_.database())) return refuse(tx, reply);
     Call call(session_, command, arguments, &tx, reply);
     command.handler(call);
     if (call.failed() && !reply.overflow()) tx.rollback_to({0, 0});
@@ -228,66 +262,47 @@ Outcome CallRunner::run(const Command& command, std::span<const Bytes> arguments
   return result;
 }
 
+bool CallRunner::watched_changed() const noexcept {
+  const Segment& segment = session_.process().segment();
+  const int64_t now_ms = wall_clock_ms();
+  return std::ranges::any_of(session_.watches_, [&](const auto& watch) {
+    return keyspace::version(segment, keyspace::make_key(segment, watch.database, watch.key), now_ms) != watch.version;
+  });
+}
+
 Outcome CallRunner::run_all(std::span<const std::vector<Bytes>> commands, int64_t budget_ns) {
-  Segment& segment = session_.process().segment();
+  const Segment& segment = session_.process().segment();
   Reply& reply = session_.reply_;
-  struct Part {
-    const Command* command;
-    uint32_t database;
-    uint64_t first_key;
-  };
-  std::vector<Part> parts;
-  uint64_t shards = 0;
-  bool writes = false;
-  uint32_t database = session_.database();
-  for (const auto& arguments : commands) {
-    const Command* command = check_command(arguments, reply);
-    SHOAL_ASSERT(command != nullptr);  // checked when it was queued
-    int64_t selected = 0;
-    if (std::string_view(command->name) == "SELECT" && parse_integer(arguments[1], selected) && selected >= 0 &&
-        selected < kDatabaseCount) {
-      database = static_cast<uint32_t>(selected);
-    }
-    Part& part = parts.emplace_back(Part{command, database, 0});
-    if ((command->flags & kSession) != 0 && command->shards == nullptr) continue;
-    writes |= (command->flags & kReadOnly) == 0;
-    const uint64_t own = shards_of(segment, *command, arguments, database, part.first_key);
-    if (own == 0) {
-      reply.error(kKeyTooLong);
-      return Outcome::kReplied;
-    }
-    shards |= own;
+  const uint32_t first_database = session_.database();
+  const Plan plan = plan_of(segment, commands, first_database, reply);
+  if (plan.key_too_long) {
+    reply.error(kKeyTooLong);
+    return Outcome::kReplied;
   }
+  uint64_t shards = plan.shards;
   for (const auto& watch : session_.watches_) {
     shards |= uint64_t{1} << keyspace::make_key(segment, watch.database, watch.key).shard;
   }
-  const uint32_t first_database = session_.database();
   const size_t start = reply.used();
   session_.commands_of_exec_ = static_cast<int64_t>(commands.size());
-  const Purpose purpose{purpose_of(*find_command("EXEC"), 0).kind, !writes};  // then each command's own
+  const Purpose purpose{purpose_of(*find_command("EXEC"), 0).kind, !plan.writes};  // then each command's own
   const Outcome outcome = transact(purpose, shards == 0 ? 1 : shards, budget_ns, [&](Transaction& tx) {
     session_.select(first_database);
-    const int64_t now_ms = wall_clock_ms();
-    for (const auto& watch : session_.watches_) {
-      const Key key = keyspace::make_key(segment, watch.database, watch.key);
-      if (keyspace::version(segment, key, now_ms) != watch.version) {
-        tx.proves_nothing();
-        reply.null_array();
-        return Outcome::kReplied;
-      }
+    if (watched_changed()) {
+      tx.proves_nothing();
+      reply.null_array();
+      return Outcome::kReplied;
     }
     for (size_t i = 0; i < commands.size(); ++i) {
-      if (!refuses(tx, *parts[i].command, commands[i], parts[i].database)) continue;
-      tx.proves_nothing();
-      reply.error(suspect::kRefused);
-      return Outcome::kReplied;
+      if (refuses(tx, *plan.parts[i].command, commands[i], plan.parts[i].database)) return refuse(tx, reply);
     }
     reply.array(static_cast<uint32_t>(commands.size()));
     for (size_t i = 0; i < commands.size() && !tx.failed(); ++i) {
       const Transaction::Savepoint before = tx.savepoint();
-      const Command& command = *parts[i].command;
+      const Plan::Part& part = plan.parts[i];
+      const Command& command = *part.command;
       const uint32_t names = tx.names();
-      tx.name(purpose_of(command, 0).kind, parts[i].first_key);
+      tx.name(purpose_of(command, 0).kind, part.first_key);
       Call call(session_, command, commands[i], &tx, reply);
       command.handler(call);
       if (call.failed()) tx.forget_names(names);

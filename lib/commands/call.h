@@ -27,8 +27,9 @@ class CallRunner {
   Outcome run_all(std::span<const std::vector<Bytes>> commands, int64_t budget_ns);
 
  private:
-  // Locks, runs `body(tx)` and commits; repeats it after growth. The body leaves its answer in the session's reply.
+  bool watched_changed() const noexcept;
   void after_commit(Transaction& tx, int64_t budget_ns) noexcept;  // unlocked: messages, wakes
+  // Locks, runs `body(tx)` and commits; repeats it after growth. The body leaves its answer in the session's reply.
   template <typename Body>
   Outcome transact(const Purpose& purpose, uint64_t shards, int64_t budget_ns, Body&& body);
 

@@ -252,7 +252,7 @@ MUTANTS = [
     Mutant(
         "the commands of an EXEC have no names of their own",
         "lib/commands/call.cc",
-        (("      tx.name(purpose_of(command, 0).kind, parts[i].first_key);\n", ""),),
+        (("      tx.name(purpose_of(command, 0).kind, part.first_key);\n", ""),),
         "Poison.IsStoppedInATransaction*",
         program=POISON,
     ),
