@@ -127,6 +127,7 @@ def linear_facts(count: parts.Count) -> str:
     return f"keys: {words}; leases: {words}, {{}} taken again".format(*keys, *leases)
 
 
+DEATHS = ("python/tests/celery/test_deaths.py", "python/tests/celery/test_stopped_holder.py")
 ENVIRONMENTS = ("python/tests/test_environments.py", "python/tests/test_stopped_holder.py")
 
 ROWS = [
@@ -152,8 +153,10 @@ ROWS = [
     ),
     Row("mutants", mutants.some, mutant_facts, quick=True),
     Row("more-mutants", mutants.others, mutant_facts),
-    Row("real kills", parts.real_kills, real_kill_facts, full=(("SHOAL_LIFE_DRAWS", "20"),)),
-    Row("environments", parts.pytest(*ENVIRONMENTS), test_facts),
+    Row("by hand", parts.by_hand, test_facts, quick=True),
+    Row("real kills", parts.real_kills, real_kill_facts, quick=True, full=(("SHOAL_LIFE_DRAWS", "20"),)),
+    Row("environments", parts.pytest(*ENVIRONMENTS), test_facts, quick=True),
+    Row("Celery", parts.pytest(*DEATHS), test_facts, quick=True),
     Row("torture", chaos.torture, torture_facts(chaos.REPORT)),
     Row("full tmpfs", chaos.torture_full_tmpfs, torture_facts(chaos.REPORT_TMPFS)),
     Row("chaos", chaos.python, python_facts),

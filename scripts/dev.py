@@ -95,7 +95,7 @@ def parse(arguments: list) -> argparse.Namespace:
     c = verb("bench", bench, "compare with Redis; everything after NAME goes to bench/compare/NAME.py")
     c.add_argument("name", nargs="?", default="core", help="which comparison (core)")
     k = verb("crash", crash_tests, "run everything that kills, and print one table: kill points, kills, violations")
-    k.add_argument("--quick", action="store_true", help="what ./dev test runs of it: sweeps and mutants")
+    k.add_argument("--quick", action="store_true", help="what a plain ./dev test runs of it")
     k.add_argument("--minutes", type=float, default=crash.MINUTES, help="of torture and of chaos (%(default)g)")
     z = verb("fuzz", fuzz, "fuzz damaged segments and commands; a file after NAME: run this input again")
     z.add_argument("name", nargs="?", choices=fuzzing.FUZZERS, help="only this fuzzer")

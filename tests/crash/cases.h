@@ -12,7 +12,8 @@
 //   !brink           keys until the next new one, of either shard, makes its table grow
 //   !sleep BLPOP a 0 another process waits so and falls asleep; it outlives everybody, and must be woken
 //   !reap            what its slot's reaper does of it
-//   !cancel          the client's blocking command is given up
+//   !resume          the client's blocking command runs again: its turn has come, or its time is up
+//   !cancel          it is given up
 //   !other RPUSH a 1 another client of this process runs a command
 //   !set a 1         SET as the typed client's
 //   !q ...           an operation on task queues (queue_words.h)

@@ -691,6 +691,12 @@ MUTANTS = [
         done_or_not("RPUSH wakes a waiter"),
     ),
     Mutant(
+        "who takes what woke him leaves the line afterwards",
+        "lib/commands/blocking.cc",
+        (("  if (blocked.registered) remove_places(", "  if (blocked.timed_out) remove_places("),),
+        done_or_not("A waiter takes what woke it", "A waiter of two turns*"),
+    ),
+    Mutant(
         "recovery does not pay what wakes are owed",
         "lib/transaction/recovery.cc",
         (("context.wake_debt.load(std::memory_order_acquire) != 0 || relay", "relay"),),
@@ -786,8 +792,15 @@ MUTANTS = [
                 "  if (end_epoch(context.loop_asleep, epoch)) return process.fifos().ring(process.segment(), id);\n",
             ),
         ),
-        "Wake.*",
-        program="shoal_process_test",
+        "*LoopTest*RPUSH",
+        program="shoal_real_sweep",
+    ),
+    Mutant(
+        "recovery rings no event loop",
+        "lib/process/wake.cc",
+        (("    if (loop_epoch % 2 != 0) wake_loop(process, context, loop_epoch, id);\n", ""),),
+        "*LoopTest*PUBLISH",
+        program="shoal_real_sweep",
     ),
     # ---- Channels ----
     Mutant(

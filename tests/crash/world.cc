@@ -132,6 +132,18 @@ void World::reap_a_sleeper() {
   (void)waiters::release_slot(*process_, asleep.slot_index(), asleep.slot_generation(), kLockBudgetNs);
 }
 
+// Like blocking::wait() behind its futex.
+std::string World::resume() {
+  Session& session = session_->session();
+  while (blocking::timeout_ns(session) > 0) {
+  }
+  const Outcome outcome = blocking::resume(session, kLockBudgetNs);
+  if (outcome == Outcome::kPending) return "(pending)";
+  if (outcome != Outcome::kReplied) return "(failed)";
+  ReplyReader reader(session.reply());
+  return show(reader);
+}
+
 std::string World::run_command(const std::string& line) { return (*session_)(expanded(line)); }
 
 std::string World::run(const std::string& line) {
@@ -173,6 +185,8 @@ std::string World::run(const std::string& line) {
     std::getline(in, rest);
     TestSession other(process_);
     return other(expanded(rest));
+  } else if (word == "!resume") {
+    return resume();
   } else if (word == "!cancel") {
     blocking::cancel(session_->session());
   } else if (word == "!reap") {

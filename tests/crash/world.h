@@ -62,6 +62,7 @@ class World {
   void soil();
   void sleep(const std::string& line);
   void reap_a_sleeper();
+  std::string resume();
 
   World(std::unique_ptr<Memory> memory, const std::shared_ptr<Segment>& segment);
 
