@@ -102,7 +102,7 @@ def torture_facts(report: Path) -> Callable[[parts.Count], str]:
         kills = next(row for row in found["phases"] if row["phase"] == "kills")
         return (
             f"seed {found['seed']}, {found['kills']} kills, {found['stops']} stops, {found['operations']} operations, "
-            f"{found['refused_when_full']} refused for room, "
+            f"full {found['times_full']} times, {found['refused_when_full']} refused for room, "
             f"lost {found['lost']}, stuck {found['stuck']}, leaked {found['leaked']}; "
             f"{found['recoveries']} recoveries, the longest {found['longest_recovery_us'] / 1000:.1f} ms; "
             f"longest wait for a lock with kills {kills['lock_max_us'] / 1000:.1f} ms"

@@ -133,8 +133,9 @@ void fill(const Segment& segment, const Name& name, const shm::Channel& channel,
   found.reader = RingReader(channel.ring, ring_bytes(segment, channel), segment.shard(name.shard).reader_epoch, epoch);
 }
 
-// With locked reads nobody calls it.
-[[maybe_unused]] bool look_once(const Segment& segment, const Name& name, LookUp& found) noexcept {
+}  // namespace
+
+bool look_once(const Segment& segment, const Name& name, LookUp& found) noexcept {
   const shm::Shard& shard = segment.shard(name.shard);
   const uint64_t epoch = shard.reader_epoch;
   std::atomic_thread_fence(std::memory_order_acquire);
@@ -157,8 +158,6 @@ void fill(const Segment& segment, const Name& name, const shm::Channel& channel,
   }
   return snapshot.valid();
 }
-
-}  // namespace
 
 Status look_up(Process& process, shm::Context& self, const Name& name, int64_t budget_ns, LookUp& found) noexcept {
   const Segment& segment = process.segment();

@@ -63,7 +63,9 @@ struct LookUp {
   uint64_t sequence = 0;  // of the shard: while it stands, so does this answer
   RingReader reader;
 };
-// Optimistic, then under the lock. Errors: those of the lock.
+// Without the lock; false: disturbed, or damaged. Safe on any bytes.
+bool look_once(const Segment& segment, const Name& name, LookUp& found) noexcept;
+// The same, at last under the lock. Errors: those of the lock.
 Status look_up(Process& process, shm::Context& self, const Name& name, int64_t budget_ns, LookUp& found) noexcept;
 
 // ---- Whole ----

@@ -15,6 +15,8 @@ namespace shoal {
 
 namespace {
 
+constexpr size_t kFloatBytesMax = 511;  // what "%f" makes of the largest double has 316
+
 // While it stands, this thread's numbers have a point, whatever LC_NUMERIC the process chose by setlocale().
 class PointAsDecimal {
  public:
@@ -38,8 +40,8 @@ double read_double(const char* text, char*& end) noexcept {
 }
 
 bool parse_score_limit(Bytes text, double& value) noexcept {
-  char copy[256];
-  if (text.size() >= sizeof copy) return false;
+  char copy[kFloatBytesMax + 1];
+  if (text.size() > kFloatBytesMax) return false;
   *std::copy(text.begin(), text.end(), copy) = '\0';
   char* end = nullptr;
   value = read_double(copy, end);
@@ -78,7 +80,7 @@ NumberText format_float(double value) noexcept {
 bool parse_long_double(Bytes text, long double& value) noexcept {
   double checked;
   if (!parse_float(text, checked)) return false;
-  char copy[256];
+  char copy[kFloatBytesMax + 1];
   std::copy(text.begin(), text.end(), copy);
   copy[text.size()] = '\0';
   const PointAsDecimal locale;

@@ -243,6 +243,11 @@ class Target {
       for (uint32_t database : {0u, 1u, 15u}) read(name, database);
     }
     for (const auto& [reader, cursor] : readers_) follow(reader, cursor);
+    for (const char* name : {"room", "kept", "silent", "nobody"}) {
+      channels::LookUp found;
+      const channels::Name of = channels::name_of(*segment_, shm::ChannelKind::kChannel, name);
+      if (channels::look_once(*segment_, of, found) && found.channel != nullptr) follow(found.reader, RingCursor{});
+    }
   }
 
   void read(const char* name, uint32_t database) {

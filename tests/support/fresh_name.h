@@ -8,6 +8,7 @@
 #include <atomic>
 #include <filesystem>
 #include <string>
+#include <system_error>
 
 #include "segment/name.h"
 #include "segment/segment.h"
@@ -15,8 +16,10 @@
 namespace shoal {
 
 inline void leave_nothing_of(const SegmentName& name) {
-  (void)Segment::remove(name);
-  std::filesystem::remove_all(name.runtime_dir());
+  (void)Segment::remove(name);  // waits for whoever makes it; what it refuses goes, too
+  std::error_code error;
+  std::filesystem::remove(name.shm_path(), error);
+  std::filesystem::remove_all(name.runtime_dir(), error);
 }
 
 inline SegmentName fresh_name(const std::string& prefix) {

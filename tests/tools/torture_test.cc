@@ -73,7 +73,6 @@ TEST_F(TortureTest, EachPhaseSaysHowLongOperationsAndWaitsForALockTook) {
   for (const Json& phase : result.value()["phases"]) {
     operation = std::max(operation, expect_percentiles_in_order(phase, ""));
     lock_wait = std::max(lock_wait, expect_percentiles_in_order(phase, "lock_"));
-    EXPECT_LE(phase["off_cpu_us"], phase["max_us"]) << "of the slowest operation, not of a wait: " << phase.dump();
   }
   EXPECT_GT(operation, 0);
   EXPECT_GT(lock_wait, 0);

@@ -322,7 +322,6 @@ void Model::remove_ballast() {
 }
 
 void Model::check_end() {
-  remove_ballast();
   check();
   for (uint32_t number = 0; number < record_.actor_count(); ++number) hear_for(number);
   drain_queue();

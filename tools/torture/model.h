@@ -16,7 +16,9 @@ class Model {
   Status lay_out();
   // Everything that can be told at any quiet point.
   void check();
-  // After the last worker is gone: empties the queue, and nothing may be left in it or on a list of the dead.
+  // After the last worker is gone.
+  void remove_ballast();
+  // Then: empties the queue, and nothing may be left in it or on a list of the dead.
   void check_end();
   // Removes all there is; then nothing may be in use.
   void check_empty();
@@ -32,7 +34,6 @@ class Model {
   void check_channels();
   void check_queue();
   void check_leftovers();
-  void remove_ballast();
   void drain_queue();
   void hear_for(uint32_t actor);
   int64_t number_at(const Talk::Words& words);

@@ -299,23 +299,28 @@ void Performer::fill() {
   const bool wanted = record_.fill.load() != 0;
   if (!wanted && actor_.filled.load() == 0) return;
   const Timed timed(*this, Op::kFill, true);
-  actor_.filled.store(1);
-  if (wanted) {
-    uint32_t bytes = kFillBytes;
-    for (uint32_t i = 0; i < kFillKeys && bytes >= kLeastFillBytes; ++i) {
-      const Answer answer = talk_({"SET", key("torture:fill", number_, i), std::string(bytes, 'f')});
-      if (answer.failed()) return unexpected("fill", answer.text);
-      if (!answer.refused()) continue;
-      actor_.refused.fetch_add(1);
-      bytes /= 2;
-    }
-    return;
-  }
+  if (wanted) return fill_up();
   Talk::Words words{"DEL"};
   for (uint32_t i = 0; i < kFillKeys; ++i) words.push_back(key("torture:fill", number_, i));
   const Answer answer = talk_(words);
   if (answer.failed()) unexpected("empty", answer.text);
   if (answer.kind == Answer::Kind::kNumber) actor_.filled.store(0);
+}
+
+void Performer::fill_up() {
+  uint32_t bytes = kFillBytes;
+  for (uint32_t i = std::max(actor_.filled.load(), 1u); i < kFillKeys && bytes >= kLeastFillBytes;) {
+    actor_.filled.store(i);
+    const Answer answer = talk_({"SET", key("torture:fill", number_, i), std::string(bytes, 'f')});
+    if (answer.failed()) return unexpected("fill", answer.text);
+    if (answer.refused()) {
+      actor_.refused.fetch_add(1);
+      bytes /= 2;
+    } else {
+      ++i;
+    }
+  }
+  if (bytes < kLeastFillBytes) actor_.times_full.fetch_add(1);
 }
 
 // As any process does: while a daemon serves, it sweeps; without one everybody does now and then.

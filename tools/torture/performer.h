@@ -61,6 +61,7 @@ class Performer {
   void answer_task();
   void lock_a_shard();
   void fill();
+  void fill_up();
   void sweep_if_alone();
 
   bool subscribe();

@@ -100,8 +100,8 @@ struct Actor {
   Atomic<uint32_t> parked{0};  // the pause that it keeps
   Atomic<int64_t> began_ns{0};
   Atomic<Op> op{Op::kNone};
-  Atomic<uint64_t> operations{0}, refused{0}, maybes{0};
-  Atomic<uint32_t> filled{0};
+  Atomic<uint64_t> operations{0}, refused{0}, maybes{0}, times_full{0};
+  Atomic<uint32_t> filled{0};  // up to this one its large values may be there
 
   Pair registers[kRegisters], counters[kCounters], pair, pushed, popped, published[kChannels];
   Expiring expiring[kExpiring];

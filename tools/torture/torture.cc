@@ -237,6 +237,7 @@ class Run {
       pause();
     }
     if (stuck_ || !recover_the_dead()) return;
+    model_.remove_ballast();
     if (options_.meddle) options_.meddle(*process_);
     model_.check_end();
     if (record_.fault_count() == 0 && !options_.keep) model_.check_empty();
@@ -324,6 +325,7 @@ Json Run::report() const {
                 {"orderly_ends", record_.exits.load()},
                 {"daemon_kills", crew_.daemon_kills},
                 {"fills", fills_},
+                {"times_full", sum(&Actor::times_full)},
                 {"recoveries", process_->segment().header().recoveries.load()},
                 {"longest_recovery_us", us(process_->segment().header().longest_recovery_ns.load())},
                 {"convictions_lifted", record_.convictions.load()},
