@@ -35,6 +35,22 @@ TEST_F(ChannelSubscriber, ARingOfRecordsKeepsNobodyInTheSegment) {
   damaged.next = 0;
 }
 
+TEST_F(ChannelSubscriber, ALookWithoutTheLockFollowsNoDamagedBlock) {
+  Reader reader(process_);
+  reader.subscribe("room");
+  publish("room", "x");
+  const Name name = name_of(segment(), ChannelKind::kChannel, "room");
+  LookUp found;
+  EXPECT_TRUE(look_once(segment(), name, found) && found.channel != nullptr);
+  auto& block = const_cast<shm::Channel&>(*channel("room")).ring.block;
+  const uint64_t whole = block.load();
+  for (const uint64_t damaged : {~uint64_t{0}, whole + segment().committed(), whole | uint64_t{1} << 47}) {
+    block = damaged;
+    EXPECT_FALSE(look_once(segment(), name, found)) << std::hex << damaged;
+  }
+  block = whole;
+}
+
 #if !defined(SHOAL_LOCKED_READS)  // where a reader takes the lock, this publisher waits for the holder
 TEST_F(ChannelSubscriber, APublishThatNobodyHearsTakesNoLock) {
   publish("nobody", "this thread has copied the patterns");
