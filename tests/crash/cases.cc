@@ -236,6 +236,8 @@ const std::vector<Case> kCases = {
     {"A push is delayed", "!q push q 1; !q push q 2 0 50000; !q push q 3 0 90000", "!q push q 4 0 70000"},
     {"A push wakes a sleeper", "!q a add q; !q b add q; !q a listen; !q b listen", "!q push q 1"},
     {"A push wakes a process that sleeps", "!q x add q; !q x listen; !q x sleep", "!q push q 1"},
+    {"A push to a queue that is there wakes a process", "!q x add q; !q x listen; !q x sleep", "!q answer q ~600"},
+    {"A push to a queue that is not there", "!q push q 1", "!q answer r 2", kNoTrace},
     {"A consumer joins", "!q push q 1; !q a add q", "!q b add q"},
     {"A task is leased", "!q a add q; !q push q 1; !q push q 2", "!q a take"},
     {"A task is taken without a lease", "!q push q 1; !q push q ~5000", "!q a get q; !q a get q"},
@@ -290,6 +292,9 @@ const std::vector<Case> kCases = {
      "!q a add q; !q b add q; !q push q 1; !q push q 2; !q push q 3; !q a take; !q b listen",
      "!q remove q"},
     {"An exchange is bound", "!q declare q; !q declare r", "!q bind x key q; !q bind x key r; !q bind x key q"},
+    {"An exchange is bound by patterns", "!q declare q; !q declare r; !q topic x k.1 k.* q", "!q topic x k.1 k.* r; !q topic x k k.# q"},
+    {"An exchange is bound to a queue that is made for it", "!q declare q", "!q topic x k.1 k.* r", kInParts},
+    {"An exchange is unbound from a pattern", "!q topic x k.1 k.* q; !q topic x k.1 k.* r", "!q untopic x k.1 k.* q; !q untopic x k.1 k.* r"},
     {"An exchange is unbound", "!q bind x k q; !q bind x k r", "!q unbind x k q; !q unbind x k r"},
     {"A fanout reaches all its queues",
      "!q bind x k q; !q bind x k r; !q bind x k s; !q push r 1; !q declare t max 1; !q push t 2; !q bind x k t; "

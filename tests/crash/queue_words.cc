@@ -114,7 +114,7 @@ void QueueWords::run(const std::string& line) {
       if (word == "expires") in >> options.expires_ms;
     }
     (void)queues.declare(name, options);
-  } else if (verb == "push" || verb == "route") {
+  } else if (verb == "push" || verb == "answer" || verb == "route") {
     uint32_t priority = 0;
     uint64_t delay_ms = 0;
     in >> word >> priority >> delay_ms;
@@ -122,6 +122,8 @@ void QueueWords::run(const std::string& line) {
     const std::string data = word[0] == '~' ? std::string(std::stoul(word.substr(1)), 'x') : word;
     if (verb == "push") {
       (void)queues.push(name, {data, priority, due});
+    } else if (verb == "answer") {
+      (void)queues.push_existing(name, {data, priority, due});
     } else {
       (void)queues.push_routes(name, queues.routes(name).value(), {data, priority, due});
     }
@@ -135,6 +137,10 @@ void QueueWords::run(const std::string& line) {
     std::string key, queue;
     in >> key >> queue;
     (void)(verb == "bind" ? queues.bind(name, key, "", queue) : queues.unbind(name, key, "", queue));
+  } else if (verb == "topic" || verb == "untopic") {
+    std::string key, pattern, queue;
+    in >> key >> pattern >> queue;
+    (void)(verb == "topic" ? queues.bind(name, key, pattern, queue) : queues.unbind(name, key, pattern, queue));
   } else {
     throw std::runtime_error("no such word of a queue: " + line);
   }

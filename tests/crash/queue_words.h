@@ -4,6 +4,7 @@
 //   !q declare Q [max N] [refuse] [mail] [expires MS]   !q expire   !q push Q DATA [PRIORITY [MS_FROM_NOW]]
 //   !q purge Q   !q remove Q   !q revive Q
 //   !q bind X K Q   !q unbind X K Q        !q route X DATA            to all that hear the exchange
+//   !q topic X K PATTERN Q   !q untopic X K PATTERN Q                  !q answer Q DATA   if Q is there
 //   !q C add Q   !q C take   !q C get Q (without a lease)   !q C ack N   !q C requeue N   !q C drop N
 //   !q C listen  !q C unlisten  !q C sleep (after it listened: as in !sleep)   !q C leave Q   !q C close
 //   !q C start N   !q C finish N ack|requeue|drop   !q C reap
