@@ -796,6 +796,16 @@ MUTANTS = [
         program="shoal_real_sweep",
     ),
     Mutant(
+        "a commit gives way under its locks",
+        "lib/commands/call.cc",
+        (
+            ("#include <algorithm>\n", "#include <algorithm>\n#include <sched.h>\n"),
+            ("        if (tx.commit().ok()) {\n", "        ::sched_yield();\n        if (tx.commit().ok()) {\n"),
+        ),
+        "*SystemCalls*/SET_in_place",
+        program="shoal_real_sweep",
+    ),
+    Mutant(
         "recovery rings no event loop",
         "lib/process/wake.cc",
         (("    if (loop_epoch % 2 != 0) wake_loop(process, context, loop_epoch, id);\n", ""),),
