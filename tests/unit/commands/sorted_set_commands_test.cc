@@ -39,7 +39,7 @@ TEST(SortedSetCommands, ALimitIsWhatStrtodReads) {
   }
   const std::string zeros(509, '0');
   EXPECT_EQ(count(zeros + "1", zeros + "2"), "2");
-  EXPECT_EQ(count(zeros + "10", "2"), "(error) ERR min or max is not a float");
+  EXPECT_EQ(count(zeros + "100", "2"), "(error) ERR min or max is not a float");
   EXPECT_EQ(r.run({"INCRBYFLOAT", "n", zeros + "1"}), "1");
   EXPECT_EQ(r.run({"INCRBYFLOAT", "n", zeros + "100"}), "(error) ERR value is not a valid float");
   EXPECT_EQ(r.run({"ZADD", "z", " 1", "m"}), "(error) ERR value is not a valid float") << "a score has no blanks";
