@@ -6,6 +6,7 @@
 #include <poll.h>
 
 #include <cstdio>
+#include <initializer_list>
 
 #include "channels/subscriber.h"
 #include "crash/store_trap.h"
@@ -27,56 +28,43 @@ struct Way {
 };
 void PrintTo(const Way& way, std::ostream* out) { *out << way.name; }
 
-template <typename T>
-struct Listener {
-  explicit Listener(const ProcessPointer& of) : process(of), it(of) {}
-  ProcessPointer process;
-  T it;
-};
-
 struct QueueListener {
-  explicit QueueListener(const ProcessPointer& of) : process(of), queues(*of, 0), consumer(queues) {}
-  ProcessPointer process;
+  explicit QueueListener(Process& process) : queues(process, 0), consumer(queues) {}
   queues::TaskQueues queues;
   queues::Consumer consumer;
 };
 
 std::shared_ptr<void> wait_in_blpop(const ProcessPointer& process) {
-  auto listener = std::make_shared<Listener<TestSession>>(process);
-  EXPECT_EQ(listener->it("BLPOP b a c 0"), "(pending)");
-  return listener;
+  auto session = std::make_shared<TestSession>(process);
+  EXPECT_EQ((*session)("BLPOP b a c 0"), "(pending)");
+  return session;
 }
 
 std::shared_ptr<void> subscribe(const ProcessPointer& process) {
-  auto listener = std::make_shared<Listener<channels::Subscriber>>(process);
+  auto subscriber = std::make_shared<channels::Subscriber>(process);
   bool fresh = false;
-  EXPECT_TRUE(listener->it.subscribe(shm::ChannelKind::kChannel, "room", {}, kLockBudgetNs, fresh).ok());
-  return listener;
+  EXPECT_TRUE(subscriber->subscribe(shm::ChannelKind::kChannel, "room", {}, kLockBudgetNs, fresh).ok());
+  return subscriber;
 }
 
 std::shared_ptr<void> consume(const ProcessPointer& process) {
-  auto listener = std::make_shared<QueueListener>(process);
-  EXPECT_TRUE(listener->consumer.add("q", false).ok());
-  EXPECT_TRUE(listener->consumer.listen().ok());
+  auto listener = std::make_shared<QueueListener>(*process);
+  EXPECT_TRUE(listener->consumer.add("q", false).ok() && listener->consumer.listen().ok());
   return listener;
 }
 
+void run(const ProcessPointer& process, std::initializer_list<const char*> lines) {
+  TestSession session(process);
+  for (const char* line : lines) session(line);
+}
+
 const Way kWays[] = {
-    {"RPUSH", wait_in_blpop,
-     [](const ProcessPointer& process) {
-       TestSession session(process);
-       session("RPUSH a 1");
-     }},
+    {"RPUSH", wait_in_blpop, [](const ProcessPointer& process) { run(process, {"RPUSH a 1"}); }},
     {"EXEC", wait_in_blpop,
      [](const ProcessPointer& process) {
-       TestSession session(process);
-       for (const char* line : {"MULTI", "SET s 1", "RPUSH c 1", "EXEC"}) session(line);
+       run(process, {"MULTI", "SET s 1", "RPUSH c 1", "EXEC"});
      }},
-    {"PUBLISH", subscribe,
-     [](const ProcessPointer& process) {
-       TestSession session(process);
-       session("PUBLISH room x");
-     }},
+    {"PUBLISH", subscribe, [](const ProcessPointer& process) { run(process, {"PUBLISH room x"}); }},
     {"push", consume,
      [](const ProcessPointer& process) {
        (void)queues::TaskQueues(*process, 0).push("q", {"a task", 0, 0});

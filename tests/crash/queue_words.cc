@@ -133,14 +133,12 @@ void QueueWords::run(const std::string& line) {
     (void)queues.remove(name);
   } else if (verb == "revive") {
     (void)queues.revive(name);
-  } else if (verb == "bind" || verb == "unbind") {
-    std::string key, queue;
-    in >> key >> queue;
-    (void)(verb == "bind" ? queues.bind(name, key, "", queue) : queues.unbind(name, key, "", queue));
-  } else if (verb == "topic" || verb == "untopic") {
+  } else if (verb == "bind" || verb == "topic" || verb == "unbind" || verb == "untopic") {
     std::string key, pattern, queue;
-    in >> key >> pattern >> queue;
-    (void)(verb == "topic" ? queues.bind(name, key, pattern, queue) : queues.unbind(name, key, pattern, queue));
+    in >> key;
+    if (verb.ends_with("topic")) in >> pattern;
+    in >> queue;
+    (void)(verb.starts_with("un") ? queues.unbind(name, key, pattern, queue) : queues.bind(name, key, pattern, queue));
   } else {
     throw std::runtime_error("no such word of a queue: " + line);
   }

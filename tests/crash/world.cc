@@ -134,14 +134,9 @@ void World::reap_a_sleeper() {
 
 // Like blocking::wait() behind its futex.
 std::string World::resume() {
-  Session& session = session_->session();
-  while (blocking::timeout_ns(session) > 0) {
+  while (blocking::timeout_ns(session_->session()) > 0) {
   }
-  const Outcome outcome = blocking::resume(session, kLockBudgetNs);
-  if (outcome == Outcome::kPending) return "(pending)";
-  if (outcome != Outcome::kReplied) return "(failed)";
-  ReplyReader reader(session.reply());
-  return show(reader);
+  return session_->resume();
 }
 
 std::string World::run_command(const std::string& line) { return (*session_)(expanded(line)); }

@@ -117,6 +117,8 @@ class TestSession {
     }
     return run(words);
   }
+  // Of the command that waits: its turn has come, or its time is up.
+  std::string resume() { return finish(blocking::resume(session_, kLockBudgetNs)); }
   Session& session() { return session_; }
 
  private:

@@ -294,7 +294,7 @@ void Performer::lock_a_shard() {
   if (!lock.ok()) unexpected("lock", lock.status());
 }
 
-// Large values until none goes in any more, then ever smaller ones, for as long as the controller wants it so.
+// For as long as the controller wants it so.
 void Performer::fill() {
   const bool wanted = record_.fill.load() != 0;
   if (!wanted && actor_.filled.load() == 0) return;
@@ -307,6 +307,7 @@ void Performer::fill() {
   if (answer.kind == Answer::Kind::kNumber) actor_.filled.store(0);
 }
 
+// Large values until none goes in any more, then ever smaller ones.
 void Performer::fill_up() {
   uint32_t bytes = kFillBytes;
   for (uint32_t i = std::max(actor_.filled.load(), 1u); i < kFillKeys && bytes >= kLeastFillBytes;) {
