@@ -112,12 +112,23 @@ std::optional<Words> on_another_type(const Case& base) {
   return Words{behind(base.setup, "DEL " + key + "; " + other), base.operation};
 }
 
+// Its first two keys, in the first database: the others' hashes differ.
+std::optional<Words> among_colliding_keys(const Case& base) {
+  if (!is_plain(base) || has(base.setup, "SELECT") || has(base.setup, "FLUSH")) return std::nullopt;
+  const std::vector<std::string> keys = keys_of(base.operation);
+  if (keys.empty()) return std::nullopt;
+  std::string collide = "!collide";
+  for (size_t i = 0; i < std::min<size_t>(keys.size(), 2); ++i) collide += " " + keys[i];
+  return Words{behind(collide, base.setup), base.operation};
+}
+
 constexpr State kStates[] = {
     {"in EXEC", in_exec},
     {"on an expired key", on_an_expired_key},
     {"beside a lazy free", beside_a_lazy_free},
     {"in a table about to grow", in_a_table_about_to_grow},
     {"in reused blocks", in_reused_blocks},
+    {"among colliding keys", among_colliding_keys},
     {"on another type", on_another_type},
 };
 

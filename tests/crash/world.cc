@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 #include <sstream>
 #include <stdexcept>
 
@@ -153,6 +154,8 @@ std::string World::run(const std::string& line) {
   }
   if (word == "!brink") {
     brink();
+  } else if (word == "!collide") {
+    while (in >> word) collide(word);
   } else if (word == "!fill") {
     in >> number;
     fill(number);
@@ -202,6 +205,19 @@ void World::brink() {
     const std::string name = "brink" + std::to_string(i);
     if (!full(keyspace::make_key(*segment_, 0, name).shard)) run_command("SET " + name + " v");
   }
+}
+
+void World::collide(const std::string& with) {
+  static std::map<std::string, std::vector<std::string>> found;  // some fifteen million names are looked at for each
+  std::vector<std::string>& names = found[with];
+  const Key key = keyspace::make_key(*segment_, 0, with);
+  for (uint64_t i = 0; names.size() < 7; ++i) {
+    const std::string name = "collide" + std::to_string(i);
+    const Key other = keyspace::make_key(*segment_, 0, name);
+    const uint64_t differs = key.hash ^ other.hash;
+    if (other.shard == key.shard && (differs >> 32 & 0xffff) == 0 && differs % 16 == 0) names.push_back(name);
+  }
+  for (const std::string& name : names) prepare("SET " + name + " v");
 }
 
 uint64_t World::free_pages() { return check(*segment_).pages_free; }

@@ -56,6 +56,8 @@ class World {
   uint64_t free_pages();
   // Adds keys until the next new one of either shard makes its table grow.
   void brink();
+  // Adds seven keys of the key's shard that share its tag and, among up to 16 buckets, its bucket.
+  void collide(const std::string& with);
 
  private:
   std::string run_command(const std::string& line);
