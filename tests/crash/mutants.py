@@ -294,6 +294,19 @@ MUTANTS = [
         done_or_not("SET that needs an overflow bucket", "SET that splits a bucket"),
     ),
     Mutant(
+        "an emptied overflow bucket leaves its chain without a record",
+        "lib/types/dict.cc",
+        (
+            (
+                "    tx.edit(before->overflow) = 0;\n",
+                "    const_cast<Slot&>(before->overflow) = 0;\n",
+            ),
+        ),
+        done_or_not(
+            "DEL of the only key of an overflow bucket", "DEL of a key whose slot one of an overflow bucket takes"
+        ),
+    ),
+    Mutant(
         "a record that counts before it is complete",
         "lib/transaction/journal.h",
         (

@@ -102,6 +102,9 @@ class RealPass {
     if (shared == MAP_FAILED) throw std::runtime_error("no memory");
     progress_ = new (shared) Progress;
     install_reaper();
+    for (const std::string& line : lines_of(of.setup)) {
+      if (line.starts_with("!collide ")) (void)colliding_keys(line);
+    }
   }
   ~RealPass() {
     set_wall_clock_offset_ms(0);

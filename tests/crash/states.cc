@@ -115,6 +115,7 @@ std::optional<Words> on_another_type(const Case& base) {
 // Its first two keys, in the first database: the others' hashes differ.
 std::optional<Words> among_colliding_keys(const Case& base) {
   if (!is_plain(base) || has(base.setup, "SELECT") || has(base.setup, "FLUSH")) return std::nullopt;
+  if (has(base.setup, "!collide")) return std::nullopt;
   const std::vector<std::string> keys = keys_of(base.operation);
   if (keys.empty()) return std::nullopt;
   std::string collide = "!collide";

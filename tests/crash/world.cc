@@ -12,6 +12,7 @@
 #include <stdexcept>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "commands/set_at_once.h"
 #include "crash/cases.h"
 #include "crash/channel_words.h"
@@ -95,6 +96,25 @@ SegmentOptions world_options() {
   return options;
 }
 
+std::vector<std::string> colliding_keys(const std::string& line) {
+  constexpr uint64_t kSame = uint64_t{1} << 63 | uint64_t{0xffff} << 32 | 0xf;  // shard, tag, bucket: base/hash.h
+  static std::map<std::string, std::vector<std::string>> found;
+  std::vector<std::string> all;
+  std::istringstream in(line);
+  std::string with, name;
+  in >> with;
+  while (in >> with) {
+    std::vector<std::string>& names = found[with];
+    const uint64_t hash = hash_bytes(with, kHashSeed);
+    for (uint64_t i = 0; names.size() < 7; ++i) {
+      name = "collide" + std::to_string(i);
+      if (((hash_bytes(name, kHashSeed) ^ hash) & kSame) == 0) names.push_back(name);
+    }
+    all.insert(all.end(), names.begin(), names.end());
+  }
+  return all;
+}
+
 World::World() : World(std::make_unique<Memory>(), nullptr) {
   Process::set_reap(nullptr);  // whoever looks at a copy leaves it as he found it (Ruin::copy)
 }
@@ -103,7 +123,7 @@ World::World(std::unique_ptr<Memory> memory, const std::shared_ptr<Segment>& seg
     : memory_(std::move(memory)),
       segment_(memory_ != nullptr ? std::shared_ptr(Segment::format_memory(memory_->base(), world_options()).value())
                                   : segment) {
-  segment_->control_header().hash_seed = 7;  // the same keys collide in every run
+  segment_->control_header().hash_seed = kHashSeed;
   soil();
   process_ = attach(segment_);
   session_ = std::make_unique<TestSession>(process_);
@@ -155,7 +175,7 @@ std::string World::run(const std::string& line) {
   if (word == "!brink") {
     brink();
   } else if (word == "!collide") {
-    while (in >> word) collide(word);
+    collide(line);
   } else if (word == "!fill") {
     in >> number;
     fill(number);
@@ -207,17 +227,8 @@ void World::brink() {
   }
 }
 
-void World::collide(const std::string& with) {
-  static std::map<std::string, std::vector<std::string>> found;  // some fifteen million names are looked at for each
-  std::vector<std::string>& names = found[with];
-  const Key key = keyspace::make_key(*segment_, 0, with);
-  for (uint64_t i = 0; names.size() < 7; ++i) {
-    const std::string name = "collide" + std::to_string(i);
-    const Key other = keyspace::make_key(*segment_, 0, name);
-    const uint64_t differs = key.hash ^ other.hash;
-    if (other.shard == key.shard && (differs >> 32 & 0xffff) == 0 && differs % 16 == 0) names.push_back(name);
-  }
-  for (const std::string& name : names) prepare("SET " + name + " v");
+void World::collide(const std::string& line) {
+  for (const std::string& name : colliding_keys(line)) prepare("SET " + name + " v");
 }
 
 uint64_t World::free_pages() { return check(*segment_).pages_free; }

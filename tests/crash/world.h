@@ -34,6 +34,11 @@ class Memory {
   std::byte* base_;
 };
 
+inline constexpr uint64_t kHashSeed = 7;  // the same keys collide in every run
+// "!collide a b": seven keys for each, of its shard, which share its tag and, among up to 16 buckets, its bucket. Some
+// fifteen million names are looked at for each key, once a process: whoever forks many asks first.
+std::vector<std::string> colliding_keys(const std::string& line);
+
 // Of such a segment: two shards, small tables.
 SegmentOptions world_options();
 std::shared_ptr<Process> attach(std::shared_ptr<Segment> segment);  // another process
@@ -56,12 +61,11 @@ class World {
   uint64_t free_pages();
   // Adds keys until the next new one of either shard makes its table grow.
   void brink();
-  // Adds seven keys of the key's shard that share its tag and, among up to 16 buckets, its bucket.
-  void collide(const std::string& with);
 
  private:
   std::string run_command(const std::string& line);
   void soil();
+  void collide(const std::string& line);
   void sleep(const std::string& line);
   void reap_a_sleeper();
   std::string resume();
