@@ -21,6 +21,7 @@ import machine
 import models
 import mutants
 import sanitized
+import unswept
 from shell import ROOT, Failed, jobs, run
 
 REPORTS = ROOT / "build/test-reports"
@@ -197,6 +198,10 @@ def every_python() -> Count:
     return Count(passed, failed)
 
 
+def unswept_stores() -> Count:
+    return Count(*unswept.run_with(sweeps_counted))
+
+
 NO_SWEEP = ("-LE", "sweep|states")
 NO_STATES = ("-LE", "states")
 FIXED_ADDRESSES = ("setarch", "-R")  # the thread sanitizer of clang 14 knows no 32-bit mmap randomisation
@@ -219,6 +224,7 @@ all_O3 = ctest("O3", *NO_STATES, timeout=1800)
 clang_sweeps = one_after_the_other(
     *(ctest(preset, "-L", "sweep", timeout=1800, target="shoal_sweeps") for preset in ("clang-O0", "clang-O3"))
 )
+sweeps_counted = ctest("coverage", "-L", "sweep", timeout=1800, target="shoal_sweeps")
 python, celery = (pytest(*tests) for tests in PYTHON_TESTS)
 browser = pytest("tests/browser")
 examples = pytest("tests/examples")
@@ -246,6 +252,7 @@ PARTS = [  # name, what, the path it needs, part of a plain ./dev test, action
     Part("O0", "C++ tests and sweep, g++ -O0", "lib/base/CMakeLists.txt", False, all_O0),
     Part("O3", "C++ tests and sweep, g++ -O3 across files", "lib/base/CMakeLists.txt", False, all_O3),
     Part("clang-sweeps", "sweep, clang -O0 and -O3 across files", "tests/crash", False, clang_sweeps),
+    Part("unswept", "stores that no case of the sweep reaches", "tests/crash", False, unswept_stores),
     Part("states", "the sweep from other states of the world", "tests/crash", False, sweep_states),
     Part("linear", "histories of killed workers, judged by Porcupine", "tests/linear", False, chaos.linear),
     Part("more-mutants", "those that take longer", "tests/crash/mutants.py", False, mutants.others),

@@ -52,7 +52,7 @@ inline void PrintTo(const Case& of, std::ostream* out) { *out << of.name; }
 const std::vector<Case>& cases();
 // Those that only read.
 const std::vector<Case>& read_cases();
-// Where processes must be real ones.
+// Where processes must be real ones, or a shadow pass would take minutes.
 const std::vector<Case>& process_cases();
 // Two runs may end differently: chance chooses what it takes.
 bool ends_at_random(const Case& of);

@@ -20,24 +20,27 @@ void ChannelWords::run(const std::string& line) {
   std::string verb, name;
   uint32_t keep = 0;
   bool flag = false;
-  in >> verb >> name >> keep;
+  in >> verb;
+  channels::Subscriber& subscriber = verb == "second" ? second_ : subscriber_;
+  if (verb == "second") in >> verb;
+  in >> name >> keep;
   Status status;
   if (verb == "keep") {
     status = channels::configure(*process_, name, {keep, 0}, kLockBudgetNs);
   } else if (verb == "subscribe" || verb == "psubscribe") {
     const auto kind = verb[0] == 'p' ? shm::ChannelKind::kPattern : shm::ChannelKind::kChannel;
-    status = subscriber_.subscribe(kind, name, {}, kLockBudgetNs, flag);
+    status = subscriber.subscribe(kind, name, {}, kLockBudgetNs, flag);
   } else if (verb == "unsubscribe" || verb == "punsubscribe") {
     const auto kind = verb[0] == 'p' ? shm::ChannelKind::kPattern : shm::ChannelKind::kChannel;
-    status = subscriber_.unsubscribe(kind, name, kLockBudgetNs, flag);
+    status = subscriber.unsubscribe(kind, name, kLockBudgetNs, flag);
   } else if (verb == "close") {
-    subscriber_.close();
+    subscriber.close();
   } else if (verb == "read") {
     const auto forget = [](void*, const channels::Delivery&) {};
     size_t given = 0;
-    status = subscriber_.read(kReadMax, forget, nullptr, given);
+    status = subscriber.read(kReadMax, forget, nullptr, given);
   } else if (verb == "wait") {
-    status = subscriber_.wait(1, flag);
+    status = subscriber.wait(1, flag);
   } else if (verb == "reap") {
     (void)channels::remove_all_stale(*process_, *process_->context().value());
   } else {

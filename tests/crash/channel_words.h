@@ -2,7 +2,7 @@
 // channel_words.h: operations on channels as lines of a case, and what a newcomer sees of the channels.
 //
 //   !c keep NAME MESSAGES        !c subscribe NAME   !c psubscribe PATTERN   !c unsubscribe NAME
-//   !c punsubscribe PATTERN      !c close
+//   !c punsubscribe PATTERN      !c close            !c second subscribe NAME (another subscriber of the thread)
 //   !c read (all that there is)  !c wait (for no time)   !c reap (what threads that are gone had subscribed to)
 #pragma once
 
@@ -16,13 +16,13 @@ namespace shoal::crash {
 
 class ChannelWords {
  public:
-  explicit ChannelWords(std::shared_ptr<Process> process) : process_(process), subscriber_(process) {}
+  explicit ChannelWords(std::shared_ptr<Process> process) : process_(process), subscriber_(process), second_(process) {}
   // What follows "!c ".
   void run(const std::string& line);
 
  private:
   std::shared_ptr<Process> process_;
-  channels::Subscriber subscriber_;
+  channels::Subscriber subscriber_, second_;
 };
 
 // A line a channel or pattern: who listens (records of the dead, until they are reaped), its setting, its messages.

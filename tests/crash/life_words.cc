@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "commands/reap.h"
+#include "crash/store_trap.h"
 #include "crash/world.h"
 #include "keyspace/expiry.h"
 #include "keyspace/keyspace.h"
@@ -49,6 +50,7 @@ void work_through(Process& process, uint32_t shard, Step&& step) {
 }  // namespace
 
 void die() {
+  StoreTrap::keep_counts();
   ::kill(::getpid(), SIGKILL);
   for (;;) ::pause();
 }

@@ -307,6 +307,12 @@ MUTANTS = [
         ),
     ),
     Mutant(
+        "a table's second level goes without a record",
+        "lib/types/dict.cc",
+        (("  tx.edit(root.depth) -= 1;\n", "  const_cast<Cell<uint32_t>&>(root.depth) -= 1;\n"),),
+        done_or_not("SREM that gives up the second level"),
+    ),
+    Mutant(
         "a record that counts before it is complete",
         "lib/transaction/journal.h",
         (

@@ -98,8 +98,29 @@ void StoreTrap::close() noexcept {
   for (uint64_t page : skipped_) protect(page, kPageBytes, PROT_READ | PROT_WRITE);
 }
 
+#ifdef SHOAL_COVERAGE
+// The counts are those of what ran under a trap: what came before is forgotten, and so is what comes behind.
+extern "C" void __gcov_reset();
+extern "C" void __gcov_dump();
+
+namespace {
+const struct Forget {
+  ~Forget() { __gcov_reset(); }
+} at_exit;
+}  // namespace
+
+void StoreTrap::begin_to_count() noexcept { __gcov_reset(); }
+void StoreTrap::keep_counts() noexcept {
+  if (!traps.empty()) __gcov_dump();
+}
+#else
+void StoreTrap::begin_to_count() noexcept {}
+void StoreTrap::keep_counts() noexcept {}
+#endif
+
 uint64_t StoreTrap::run(const std::function<void()>& code, std::function<void(uint64_t)> stored) {
   if (traps.empty()) install();
+  if (traps.empty()) begin_to_count();
   traps.push_back(this);
   stored_ = std::move(stored);
   steps_ = 0;
@@ -108,6 +129,7 @@ uint64_t StoreTrap::run(const std::function<void()>& code, std::function<void(ui
   code();
   armed_ = false;
   protect(PROT_READ | PROT_WRITE);
+  if (traps.size() == 1) keep_counts();
   traps.pop_back();
   return steps_;
 }

@@ -35,12 +35,16 @@ class StoreTrap {
     const auto base = reinterpret_cast<uintptr_t>(base_);
     return armed_ && address >= base && address < base + bytes_;
   }
+  // For who is about to be killed: in a build that counts (scripts/unswept.py) what ran under the outermost trap so far
+  // is kept, as run() does at its end.
+  static void keep_counts() noexcept;
   // The handlers' two halves. skip(): a page that is free to be stored into is opened, and that is all.
   bool skip(uintptr_t address);
   void open(uintptr_t instruction, uintptr_t address) noexcept;
   void close() noexcept;
 
  private:
+  static void begin_to_count() noexcept;
   void protect(int protection) noexcept { protect(0, bytes_, protection); }
   void protect(uint64_t offset, size_t bytes, int protection) noexcept;
 
