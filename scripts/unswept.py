@@ -21,7 +21,7 @@ PRESET = "coverage"
 # What changes a segment: by a transaction, by a command's steps, or by an atomic store of its own.
 STORES = re.compile(
     r"\btx_?\.(edit|edit_bytes|free|create|fresh|rollback_to)\b|\btx\(\)\.(free|create|rollback_to)\b|\bSingleEdit\b|"
-    r"\bcall_?\.(remove|create|changed)\b|\.(store|exchange|fetch_\w+|compare_exchange_\w+)\("
+    r"\bcall_?\.(remove|create|changed)\b|\b(hidden|edit_hidden)\(|\.(store|exchange|fetch_\w+|compare_exchange_\w+)\("
 )
 
 

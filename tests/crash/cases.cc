@@ -98,6 +98,8 @@ const std::vector<Case> kCases = {
     {"DEL a blob that was appended to and is freed lazily", "SET a ~2100; @20 APPEND a ~700y", "DEL a"},
     {"DEL a blob that is freed lazily", "SET a ~700000", "DEL a"},
     {"DEL that releases a page", "SET a ~1000; SET b ~1000; SET c ~1000; @9 SET k# ~900", "DEL a b c k1 k2 k3 k4 k5 k6 k7 k8"},
+    {"DEL that releases a page from the middle of its list",
+     "@16 SET k# ~900; DEL k0 k2 k4 k6 k8 k10 k12 k14", "DEL k1 k3 k5 k7 k9 k11 k13 k15"},
     {"DEL with a journal of single pages",
      "@40 SET k# ~9; !fill 6", "DEL k0 k1 k2 k3 k4 k5 k6 k7 k8 k9 k10 k11 k12 k13 k14 k15 k16 k17 k18 k19 k20 k21 k22 k23 k24 k25 k26 k27"},
     {"EXEC that fails with a journal of single pages",
@@ -146,6 +148,7 @@ const std::vector<Case> kCases = {
      "RPUSH l 1 2; PEXPIRE l 1; SET s x; !clock 5000; MULTI; SET b ~700; LMPOP 2 l s LEFT; SET c ~900", "EXEC"},
     {"EXEC under a WATCH that fires", "SET a 1; WATCH a; SET a 2; MULTI; SET b 1", "EXEC", kNoTrace},
     {"EXEC with a journal of several chunks", "SET a ~2000; MULTI; @24 SET k# ~30; SET a ~1900y; SETRANGE a 0 ~1900z; SETRANGE a 0 ~1900w", "EXEC"},
+    {"EXEC with a free that begins the next chunk", "SET a ~2000; @60 SET k# ~9; MULTI; SETRANGE a 0 ~9; @60 DEL k#", "EXEC"},
     {"EXEC whose frees end at the end of a chunk", "@40 SET k# ~9; MULTI; @40 DEL k#", "EXEC"},
 
     // Lists
@@ -296,6 +299,7 @@ const std::vector<Case> kCases = {
     {"A turn is passed on", "!q a add q; !q b add q; !q a listen; !q b listen; !q push q 1", "!q a unlisten"},
     {"A consumer leaves", "!q a add q; !q b add q; !q a listen; !q b listen", "!q a leave q"},
     {"A consumer closes with leases", "!q a add q; !q push q 1; !q push q 2; !q a take; !q a take", "!q a close"},
+    {"A consumer that listens leaves with a lease", "!q a add q; !q push q 1; !q a take; !q a listen", "!q a leave q"},
     {"A mailbox goes with its consumer",
      "!q declare q mail; !q a add q; !q push q 1; !q push q 2 0 5000; !q a take",
      "!q a close"},
