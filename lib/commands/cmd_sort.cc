@@ -10,7 +10,6 @@
 #include "commands/cmd_sort.h"
 
 #include <cerrno>
-#include <cmath>
 #include <cstdlib>
 #include <memory>
 
@@ -247,10 +246,8 @@ bool number_of(Scratch& scratch, Bytes text, double& score) noexcept {
   char* copy = text.size() < sizeof inside ? inside : scratch.take(text.size() + 1);
   if (copy == nullptr) return true;  // overflow: the command runs again
   *std::copy(text.begin(), text.end(), copy) = '\0';
-  char* end = nullptr;
   errno = 0;
-  score = read_double(copy, end);
-  return *end == '\0' && errno != ERANGE && !std::isnan(score);
+  return read_double(copy, score) && errno != ERANGE;
 }
 
 // What the items are sorted by. False: answered, or the arena is too small.

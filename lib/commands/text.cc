@@ -34,18 +34,18 @@ class PointAsDecimal {
 
 bool parse_integer(Bytes text, int64_t& value) noexcept { return parse_decimal(text, value); }
 
-double read_double(const char* text, char*& end) noexcept {
+bool read_double(const char* text, double& value) noexcept {
   const PointAsDecimal locale;
-  return std::strtod(text, &end);
+  char* end = nullptr;
+  value = std::strtod(text, &end);
+  return *end == '\0' && !std::isnan(value);
 }
 
 bool parse_score_limit(Bytes text, double& value) noexcept {
   char copy[kFloatBytesMax + 1];
   if (text.size() > kFloatBytesMax) return false;
   *std::copy(text.begin(), text.end(), copy) = '\0';
-  char* end = nullptr;
-  value = read_double(copy, end);
-  return *end == '\0' && !std::isnan(value);
+  return read_double(copy, value);
 }
 
 bool parse_float(Bytes text, double& value) noexcept {

@@ -19,6 +19,7 @@
 #include "process/process.h"
 #include "queues/consumer.h"
 #include "queues/directory.h"
+#include "support/fresh_name.h"
 #include "support/process_fixture.h"
 #include "tools/actions.h"
 #include "tools/views.h"
