@@ -208,7 +208,7 @@ bool is_word(Bytes text, const char* upper_case_word) noexcept;
 bool parse_integer(Bytes text, int64_t& value) noexcept;
 // strtod of the whole text, but with a decimal point in every locale; false: something stands behind it, or it is nan.
 bool read_double(const char* text, double& value) noexcept;
-bool parse_float(Bytes text, double& value) noexcept;       // accepts inf, +inf, -inf; refuses nan and blanks
+bool parse_float(Bytes text, double& value) noexcept;  // accepts inf, +inf, -inf; refuses nan and blanks
 // As strtod has it, up to a zero byte: blanks may lead, nothing is 0, what is too large is infinity. Refuses nan, and
 // what has more than 511 bytes.
 bool parse_score_limit(Bytes text, double& value) noexcept;
