@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Is every store into a segment swept? The sweeps in a build that counts how often each line runs: a line of lib/ that
-changes a segment, and that no operation and no recovery reached while somebody could die at it, must stand in
-tests/crash/unswept.py with the reason. Counted is what runs under the traps (tests/crash/store_trap.cc), not what
-prepares a case."""
+changes a segment, and that neither an operation ran nor whoever came after its death, must stand in
+tests/crash/unswept.py with the reason. What prepares a case does not count (tests/crash/store_trap.cc)."""
 
 from __future__ import annotations
 

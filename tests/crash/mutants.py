@@ -294,25 +294,6 @@ MUTANTS = [
         done_or_not("SET that needs an overflow bucket", "SET that splits a bucket"),
     ),
     Mutant(
-        "an emptied overflow bucket leaves its chain without a record",
-        "lib/types/dict.cc",
-        (
-            (
-                "    tx.edit(before->overflow) = 0;\n",
-                "    const_cast<Slot&>(before->overflow) = 0;\n",
-            ),
-        ),
-        done_or_not(
-            "DEL of the only key of an overflow bucket", "DEL of a key whose slot one of an overflow bucket takes"
-        ),
-    ),
-    Mutant(
-        "a table's second level goes without a record",
-        "lib/types/dict.cc",
-        (("  tx.edit(root.depth) -= 1;\n", "  const_cast<Cell<uint32_t>&>(root.depth) -= 1;\n"),),
-        done_or_not("SREM that gives up the second level"),
-    ),
-    Mutant(
         "a record that counts before it is complete",
         "lib/transaction/journal.h",
         (
@@ -352,6 +333,25 @@ MUTANTS = [
             ),
         ),
         done_or_not("SET the first thing a thread ever writes", "EXEC with a journal of several chunks"),
+    ),
+    Mutant(
+        "an emptied overflow bucket leaves its chain without a record",
+        "lib/types/dict.cc",
+        (
+            (
+                "    tx.edit(before->overflow) = 0;\n",
+                "    const_cast<Slot&>(before->overflow) = 0;\n",
+            ),
+        ),
+        done_or_not(
+            "DEL of the only key of an overflow bucket", "DEL of a key whose slot one of an overflow bucket takes"
+        ),
+    ),
+    Mutant(
+        "a table's second level goes without a record",
+        "lib/types/dict.cc",
+        (("  tx.edit(root.depth) -= 1;\n", "  const_cast<Cell<uint32_t>&>(root.depth) -= 1;\n"),),
+        done_or_not("SREM that gives up the second level"),
     ),
     Mutant(
         "an edit without its record, by a real death",
