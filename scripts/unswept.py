@@ -54,7 +54,7 @@ def times_of(counts: Path) -> list:
 def lines_that_store(elsewhere: list) -> dict[tuple[str, int], tuple[str, int]]:
     """(file, line): its text, and how often it ran."""
     times: Counter = Counter()
-    for counts in building.folder(PRESET).rglob("lib/**/*.gcda"):
+    for counts in building.folder(PRESET).rglob("*.gcda"):
         for file, line, count in times_of(counts):
             times[file, line] += count
     texts = {file: (ROOT / file).read_text().splitlines() for file, _ in times}

@@ -10,7 +10,7 @@
 //   !clock 5000      the wall clock of this process is 5 seconds ahead: what had 1 ms to live is gone
 //   !fill 2          two pages stay free, and the segment cannot grow
 //   !brink           keys until the next new one, of either shard, makes its table grow
-//   !collide a b     for each key seven others of its tag in its bucket: it lies in the next bucket of the chain
+//   !collide a b     for each key seven others of its tag, which fill its bucket
 //   !sleep BLPOP a 0 another process waits so and falls asleep; it outlives everybody, and must be woken
 //   !reap            what its slot's reaper does of it
 //   !resume          the client's blocking command runs again: its turn has come, or its time is up

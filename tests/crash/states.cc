@@ -119,6 +119,7 @@ std::optional<Words> among_colliding_keys(const Case& base) {
   const std::vector<std::string> keys = keys_of(base.operation);
   if (keys.empty()) return std::nullopt;
   std::string collide = "!collide";
+  if (keys[0][0] == '~') return std::nullopt;  // a long one
   for (size_t i = 0; i < std::min<size_t>(keys.size(), 2); ++i) collide += " " + keys[i];
   return Words{behind(collide, base.setup), base.operation};
 }

@@ -12,6 +12,7 @@
 #include "commands/command.h"
 #include "crash/how_many.h"
 #include "crash/world.h"
+#include "keyspace/keyspace.h"
 
 namespace shoal::crash {
 namespace {
@@ -152,23 +153,57 @@ TEST(SweepCases, EveryCommandThatLocksHasACase) {
   }
 }
 
-TEST(SweepCases, OpenAndReleaseThePagesThatTheirNamesSpeakOf) {
-  int opened = 0, released = 0;
-  for (const Case& each : cases()) {
-    const std::string name = each.name;
-    const bool opens = name.ends_with("opens a page");
-    const bool releases = name.ends_with("releases a page") || name.ends_with("the last key of a page");
-    if (!opens && !releases) continue;
-    World world;
-    for (const std::string& line : lines_of(each.setup)) world.run(line);
-    const uint64_t before = world.free_pages();
-    world.run(each.operation);
-    const uint64_t after = world.free_pages();
-    EXPECT_TRUE(opens ? after < before : after > before) << name << ": " << before << " free pages, then " << after;
-    ++(opens ? opened : released);
+// What an operation on keys may do to the world.
+struct Facts {
+  uint64_t free_pages, committed, buckets = 0, tables = 0;
+  bool frees_lazily = false;  // the shard of its first key
+};
+
+Facts facts_of(World& world, const std::string& operation) {
+  Segment& segment = world.segment();
+  Facts facts{world.free_pages(), segment.committed()};
+  for (uint32_t shard = 0; shard < segment.shard_count(); ++shard) {
+    facts.buckets += segment.shard(shard).keys.buckets;
+    facts.tables += segment.shard(shard).keys.table;
   }
-  EXPECT_GE(opened, 1);
-  EXPECT_GE(released, 2);
+  std::istringstream in(operation);
+  std::string command, key;
+  in >> command >> key;
+  facts.frees_lazily = keyspace::has_lazy_frees(segment.shard(keyspace::make_key(segment, 0, key).shard));
+  return facts;
+}
+
+constexpr struct {
+  const char* words;  // of a case's name
+  bool (*holds)(const Facts& before, const Facts& after);
+} kClaims[] = {
+    {"opens a page", [](const Facts& before, const Facts& after) { return after.free_pages < before.free_pages; }},
+    {"releases a page", [](const Facts& before, const Facts& after) { return after.free_pages > before.free_pages; }},
+    {"last key of a page",
+     [](const Facts& before, const Facts& after) { return after.free_pages > before.free_pages; }},
+    {"makes the segment grow",
+     [](const Facts& before, const Facts& after) { return after.committed > before.committed; }},
+    {"SET that splits a bucket",
+     [](const Facts& before, const Facts& after) { return after.buckets > before.buckets; }},
+    {"merges buckets", [](const Facts& before, const Facts& after) { return after.buckets < before.buckets; }},
+    {"doubles the table", [](const Facts& before, const Facts& after) { return after.tables != before.tables; }},
+    {"while others are freed lazily", [](const Facts& before, const Facts&) { return before.frees_lazily; }},
+};
+
+TEST(SweepCases, DoWhatTheirNamesSay) {
+  for (const auto& claim : kClaims) {
+    int claimed = 0;
+    for (const Case& each : cases()) {
+      if (std::string(each.name).find(claim.words) == std::string::npos) continue;
+      ++claimed;
+      World world;
+      for (const std::string& line : lines_of(each.setup)) world.run(line);
+      const Facts before = facts_of(world, each.operation);
+      for (const std::string& line : repeated(each.operation)) world.run(line);
+      EXPECT_TRUE(claim.holds(before, facts_of(world, each.operation))) << each.name;
+    }
+    EXPECT_GT(claimed, 0) << claim.words;
+  }
 }
 
 TEST(SweepCases, HaveNamesOfTheirOwn) {

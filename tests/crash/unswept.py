@@ -23,7 +23,10 @@ NO_LOOP = "a segment in memory has no event loop; who rings one in a file is kil
 CONTENDED = "nobody waits for a lock in a sweep; contended_lock_test kills the waiter at each instruction"
 
 UNSWEPT = [
-    Unswept("lib/segment/segment.cc", "", WHOLE_LIFE),
+    Unswept("lib/segment/segment.cc", "h.committed.store(first_end", WHOLE_LIFE),
+    Unswept("lib/segment/segment.cc", "h.search_hint.store(", WHOLE_LIFE),
+    Unswept("lib/segment/segment.cc", "maybe_free.store(1", WHOLE_LIFE),
+    Unswept("lib/segment/segment.cc", "h.state.store(", WHOLE_LIFE),
     Unswept("lib/segment/life_file.cc", "", WHOLE_LIFE),
     Unswept("lib/process/relay.cc", "relay.fetch_", RELAY),
     Unswept("lib/process/wake.cc", "epoch.store(2", NO_LOOP),
@@ -38,7 +41,7 @@ OF_THE_PROCESS = [
     ("lib/base/", ""),
     ("lib/commands/reap.cc", "leftovers"),
     ("lib/commands/session.cc", "next.fetch_add"),
-    ("lib/process/context.cc", "lock_word_offset"),
+    ("lib/process/context.cc", "lock_word_offset.store"),
     ("lib/process/fifo.cc", "nonce_"),
     ("lib/process/fork_guard.cc", ""),
     ("lib/process/process.cc", ""),
