@@ -36,9 +36,9 @@ def forget_counts() -> None:
         old.unlink()
 
 
-def times_of(counts: Path) -> list:
-    """(file, line, times) of each line that one object's counts tell of, also of the headers that it includes."""
-    command = ["gcov", "--json-format", "--stdout", str(counts)]
+def times_of(compiled: Path) -> list:
+    """(file, line, times) of each line that one object has code of, also of the headers that it includes."""
+    command = ["gcov", "--json-format", "--stdout", str(compiled)]
     said = subprocess.run(command, capture_output=True, text=True, check=False, cwd=building.folder(PRESET))
     if said.returncode:
         raise Failed(f"gcov: {said.stderr.strip()}")
@@ -54,8 +54,8 @@ def times_of(counts: Path) -> list:
 def lines_that_store(elsewhere: list) -> dict[tuple[str, int], tuple[str, int]]:
     """(file, line): its text, and how often it ran."""
     times: Counter = Counter()
-    for counts in building.folder(PRESET).rglob("*.gcda"):
-        for file, line, count in times_of(counts):
+    for compiled in building.folder(PRESET).rglob("*.gcno"):  # also what no program ran, or was linked into
+        for file, line, count in times_of(compiled):
             times[file, line] += count
     texts = {file: (ROOT / file).read_text().splitlines() for file, _ in times}
     lines = {(file, line): (texts[file][line - 1].strip(), count) for (file, line), count in times.items()}
