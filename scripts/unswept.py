@@ -22,6 +22,7 @@ STORES = re.compile(
     r"\btx_?\.(edit|edit_bytes|free|create|fresh|rollback_to)\b|\btx\(\)\.(free|create|rollback_to)\b|\bSingleEdit\b|"
     r"\bcall_?\.(remove|create|changed)\b|\b(hidden|edit_hidden)\(|\.(store|exchange|fetch_\w+|compare_exchange_\w+)\("
 )
+CONDITION = re.compile(r"\s*(\} else )?(if|for|while)\b")
 
 
 def table():
@@ -37,7 +38,7 @@ def forget_counts() -> None:
 
 
 def times_of(compiled: Path) -> list:
-    """(file, line, times) of each line that one object has code of, also of the headers that it includes."""
+    """(file, line as gcov tells it) of all that one object has code of, also of the headers that it includes."""
     command = ["gcov", "--json-format", "--stdout", str(compiled)]
     said = subprocess.run(command, capture_output=True, text=True, check=False, cwd=building.folder(PRESET))
     if said.returncode:
@@ -47,17 +48,20 @@ def times_of(compiled: Path) -> list:
         for file in report["files"]:
             path = (Path(report["current_working_directory"]) / file["file"]).resolve()
             if path.is_relative_to(ROOT / "lib"):
-                found += [(str(path.relative_to(ROOT)), line["line_number"], line["count"]) for line in file["lines"]]
+                found += [(str(path.relative_to(ROOT)), line) for line in file["lines"]]
     return found
 
 
 def lines_that_store(elsewhere: list) -> dict[tuple[str, int], tuple[str, int]]:
-    """(file, line): its text, and how often it ran."""
+    """(file, line): its text, and how often it ran; of `if (...) store;` only where all of it ran."""
     times: Counter = Counter()
+    texts: dict = {}
     for compiled in building.folder(PRESET).rglob("*.gcno"):  # also what no program ran, or was linked into
-        for file, line, count in times_of(compiled):
-            times[file, line] += count
-    texts = {file: (ROOT / file).read_text().splitlines() for file, _ in times}
+        for file, line in times_of(compiled):
+            if file not in texts:
+                texts[file] = (ROOT / file).read_text().splitlines()
+            in_part = line["unexecuted_block"] and CONDITION.match(texts[file][line["line_number"] - 1])
+            times[file, line["line_number"]] += 0 if in_part else line["count"]
     lines = {(file, line): (texts[file][line - 1].strip(), count) for (file, line), count in times.items()}
     return {
         (file, line): (text, count)

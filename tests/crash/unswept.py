@@ -26,7 +26,6 @@ UNSWEPT = [
     Unswept("lib/segment/segment.cc", "h.committed.store(first_end", WHOLE_LIFE),
     Unswept("lib/segment/segment.cc", "h.search_hint.store(", WHOLE_LIFE),
     Unswept("lib/segment/segment.cc", "maybe_free.store(1", WHOLE_LIFE),
-    Unswept("lib/segment/segment.cc", "h.state.store(", WHOLE_LIFE),
     Unswept("lib/segment/life_file.cc", "", WHOLE_LIFE),
     Unswept("lib/process/relay.cc", "relay.fetch_", RELAY),
     Unswept("lib/process/wake.cc", "epoch.store(2", NO_LOOP),
