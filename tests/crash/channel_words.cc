@@ -18,15 +18,15 @@ constexpr size_t kChannelLineHead = 8;  // words of "~channel NAME heard by N ke
 void ChannelWords::run(const std::string& line) {
   std::istringstream in(line);
   std::string verb, name;
-  uint32_t keep = 0;
+  uint32_t keep = 0, ttl_ms = 0;
   bool flag = false;
   in >> verb;
   channels::Subscriber& subscriber = verb == "second" ? second_ : subscriber_;
   if (verb == "second") in >> verb;
-  in >> name >> keep;
+  in >> name >> keep >> ttl_ms;
   Status status;
   if (verb == "keep") {
-    status = channels::configure(*process_, name, {keep, 0}, kLockBudgetNs);
+    status = channels::configure(*process_, name, {keep, ttl_ms}, kLockBudgetNs);
   } else if (verb == "subscribe" || verb == "psubscribe") {
     const auto kind = verb[0] == 'p' ? shm::ChannelKind::kPattern : shm::ChannelKind::kChannel;
     status = subscriber.subscribe(kind, name, {}, kLockBudgetNs, flag);

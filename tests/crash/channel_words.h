@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // channel_words.h: operations on channels as lines of a case, and what a newcomer sees of the channels.
 //
-//   !c keep NAME MESSAGES        !c subscribe NAME   !c psubscribe PATTERN   !c unsubscribe NAME
-//   !c punsubscribe PATTERN      !c close            !c second subscribe NAME (another subscriber of the thread)
+//   !c keep NAME MESSAGES [MILLISECONDS]   !c subscribe NAME   !c psubscribe PATTERN   !c unsubscribe NAME
+//   !c punsubscribe PATTERN      !c close               !c second subscribe NAME (another subscriber of the thread)
 //   !c read (all that there is)  !c wait (for no time)   !c reap (what threads that are gone had subscribed to)
 #pragma once
 

@@ -20,12 +20,15 @@ WHOLE_LIFE = "a segment is made and mapped before a sweep begins; WholeLife.* ki
 RELAY = "of wakes among more than four sleepers, or without a descriptor: no journal; RecoveryOfSleepers.*, the model"
 DEPTH_2 = "a table of more than 131,072 items does not go into the swept segment; the same steps as one level lower"
 NO_LOOP = "a segment in memory has no event loop; who rings one in a file is killed in loop_test.cc"
+RACE = "that a place was taken by another in this moment; ProcessLife.*, torture"
 CONTENDED = "nobody waits for a lock in a sweep; contended_lock_test kills the waiter at each instruction"
 
 UNSWEPT = [
     Unswept("lib/segment/segment.cc", "h.committed.store(first_end", WHOLE_LIFE),
     Unswept("lib/segment/segment.cc", "h.search_hint.store(", WHOLE_LIFE),
     Unswept("lib/segment/segment.cc", "maybe_free.store(1", WHOLE_LIFE),
+    Unswept("lib/channels/bookmark.cc", "place.owner.compare_exchange_strong(", RACE),
+    Unswept("lib/process/context.cc", "context.claim.compare_exchange_strong(nobody", RACE),
     Unswept("lib/segment/life_file.cc", "", WHOLE_LIFE),
     Unswept("lib/process/relay.cc", "relay.fetch_", RELAY),
     Unswept("lib/process/wake.cc", "epoch.store(2", NO_LOOP),
