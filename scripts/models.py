@@ -5,7 +5,6 @@ names hold a word."""
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 import subprocess
 import tempfile
@@ -13,7 +12,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from shell import ROOT, Failed, jobs
+from shell import ROOT, Failed, jobs, load
 
 FOLDER = ROOT / "tests/model"
 SECONDS_MAX = 1800
@@ -22,10 +21,7 @@ DEPTH_MAX, MEMORY_MAX = 100_000, 4000
 
 
 def table():
-    spec = importlib.util.spec_from_file_location("models_table", FOLDER / "models.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load(FOLDER / "models.py")
 
 
 def output(command: list, place: Path, what: str) -> str:

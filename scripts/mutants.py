@@ -7,7 +7,6 @@ they are, and no switch for a mutant stands in them; an edit that no longer find
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import re
@@ -18,7 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import building
-from shell import ROOT, Failed, end_group, jobs
+from shell import ROOT, Failed, end_group, jobs, load
 
 TREE = building.folder("release")
 PLACE = TREE / "mutants"
@@ -29,10 +28,7 @@ SETTINGS |= {"SHOAL_REAL_KILLS": "all", "SHOAL_RECOVERERS": "12"}
 
 
 def table():
-    spec = importlib.util.spec_from_file_location("mutant_table", ROOT / "tests/crash/mutants.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load(ROOT / "tests/crash/mutants.py")
 
 
 def ninja(*arguments: str) -> str:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Running programs: without stdin, in their own process group, ended as a group when time is up."""
 
+import importlib.util
 import os
 import shlex
 import signal
@@ -64,3 +65,11 @@ def run(command, *, check=True, environment=None, directory=ROOT, timeout=None, 
 
 def output(command) -> str:
     return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False).stdout
+
+
+def load(path: Path):
+    """A module of the tests, a table for one of our programs, by its path."""
+    spec = importlib.util.spec_from_file_location(f"{path.stem}_table", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

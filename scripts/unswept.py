@@ -5,7 +5,6 @@ tests/crash/unswept.py with the reason. What prepares a case does not count (tes
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 import subprocess
@@ -14,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import building
-from shell import ROOT, Failed
+from shell import ROOT, Failed, load
 
 PRESET = "coverage"
 # What changes a segment: by a transaction, by a command's steps, or by an atomic store of its own.
@@ -23,13 +22,6 @@ STORES = re.compile(
     r"\bcall_?\.(remove|create|changed)\b|\b(hidden|edit_hidden)\(|\.(store|exchange|fetch_\w+|compare_exchange_\w+)\("
 )
 CONDITION = re.compile(r"\s*(\} else )?(if|for|while)\b")
-
-
-def table():
-    spec = importlib.util.spec_from_file_location("unswept_table", ROOT / "tests/crash/unswept.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def forget_counts() -> None:
@@ -72,8 +64,9 @@ def lines_that_store(elsewhere: list) -> dict[tuple[str, int], tuple[str, int]]:
 
 def judge() -> tuple[int, int]:
     """Lines that are swept or explained, and those that are not, with rows that explain nothing."""
-    explained = table().UNSWEPT
-    lines, unused = lines_that_store(table().OF_THE_PROCESS), set(explained)
+    table = load(ROOT / "tests/crash/unswept.py")
+    explained = table.UNSWEPT
+    lines, unused = lines_that_store(table.OF_THE_PROCESS), set(explained)
     if not lines:
         raise Failed("no line that changes a segment was counted")
     failed = 0

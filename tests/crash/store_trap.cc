@@ -119,8 +119,10 @@ void StoreTrap::keep_counts() noexcept {}
 #endif
 
 uint64_t StoreTrap::run(const std::function<void()>& code, std::function<void(uint64_t)> stored) {
-  if (traps.empty()) install();
-  if (traps.empty()) begin_to_count();
+  if (traps.empty()) {
+    install();
+    begin_to_count();
+  }
   traps.push_back(this);
   stored_ = std::move(stored);
   steps_ = 0;
